@@ -1,0 +1,3 @@
+//! Every chore of QemuWeb is one verb.
+
+fn main() {}
