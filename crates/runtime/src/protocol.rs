@@ -1,0 +1,300 @@
+//! The messages between clients (panels, popups, pages) and the VM host.
+//!
+//! A message is JSON plus attachments that JSON cannot carry: bytes (`Uint8Array`) and `Blob`s, referred to by
+//! index. Clients send [`Request`]s; the host sends [`HostMessage`]s. Both sides start every message with
+//! [`VERSION`] and refuse another one (see [`check_version`]).
+
+use std::collections::BTreeMap;
+
+use qemuweb_vm_config::{Arch, VmInputs, VmOverrides, VmProfile};
+use serde::{Deserialize, Serialize};
+
+use crate::capabilities::RuntimeCapabilities;
+use crate::failure::Failure;
+use crate::state::VmState;
+
+/// Version of this protocol. Raised whenever a message changes its meaning or shape.
+pub const VERSION: u32 = 1;
+
+/// Names a VM; chosen by the client that starts it, unique in the host.
+pub type VmId = String;
+
+/// Longest VM id, in bytes.
+pub const MAX_VM_ID: usize = 64;
+
+/// The other side speaks another version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected protocol version {VERSION}, found {found}")]
+pub struct VersionMismatch {
+    /// What the message said.
+    pub found: u32,
+}
+
+/// Accepts this protocol's version only.
+///
+/// # Errors
+/// [`VersionMismatch`] for any other.
+pub fn check_version(found: u32) -> Result<(), VersionMismatch> {
+    if found == VERSION { Ok(()) } else { Err(VersionMismatch { found }) }
+}
+
+/// A profile by the id of a built-in one, or whole.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum ProfileRef {
+    /// The id of a default profile.
+    Id(String),
+    /// A profile of the client's own.
+    Inline(Box<VmProfile>),
+}
+
+/// A command with the number that its answer will carry.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Request {
+    /// Chosen by the client, unique on its port.
+    pub id: u32,
+    /// What to do.
+    pub command: Command,
+}
+
+/// What a client can ask of the host.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Command {
+    /// First on every port. Answered after [`Event::Capabilities`] and [`Event::VmList`].
+    Init,
+    /// Define a VM and start it, or start again a stopped one of this id. Attachments: the Blobs that `inputs`
+    /// names by index. Answered when the start was accepted; events tell how it goes on.
+    StartVm {
+        /// The VM's id.
+        vm_id: VmId,
+        /// What people call it; its profile's name if not given.
+        #[serde(default)]
+        name: Option<String>,
+        /// The machine.
+        profile: ProfileRef,
+        /// Disks and kernels.
+        #[serde(default)]
+        inputs: VmInputs,
+        /// Differences from the profile.
+        #[serde(default)]
+        overrides: Option<VmOverrides>,
+    },
+    /// Start a stopped VM again with what it was defined with.
+    RestartVm {
+        /// Which VM.
+        vm_id: VmId,
+    },
+    /// Ask the guest to shut down (ACPI power button), or with `force` cut its power.
+    StopVm {
+        /// Which VM.
+        vm_id: VmId,
+        /// Whether to end QEMU at once.
+        force: bool,
+    },
+    /// Push the reset button.
+    ResetVm {
+        /// Which VM.
+        vm_id: VmId,
+    },
+    /// Forget a VM that is not active.
+    RemoveVm {
+        /// Which VM.
+        vm_id: VmId,
+    },
+    /// Bytes for the console. Attachment 0: the bytes.
+    SerialIn {
+        /// Which VM.
+        vm_id: VmId,
+    },
+    /// The terminal that shows the console has this size now.
+    ResizeConsole {
+        /// Which VM.
+        vm_id: VmId,
+        /// Lines.
+        rows: u16,
+        /// Columns.
+        cols: u16,
+    },
+    /// Send this VM's console output to this client: what is kept of the past first, then as it comes.
+    WatchVm {
+        /// Which VM.
+        vm_id: VmId,
+    },
+    /// Send it no longer.
+    UnwatchVm {
+        /// Which VM.
+        vm_id: VmId,
+    },
+}
+
+/// What the host sends to a client.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum HostMessage {
+    /// The answer to the request of this id.
+    Reply {
+        /// The request's id.
+        id: u32,
+        /// Why it was refused, if it was.
+        failure: Option<Failure>,
+    },
+    /// Something happened.
+    Event {
+        /// What.
+        event: Event,
+    },
+}
+
+/// What can happen in the host.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Event {
+    /// What the host's browser offers.
+    Capabilities {
+        /// What was found.
+        capabilities: RuntimeCapabilities,
+    },
+    /// All VMs, in the order in which they were defined.
+    VmList {
+        /// Their views.
+        vms: Vec<VmInfo>,
+    },
+    /// A VM is new or differs from what was said before.
+    VmChanged {
+        /// Its view now.
+        vm: Box<VmInfo>,
+    },
+    /// A VM's vCPUs run for the first time since its start.
+    VmStarted {
+        /// Which VM.
+        vm_id: VmId,
+    },
+    /// A VM has ended; its state tells why.
+    VmStopped {
+        /// Which VM.
+        vm_id: VmId,
+        /// `Stopped` or `Crashed`.
+        state: VmState,
+    },
+    /// A VM was forgotten.
+    VmRemoved {
+        /// Which VM.
+        vm_id: VmId,
+    },
+    /// Console output, to clients that watch. Attachment 0: the bytes.
+    SerialOut {
+        /// Which VM.
+        vm_id: VmId,
+        /// How many bytes of console output came before these since the VM's start.
+        offset: u64,
+    },
+    /// A start goes on.
+    Progress {
+        /// Which VM.
+        vm_id: VmId,
+        /// How far it is.
+        progress: Progress,
+    },
+    /// A line for the log.
+    Log {
+        /// Which VM, if it belongs to one.
+        vm_id: Option<VmId>,
+        /// How grave it is.
+        level: LogLevel,
+        /// The line.
+        message: String,
+    },
+    /// Something failed that nobody's request waits for.
+    Error {
+        /// Which VM, if it belongs to one.
+        vm_id: Option<VmId>,
+        /// What failed.
+        failure: Failure,
+    },
+}
+
+/// How grave a log line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum LogLevel {
+    /// For those who look for a fault.
+    Debug,
+    /// Worth knowing.
+    Info,
+    /// Something is not as it should be.
+    Warning,
+    /// Something failed.
+    Error,
+}
+
+/// The phases of a start, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Phase {
+    /// Images and firmware are fetched and decompressed.
+    Fetch,
+    /// QEMU's WebAssembly is fetched and compiled.
+    Load,
+    /// QEMU builds the machine; ends when its monitor answers.
+    Machine,
+    /// Firmware and kernel run; ends with the first byte on the console.
+    Firmware,
+    /// The kernel boots; ends when the guest's userspace says that it is ready.
+    Kernel,
+}
+
+/// How far a phase is.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Progress {
+    /// What goes on.
+    pub phase: Phase,
+    /// Bytes done.
+    pub done: u64,
+    /// Bytes in all, where that is known.
+    #[serde(default)]
+    pub total: Option<u64>,
+}
+
+/// A VM as clients see it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VmInfo {
+    /// Its id.
+    pub vm_id: VmId,
+    /// What people call it.
+    pub name: String,
+    /// The id of its profile.
+    pub profile_id: String,
+    /// Its architecture.
+    pub arch: Arch,
+    /// Its RAM in MiB.
+    pub memory_mib: u32,
+    /// Its number of vCPUs.
+    pub smp: u32,
+    /// Where it is in its life.
+    #[serde(flatten)]
+    pub state: VmState,
+    /// When it was last started, in milliseconds since the epoch.
+    pub started_at: f64,
+    /// When each phase of the last start ended, in milliseconds since that start.
+    #[serde(default)]
+    pub phases: BTreeMap<Phase, f64>,
+    /// How far the start is, while it starts.
+    #[serde(default)]
+    pub progress: Option<Progress>,
+    /// What the person should know about this configuration.
+    #[serde(default)]
+    pub warnings: Vec<String>,
+    /// QEMU's arguments.
+    #[serde(default)]
+    pub args: Vec<String>,
+    /// What failed, when it could not be started or crashed.
+    #[serde(default)]
+    pub failure: Option<Failure>,
+}
+
+#[cfg(test)]
+mod tests;

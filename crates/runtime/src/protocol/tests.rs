@@ -1,0 +1,120 @@
+//! Every message survives the trip through JSON, and hostile JSON is refused without a panic.
+
+use super::*;
+use crate::state::StopReason;
+use proptest::prelude::*;
+
+fn round_trip<T: Serialize + for<'a> Deserialize<'a> + PartialEq + std::fmt::Debug>(value: &T) {
+    let json = serde_json::to_string(value).unwrap();
+    assert_eq!(&serde_json::from_str::<T>(&json).unwrap(), value, "{json}");
+}
+
+fn info(state: VmState) -> VmInfo {
+    VmInfo {
+        vm_id: "vm-1".into(),
+        name: "dev-box".into(),
+        profile_id: "minimal-x86_64".into(),
+        arch: Arch::X86_64,
+        memory_mib: 128,
+        smp: 1,
+        state,
+        started_at: 1.5,
+        phases: BTreeMap::from([(Phase::Fetch, 12.0), (Phase::Kernel, 900.25)]),
+        progress: Some(Progress { phase: Phase::Load, done: 1, total: Some(2) }),
+        warnings: vec!["writes last until the VM stops".into()],
+        args: vec!["-m".into(), "128".into()],
+        failure: Some(Failure::new("no").with_next_step("try again")),
+    }
+}
+
+fn states() -> [VmState; 6] {
+    [
+        VmState::Starting,
+        VmState::Running,
+        VmState::Paused,
+        VmState::Stopping,
+        VmState::Stopped { reason: StopReason::GuestShutdown },
+        VmState::Crashed { reason: "abort".into() },
+    ]
+}
+
+#[test]
+fn commands() {
+    let vm_id = || "vm-1".to_owned();
+    let profile = qemuweb_vm_config::default_profiles().remove(0);
+    for command in [
+        Command::Init,
+        Command::StartVm {
+            vm_id: vm_id(),
+            name: None,
+            profile: ProfileRef::Id("minimal-x86_64".into()),
+            inputs: VmInputs::default(),
+            overrides: None,
+        },
+        Command::StartVm {
+            vm_id: vm_id(),
+            name: Some("mine".into()),
+            profile: ProfileRef::Inline(Box::new(profile)),
+            inputs: VmInputs::default(),
+            overrides: Some(VmOverrides::default()),
+        },
+        Command::RestartVm { vm_id: vm_id() },
+        Command::StopVm { vm_id: vm_id(), force: true },
+        Command::ResetVm { vm_id: vm_id() },
+        Command::RemoveVm { vm_id: vm_id() },
+        Command::SerialIn { vm_id: vm_id() },
+        Command::ResizeConsole { vm_id: vm_id(), rows: 24, cols: 80 },
+        Command::WatchVm { vm_id: vm_id() },
+        Command::UnwatchVm { vm_id: vm_id() },
+    ] {
+        round_trip(&Request { id: 7, command });
+    }
+}
+
+#[test]
+fn host_messages() {
+    round_trip(&HostMessage::Reply { id: 3, failure: None });
+    round_trip(&HostMessage::Reply { id: 3, failure: Some(Failure::new("unknown VM")) });
+    let vm_id = || "vm-1".to_owned();
+    let mut events = vec![
+        Event::VmList { vms: states().map(info).to_vec() },
+        Event::VmStarted { vm_id: vm_id() },
+        Event::VmRemoved { vm_id: vm_id() },
+        Event::SerialOut { vm_id: vm_id(), offset: 1 << 40 },
+        Event::Progress { vm_id: vm_id(), progress: Progress { phase: Phase::Fetch, done: 5, total: None } },
+        Event::Log { vm_id: None, level: LogLevel::Warning, message: "slow".into() },
+        Event::Error { vm_id: Some(vm_id()), failure: Failure::new("broken") },
+    ];
+    events.extend(states().map(|state| Event::VmStopped { vm_id: vm_id(), state }));
+    for event in events {
+        round_trip(&HostMessage::Event { event });
+    }
+}
+
+#[test]
+fn only_this_version_is_spoken() {
+    assert!(check_version(VERSION).is_ok());
+    assert_eq!(check_version(2).unwrap_err().to_string(), "expected protocol version 1, found 2");
+}
+
+#[test]
+fn a_minimal_start_is_enough() {
+    let json = r#"{"id": 1, "command": {"type": "startVm", "vmId": "a", "profile": "minimal-x86_64"}}"#;
+    let request: Request = serde_json::from_str(json).unwrap();
+    assert!(matches!(request.command, Command::StartVm { name: None, overrides: None, .. }));
+}
+
+#[test]
+fn a_view_tells_its_state_beside_its_other_fields() {
+    let json = serde_json::to_value(info(VmState::Stopped { reason: StopReason::ForceStopped })).unwrap();
+    assert_eq!((json["state"].as_str(), json["reason"].as_str()), (Some("stopped"), Some("forceStopped")));
+    assert_eq!(json["phases"]["kernel"], 900.25);
+}
+
+proptest! {
+    #[test]
+    fn refuses_garbage(text in "\\PC{0,200}") {
+        let _ = serde_json::from_str::<Request>(&text);
+        let _ = serde_json::from_str::<HostMessage>(&text);
+    }
+}

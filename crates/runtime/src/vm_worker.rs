@@ -1,0 +1,60 @@
+//! What the host and a VM's Worker say to each other.
+//!
+//! The Worker fetches files, loads QEMU and reports; once QEMU runs, console and control bytes go over
+//! [`crate::ring`]s that both see, and not through these messages.
+
+use qemuweb_vm_config::{Arch, FileMountInfo};
+use serde::{Deserialize, Serialize};
+
+use crate::failure::Failure;
+use crate::protocol::Progress;
+
+/// Host to Worker.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum VmWorkerCommand {
+    /// Build the machine and run it. Sent once; attachments are the Blobs that `files` name by index.
+    Boot {
+        /// Which QEMU.
+        arch: Arch,
+        /// QEMU's arguments, without the program's name.
+        args: Vec<String>,
+        /// What to put into QEMU's file system first.
+        files: Vec<FileMountInfo>,
+        /// Size of QEMU's WebAssembly memory, in MiB.
+        heap_mib: u32,
+    },
+}
+
+/// Worker to host.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum VmWorkerEvent {
+    /// The Worker's code runs and takes its command.
+    Ready,
+    /// Files are being fetched or QEMU is being loaded.
+    Progress {
+        /// How far it is.
+        progress: Progress,
+    },
+    /// QEMU is loaded and `main` is about to run. Attachment: its memory, a SharedArrayBuffer.
+    Loaded {
+        /// Address of the channel directory in that memory.
+        directory: u32,
+    },
+    /// QEMU wrote a line to its standard output or error.
+    Output {
+        /// The line.
+        line: String,
+    },
+    /// QEMU's `main` returned or `exit` was called.
+    Exited {
+        /// The exit status.
+        code: i32,
+    },
+    /// The VM could not be started, or QEMU aborted or trapped.
+    Failed {
+        /// Why.
+        failure: Failure,
+    },
+}
