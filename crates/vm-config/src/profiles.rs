@@ -1,0 +1,188 @@
+//! The profiles that come with QemuWeb.
+//!
+//! Each boots the built-in guest of its architecture when the user names nothing, except those that say in
+//! their help text which image they need.
+
+use crate::types::{
+    Arch, DiskInterface, InputSource, NetMode, SerialMode, VmDeviceConfig, VmInputs, VmProfile,
+};
+
+/// The id of the profile that starts when none is named.
+pub const DEFAULT_PROFILE_ID: &str = "minimal-x86_64";
+
+/// The profiles for general use: the seed's five and `microvm-x86_64`.
+pub fn default_profiles() -> Vec<VmProfile> {
+    vec![
+        VmProfile {
+            id: DEFAULT_PROFILE_ID.into(),
+            name: "Minimal x86-64".into(),
+            description: "A small PC with the built-in Linux: a sandbox shell in the least memory.".into(),
+            memory_mib: 128,
+            ..pc()
+        },
+        VmProfile {
+            id: "linux-x86_64-pc-nographic".into(),
+            name: "Linux PC (x86-64), console".into(),
+            description: "A PC with a serial console. Boots the built-in Linux, your kernel, or your disk."
+                .into(),
+            ..pc()
+        },
+        with_graphics(VmProfile {
+            id: "linux-x86_64-pc-graphics".into(),
+            name: "Linux PC (x86-64), graphics".into(),
+            description: "A PC with a VGA adapter, USB, and a serial console.".into(),
+            ..pc()
+        }),
+        VmProfile {
+            id: "linux-aarch64-virt-nographic".into(),
+            name: "Linux on Arm (aarch64), console".into(),
+            description:
+                "A 64-bit Arm machine with a serial console. Boots the built-in Linux or your kernel.".into(),
+            ..virt()
+        },
+        with_graphics(VmProfile {
+            id: "linux-aarch64-virt-graphics".into(),
+            name: "Linux on Arm (aarch64), graphics".into(),
+            description: "A 64-bit Arm machine with a virtio GPU, USB, and a serial console.".into(),
+            ..virt()
+        }),
+        VmProfile {
+            id: "microvm-x86_64".into(),
+            name: "microVM (x86-64)".into(),
+            description: "A machine without PCI and with next to no devices, for the fastest start.".into(),
+            machine: "microvm".into(),
+            memory_mib: 128,
+            requires_kernel: true,
+            kernel_help_text: Some(
+                "A microVM has no firmware that boots disks. Supply a kernel with virtio-mmio built in \
+                 (an uncompressed vmlinux with PVH, or a bzImage), or none to start the built-in one."
+                    .into(),
+            ),
+            ..pc()
+        },
+    ]
+}
+
+/// The profiles of machines that serve other machines.
+pub fn infrastructure_profiles() -> Vec<VmProfile> {
+    vec![
+        VmProfile {
+            id: "busybox-router".into(),
+            name: "BusyBox router".into(),
+            description: "A small router for virtual networks (routing, NAT, DHCP), run by the built-in Linux.".into(),
+            memory_mib: 128,
+            devices: VmDeviceConfig { net: NetMode::User, ..console_devices() },
+            ..pc()
+        },
+        VmProfile {
+            id: "hashicorp-vault".into(),
+            name: "HashiCorp Vault".into(),
+            description: "A machine for a secrets server.".into(),
+            memory_mib: 1024,
+            kernel_help_text: Some(
+                "Supply a bootable x86-64 disk image (raw or qcow2) with HashiCorp Vault installed: QemuWeb \
+                 ships none."
+                    .into(),
+            ),
+            devices: VmDeviceConfig { net: NetMode::User, ..console_devices() },
+            default_inputs: VmInputs::default(),
+            ..pc()
+        },
+        VmProfile {
+            id: "alpine-linux".into(),
+            name: "Alpine Linux".into(),
+            description: "A light base for images of your own.".into(),
+            memory_mib: 256,
+            kernel_help_text: Some(
+                "Supply an Alpine Linux disk image for x86-64 (raw or qcow2), or Alpine's vmlinuz-virt as kernel \
+                 and initramfs-virt as initrd: QemuWeb ships none."
+                    .into(),
+            ),
+            devices: VmDeviceConfig { net: NetMode::User, ..console_devices() },
+            default_inputs: VmInputs { kernel_cmdline: Some("console=ttyS0".into()), ..VmInputs::default() },
+            ..pc()
+        },
+    ]
+}
+
+/// The profile of this id, among all that come with QemuWeb.
+pub fn find_profile(id: &str) -> Option<VmProfile> {
+    default_profiles()
+        .into_iter()
+        .chain(infrastructure_profiles())
+        .find(|profile| profile.id == id)
+}
+
+/// A PC with a serial console.
+fn pc() -> VmProfile {
+    VmProfile {
+        id: String::new(),
+        name: String::new(),
+        description: String::new(),
+        arch: Arch::X86_64,
+        machine: "q35".into(),
+        cpu: Some("qemu64".into()),
+        memory_mib: 512,
+        smp: 1,
+        supports_graphics: false,
+        default_args: vec![],
+        requires_kernel: false,
+        kernel_help_text: None,
+        devices: console_devices(),
+        block_size_bytes: None,
+        max_memory_mib: None,
+        default_inputs: built_in_guest(Arch::X86_64, "vmlinux.gz"),
+    }
+}
+
+/// An Arm machine with a serial console.
+fn virt() -> VmProfile {
+    VmProfile {
+        arch: Arch::Aarch64,
+        machine: "virt".into(),
+        cpu: Some("cortex-a57".into()),
+        requires_kernel: true,
+        kernel_help_text: Some(
+            "This machine has no firmware that boots disks. Supply an arm64 kernel (an uncompressed Image, or \
+             Image.gz), or none to start the built-in one."
+                .into(),
+        ),
+        default_inputs: built_in_guest(Arch::Aarch64, "Image.gz"),
+        ..pc()
+    }
+}
+
+/// Devices of a machine that is used through its serial console.
+fn console_devices() -> VmDeviceConfig {
+    VmDeviceConfig {
+        disk_interface: DiskInterface::VirtioBlk,
+        net: NetMode::None,
+        rng: true,
+        serial: SerialMode::TtyS0,
+        usb: false,
+        keyboard: false,
+    }
+}
+
+/// The same machine with a graphics adapter, USB and a keyboard.
+fn with_graphics(profile: VmProfile) -> VmProfile {
+    VmProfile {
+        supports_graphics: true,
+        devices: VmDeviceConfig {
+            usb: true,
+            keyboard: true,
+            ..profile.devices
+        },
+        ..profile
+    }
+}
+
+/// The kernel and initial RAM disk in the extension's package.
+fn built_in_guest(arch: Arch, kernel: &str) -> VmInputs {
+    VmInputs {
+        kernel: Some(InputSource::builtin(format!("{arch}/{kernel}"))),
+        initrd: Some(InputSource::builtin(format!("{arch}/initramfs.cpio.gz"))),
+        kernel_cmdline: Some(format!("console={} quiet", arch.console())),
+        ..VmInputs::default()
+    }
+}

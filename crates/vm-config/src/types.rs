@@ -1,0 +1,397 @@
+//! The shapes that describe a virtual machine: its profile, what it boots from, and what a person changed.
+//!
+//! As JSON they have the names of the seed's TypeScript types (`memoryMiB`, `kernelCmdline`, …), so that a
+//! profile written for one is read by the other.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{ConfigError, ConfigWarning};
+
+/// The guest's processor architecture, which is also the QEMU binary that runs it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Arch {
+    /// 64-bit x86, run by `qemu-system-x86_64`.
+    #[serde(rename = "x86_64")]
+    X86_64,
+    /// 64-bit Arm, run by `qemu-system-aarch64`.
+    #[serde(rename = "aarch64")]
+    Aarch64,
+}
+
+impl Arch {
+    /// The name used in JSON, in file names and by `uname -m`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::X86_64 => "x86_64",
+            Self::Aarch64 => "aarch64",
+        }
+    }
+
+    /// The guest's name for the serial port that carries the console, as in `console=ttyS0`.
+    pub fn console(self) -> &'static str {
+        match self {
+            Self::X86_64 => "ttyS0",
+            Self::Aarch64 => "ttyAMA0",
+        }
+    }
+}
+
+impl fmt::Display for Arch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A template for a virtual machine: its hardware and what it boots by default.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct VmProfile {
+    /// Stable name by which the profile is chosen, such as `minimal-x86_64`.
+    pub id: String,
+    /// Name shown to people.
+    pub name: String,
+    /// One or two sentences on what the machine is for.
+    #[serde(default)]
+    pub description: String,
+    /// The guest's architecture.
+    pub arch: Arch,
+    /// QEMU's machine type, with options if any: `q35`, `virt`, `microvm,rtc=on`.
+    pub machine: String,
+    /// QEMU's CPU model, with features if any; the machine's own default when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<String>,
+    /// Guest memory in MiB.
+    #[serde(rename = "memoryMiB")]
+    pub memory_mib: u32,
+    /// Number of virtual processors.
+    pub smp: u32,
+    /// Whether the machine has a graphics adapter.
+    pub supports_graphics: bool,
+    /// More QEMU arguments, one element each, held to the same rules as a person's extra arguments.
+    #[serde(default)]
+    pub default_args: Vec<String>,
+    /// Whether the machine cannot start without a kernel (or, see [`Self::default_inputs`], a built-in one).
+    pub requires_kernel: bool,
+    /// What to tell a person who starts the machine without the kernel or disk that it needs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kernel_help_text: Option<String>,
+    /// The machine's devices.
+    pub devices: VmDeviceConfig,
+    /// Logical block size of disks in bytes, a power of two from 512 to 32768; QEMU's 512 when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub block_size_bytes: Option<u32>,
+    /// The most guest memory in MiB that an override may ask for.
+    #[serde(rename = "maxMemoryMiB", default, skip_serializing_if = "Option::is_none")]
+    pub max_memory_mib: Option<u32>,
+    /// What the machine boots when the user names nothing: the built-in guest of its architecture.
+    #[serde(default, skip_serializing_if = "VmInputs::is_empty")]
+    pub default_inputs: VmInputs,
+}
+
+/// The devices of a machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct VmDeviceConfig {
+    /// How disks are attached, unless a disk says otherwise.
+    pub disk_interface: DiskInterface,
+    /// The network.
+    pub net: NetMode,
+    /// Whether the guest gets a virtio random number generator.
+    #[serde(default)]
+    pub rng: bool,
+    /// Where the console's serial port leads.
+    pub serial: SerialMode,
+    /// Whether the machine has a USB controller.
+    #[serde(default)]
+    pub usb: bool,
+    /// Whether the machine has a keyboard (the console's serial line needs none).
+    #[serde(default)]
+    pub keyboard: bool,
+}
+
+/// How a disk is attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DiskInterface {
+    /// Paravirtual block device; the fastest.
+    VirtioBlk,
+    /// IDE on old PCs, SATA (AHCI) elsewhere: for guests without virtio drivers.
+    Ide,
+    /// A SCSI disk on a virtio SCSI controller.
+    Scsi,
+}
+
+/// The kind of network a machine is attached to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NetMode {
+    /// QEMU's user-mode NAT.
+    User,
+    /// No network device.
+    None,
+}
+
+/// The seed's names for the console's serial port. A browser has neither a standard input nor
+/// pseudo-terminals: all three are the same ring in shared memory, channel `serial0`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum SerialMode {
+    /// As `TtyS0`.
+    #[serde(rename = "stdio")]
+    Stdio,
+    /// The first serial port, shown in the console.
+    #[serde(rename = "ttyS0")]
+    TtyS0,
+    /// As `TtyS0`.
+    #[serde(rename = "pty")]
+    Pty,
+}
+
+/// Where the bytes of a kernel, initrd or disk come from.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum InputSource {
+    /// A file of the extension's own package.
+    Builtin(BuiltinFile),
+    /// A file or blob that is sent along with the message that carries this description.
+    Attachment(Attachment),
+    /// An `http` or `https` address.
+    Url(String),
+}
+
+impl InputSource {
+    /// A file of the package by its path below `guest/`.
+    pub fn builtin(path: impl Into<String>) -> Self {
+        Self::Builtin(BuiltinFile { path: path.into() })
+    }
+
+    /// The name of the file that it is, without folders, for display and to guess a format from.
+    pub fn file_name(&self) -> &str {
+        let path = match self {
+            Self::Builtin(file) => file.path.as_str(),
+            Self::Attachment(attachment) => attachment.name.as_str(),
+            Self::Url(url) => url.split(['?', '#']).next().unwrap_or_default(),
+        };
+        path.rsplit('/').next().unwrap_or_default()
+    }
+}
+
+/// A file of the extension's package.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BuiltinFile {
+    /// Path below `guest/`, such as `x86_64/vmlinux.gz`. The host decompresses a `.gz`.
+    pub path: String,
+}
+
+/// A blob sent along with a message.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Attachment {
+    /// Its place in the message's list of attachments.
+    pub index: u32,
+    /// The file's name as the user knows it. Never used as a path.
+    pub name: String,
+    /// Its length in bytes.
+    pub size: u64,
+}
+
+/// A disk image and how to attach it.
+///
+/// As JSON the source's key stands beside the others: `{"url": "https://…/a.qcow2", "readonly": true}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DiskInput {
+    /// Where the image's bytes come from.
+    #[serde(flatten)]
+    pub source: InputSource,
+    /// Whether the guest may only read it.
+    #[serde(default)]
+    pub readonly: bool,
+    /// The image's format; guessed from the file's name when absent. The host, which sees the content, sets it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<DiskFormat>,
+    /// How it is attached; the profile's interface when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interface: Option<DiskInterface>,
+}
+
+impl DiskInput {
+    /// A writable disk of the profile's interface, its format to be guessed from its name.
+    pub fn new(source: InputSource) -> Self {
+        Self {
+            source,
+            readonly: false,
+            format: None,
+            interface: None,
+        }
+    }
+}
+
+/// The format of a disk image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DiskFormat {
+    /// The disk's bytes as they are.
+    Raw,
+    /// QEMU's copy-on-write format.
+    Qcow2,
+}
+
+impl DiskFormat {
+    /// QEMU's name of the format, which is also the extension of its files.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Raw => "raw",
+            Self::Qcow2 => "qcow2",
+        }
+    }
+}
+
+/// What a machine boots.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct VmInputs {
+    /// The disk to boot from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disk: Option<DiskInput>,
+    /// A Linux kernel to start directly, without firmware or boot loader.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<InputSource>,
+    /// The kernel's initial RAM disk.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub initrd: Option<InputSource>,
+    /// The kernel's whole command line; the profile's when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kernel_cmdline: Option<String>,
+    /// Further disks, which do not change what is booted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub additional_disks: Vec<DiskInput>,
+}
+
+impl VmInputs {
+    /// Whether nothing is given.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// What a person changes in a profile for one machine. An absent field leaves the profile's value.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct VmOverrides {
+    /// Guest memory in MiB.
+    #[serde(rename = "memoryMiB", skip_serializing_if = "Option::is_none")]
+    pub memory_mib: Option<u32>,
+    /// Number of virtual processors.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub smp: Option<u32>,
+    /// CPU model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<String>,
+    /// Words added to the end of the kernel's command line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cmdline: Option<String>,
+    /// More QEMU arguments in one line, quoted as in a POSIX shell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub extra_args: Option<String>,
+    /// Whether to start a kernel or the disk's boot loader; see [`BootFrom`] for the default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub boot_from: Option<BootFrom>,
+    /// The order in which a PC's firmware tries devices.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub boot_order: Vec<BootDevice>,
+    /// The network.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub net: Option<NetMode>,
+    /// How disks are attached.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disk_interface: Option<DiskInterface>,
+    /// Size in MiB of QEMU's buffer of translated guest code; see [`crate::default_tb_size_mib`].
+    #[serde(rename = "tbSizeMiB", skip_serializing_if = "Option::is_none")]
+    pub tb_size_mib: Option<u32>,
+}
+
+/// What starts first.
+///
+/// Without an override: the user's kernel if there is one; else the user's disk, where the machine has
+/// firmware; else the profile's built-in kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BootFrom {
+    /// A kernel, the user's or the profile's.
+    Kernel,
+    /// The firmware and the boot loader of the disk.
+    Disk,
+}
+
+/// A device that a PC's firmware boots from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BootDevice {
+    /// The first floppy drive.
+    Floppy,
+    /// The first hard disk.
+    Disk,
+    /// The first optical drive.
+    Cdrom,
+    /// A network card's boot ROM.
+    Network,
+}
+
+/// How to start QEMU: the builder's answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct QemuArgsResult {
+    /// QEMU's arguments without the program's name. Not fit to be run while `errors` has any.
+    pub args: Vec<String>,
+    /// Which QEMU binary to run.
+    pub arch: Arch,
+    /// The files that the arguments name, to be put in place before QEMU starts.
+    pub files_to_mount: Vec<FileMountInfo>,
+    /// What a person should know, but which does not stop the start.
+    pub warnings: Vec<ConfigWarning>,
+    /// Why the machine cannot start.
+    pub errors: Vec<ConfigError>,
+}
+
+impl QemuArgsResult {
+    /// The command line as one would type it in a POSIX shell, for display and copying.
+    pub fn command_line(&self) -> String {
+        let program = format!("qemu-system-{}", self.arch);
+        std::iter::once(program.as_str())
+            .chain(self.args.iter().map(String::as_str))
+            // An argument with a NUL is reported as an error; it is left out here.
+            .filter_map(|arg| shlex::try_quote(arg).ok())
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+}
+
+/// A file to be put into QEMU's file system.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FileMountInfo {
+    /// Where its bytes come from.
+    pub source: InputSource,
+    /// Its absolute path in QEMU's file system, such as `/vm/disk0.qcow2`.
+    pub path: String,
+    /// What it is.
+    pub kind: FileKind,
+    /// Whether the guest may only read it. QEMU itself opens every file for reading only at present: what a
+    /// guest writes to a writable disk goes to a temporary layer.
+    pub readonly: bool,
+}
+
+/// The part that a mounted file plays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FileKind {
+    /// A kernel image.
+    Kernel,
+    /// An initial RAM disk.
+    Initrd,
+    /// A disk image.
+    Disk,
+}
