@@ -44,6 +44,9 @@ pub trait Transport {
     /// Sets who takes the packets that arrive, and starts the channel.
     fn on_packet(&self, take: Box<dyn Fn(Packet<Self::Attachment>)>);
 
+    /// Sets who is told once that the other side is gone.
+    fn on_close(&self, closed: Box<dyn FnOnce()>);
+
     /// Ends the channel.
     fn close(&self);
 }
@@ -57,6 +60,7 @@ struct Inner<T: Transport> {
     subscribers: RefCell<Vec<(u32, Subscriber<T::Attachment>)>>,
     capabilities: RefCell<Option<RuntimeCapabilities>>,
     vms: RefCell<Vec<VmInfo>>,
+    closed: RefCell<Vec<Box<dyn FnOnce()>>>,
 }
 
 /// Uses the VM host over a [`Transport`]. Clones share one connection.
@@ -90,11 +94,21 @@ impl<T: Transport + 'static> QemuClient<T> {
             subscribers: RefCell::default(),
             capabilities: RefCell::default(),
             vms: RefCell::default(),
+            closed: RefCell::default(),
         });
         let weak: Weak<Inner<T>> = Rc::downgrade(&inner);
         inner.transport.on_packet(Box::new(move |packet| {
             if let Some(inner) = weak.upgrade() {
                 inner.take(packet);
+            }
+        }));
+        let weak = Rc::downgrade(&inner);
+        inner.transport.on_close(Box::new(move || {
+            if let Some(inner) = weak.upgrade() {
+                inner.pending.borrow_mut().clear();
+                for closed in inner.closed.take() {
+                    closed();
+                }
             }
         }));
         Self { inner }
@@ -205,6 +219,11 @@ impl<T: Transport + 'static> QemuClient<T> {
                 inner.subscribers.borrow_mut().retain(|(other, _)| *other != key);
             }
         }))
+    }
+
+    /// Calls `closed` once when the host is gone. Requests under way fail by then.
+    pub fn on_close(&self, closed: impl FnOnce() + 'static) {
+        self.inner.closed.borrow_mut().push(Box::new(closed));
     }
 
     /// Leaves the host. VMs go on; requests under way fail.

@@ -9,6 +9,7 @@ use futures_executor::block_on;
 struct Wire {
     sent: RefCell<Vec<Packet<Vec<u8>>>>,
     take: RefCell<Option<Box<dyn Fn(Packet<Vec<u8>>)>>>,
+    on_close: RefCell<Option<Box<dyn FnOnce()>>>,
     closed: Cell<bool>,
     /// Answers each request as soon as it is sent, with these messages.
     answers: RefCell<Vec<HostMessage>>,
@@ -52,6 +53,10 @@ impl Transport for MemoryTransport {
 
     fn on_packet(&self, take: Box<dyn Fn(Packet<Vec<u8>>)>) {
         *self.0.take.borrow_mut() = Some(take);
+    }
+
+    fn on_close(&self, closed: Box<dyn FnOnce()>) {
+        *self.0.on_close.borrow_mut() = Some(closed);
     }
 
     fn close(&self) {
@@ -173,4 +178,22 @@ fn terminate_fails_what_is_under_way() {
     });
     assert_eq!(result.unwrap_err().message, "the connection to the VM host was closed");
     assert_eq!(block_on(client.reset_vm("a")).unwrap_err().message, "closed");
+}
+
+#[test]
+fn a_host_that_goes_away_fails_what_is_under_way_and_tells() {
+    let (client, wire) = pair();
+    let told = Rc::new(Cell::new(false));
+    client.on_close({
+        let told = Rc::clone(&told);
+        move || told.set(true)
+    });
+    let result = block_on(async {
+        let mut request = std::pin::pin!(client.reset_vm("a"));
+        let first = std::future::poll_fn(|context| std::task::Poll::Ready(request.as_mut().poll(context))).await;
+        assert!(first.is_pending());
+        wire.0.on_close.take().unwrap()();
+        request.await
+    });
+    assert!(result.is_err() && told.get());
 }

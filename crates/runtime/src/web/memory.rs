@@ -1,0 +1,89 @@
+//! [`SharedMemory`] on a SharedArrayBuffer, with the waits of the memory model.
+
+use js_sys::{Atomics, Int32Array, Promise, Reflect, SharedArrayBuffer, Uint8Array};
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::JsFuture;
+
+use crate::ring::SharedMemory;
+
+/// QEMU's memory as another thread sees it. Its size never changes.
+#[derive(Clone, Debug)]
+pub struct JsSharedMemory {
+    words: Int32Array,
+    bytes: Uint8Array,
+}
+
+/// `Atomics.waitAsync` does not exist or refused.
+#[derive(Debug, thiserror::Error)]
+#[error("could not wait for QEMU: {0}")]
+pub struct WaitError(String);
+
+impl JsSharedMemory {
+    /// Views of `buffer`.
+    pub fn new(buffer: &SharedArrayBuffer) -> Self {
+        Self { words: Int32Array::new(buffer), bytes: Uint8Array::new(buffer) }
+    }
+
+    /// Wakes all who wait on the word at `address`.
+    pub fn notify(&self, address: u32) {
+        // Fails for an index outside the array only, where nobody can wait.
+        let _ = Atomics::notify(&self.words, address / 4);
+    }
+
+    /// Adds one to the word at `address` and wakes all who wait on it.
+    pub fn bump(&self, address: u32) {
+        // As in `notify`.
+        let _ = Atomics::add(&self.words, address / 4, 1);
+        self.notify(address);
+    }
+
+    /// Waits, without blocking this thread, until the word at `address` is no longer `seen` and someone
+    /// notified it. May return early.
+    ///
+    /// # Errors
+    /// [`WaitError`] when the browser has no `Atomics.waitAsync`.
+    pub async fn changed(&self, address: u32, seen: u32) -> Result<(), WaitError> {
+        let failed = |exception: JsValue| WaitError(super::exception_text(&exception));
+        let wait =
+            Atomics::wait_async(&self.words, address / 4, seen.cast_signed()).map_err(failed)?;
+        if Reflect::get(&wait, &"async".into()).map_err(failed)?.is_truthy() {
+            let promise: Promise = Reflect::get(&wait, &"value".into()).map_err(failed)?.unchecked_into();
+            JsFuture::from(promise).await.map_err(failed)?;
+        }
+        Ok(())
+    }
+}
+
+impl SharedMemory for JsSharedMemory {
+    fn len(&self) -> u64 {
+        u64::from(self.bytes.length())
+    }
+
+    fn load(&self, address: u32) -> u32 {
+        Atomics::load(&self.words, address / 4).map_or(0, i32::cast_unsigned)
+    }
+
+    fn store(&self, address: u32, value: u32) {
+        // Fails for an index outside the array only, which stores nothing by contract.
+        let _ = Atomics::store(&self.words, address / 4, value.cast_signed());
+    }
+
+    fn read(&self, address: u32, target: &mut [u8]) {
+        if let Some(view) = self.view(address, target.len()) {
+            view.copy_to(target);
+        }
+    }
+
+    fn write(&self, address: u32, source: &[u8]) {
+        if let Some(view) = self.view(address, source.len()) {
+            view.copy_from(source);
+        }
+    }
+}
+
+impl JsSharedMemory {
+    fn view(&self, address: u32, length: usize) -> Option<Uint8Array> {
+        let end = address.checked_add(u32::try_from(length).ok()?)?;
+        (u64::from(end) <= self.len()).then(|| self.bytes.subarray(address, end))
+    }
+}
