@@ -1,0 +1,1 @@
+console.error("nested worker"); setTimeout(() => { throw new Error("thrown in the worker"); });

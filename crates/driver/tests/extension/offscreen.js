@@ -1,0 +1,2 @@
+console.warn("offscreen document", { isolated: crossOriginIsolated });
+new Worker("nested.js");

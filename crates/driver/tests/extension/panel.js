@@ -1,0 +1,3 @@
+document.getElementById("button").addEventListener("click", (event) => {
+  event.target.dataset.trusted = event.isTrusted;
+});
