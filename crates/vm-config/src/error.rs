@@ -126,9 +126,7 @@ pub enum ConfigWarning {
         machine: String,
     },
     /// The profile's kernel is started although there is a boot disk.
-    #[error(
-        "machine {machine} has no firmware to boot a disk: the built-in kernel starts, with the disk attached"
-    )]
+    #[error("machine {machine} does not boot disks: the profile's kernel starts, with the disk attached")]
     DiskNotBooted {
         /// The machine type.
         machine: String,

@@ -1,11 +1,42 @@
 //! Virtual machines as data: profiles, what they boot, and the QEMU arguments that run them.
+//!
+//! A [`VmProfile`] is a template for a machine, [`VmInputs`] say what it boots, and [`VmOverrides`] what a
+//! person changed. [`build_qemu_args`] turns the three into the command line of QEMU as it is compiled for a
+//! browser, with the list of files to put into QEMU's file system beforehand. The crate is pure: it reads no
+//! file, knows no clock and no browser, and compiles natively and to WebAssembly alike.
+//!
+//! ```
+//! use qemuweb_vm_config::{VmInputs, VmOverrides, build_qemu_args, find_profile, required_heap_mib};
+//!
+//! let profile = find_profile("linux-aarch64-virt-nographic").expect("comes with QemuWeb");
+//! let inputs: VmInputs = serde_json::from_str(
+//!     r#"{"additionalDisks": [{"url": "https://example.org/data.qcow2", "readonly": true}]}"#,
+//! )?;
+//! let overrides = VmOverrides { memory_mib: Some(256), ..VmOverrides::default() };
+//!
+//! let result = build_qemu_args(&profile, &inputs, Some(&overrides));
+//! assert!(result.errors.is_empty());
+//! let paths: Vec<_> = result.files_to_mount.iter().map(|file| file.path.as_str()).collect();
+//! assert_eq!(paths, ["/vm/kernel", "/vm/initrd", "/vm/disk0.qcow2"]);
+//! // 256 MiB for the guest, 32 for translated code, 128 for QEMU itself.
+//! assert_eq!(required_heap_mib(&profile, Some(&overrides)), 416);
+//! # Ok::<(), serde_json::Error>(())
+//! ```
+
+mod builder;
 mod error;
 mod limits;
 mod machine;
 mod profiles;
+mod props;
+mod refusals;
 mod types;
 
+pub use builder::{AGENT_CHANNEL, AGENT_PORT_NAME, MAX_DISKS, QMP_CHANNEL, SERIAL_CHANNEL, build_qemu_args};
 pub use error::{ConfigError, ConfigWarning};
-pub use limits::*;
-pub use profiles::*;
+pub use limits::{
+    MAX_HEAP_MIB, MAX_SMP, QEMU_OWN_MIB, default_tb_size_mib, guest_memory_mib, largest_guest_mib,
+    required_heap_mib, tb_size_mib,
+};
+pub use profiles::{DEFAULT_PROFILE_ID, default_profiles, find_profile, infrastructure_profiles};
 pub use types::*;

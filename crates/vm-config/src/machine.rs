@@ -43,9 +43,14 @@ impl Machine {
         }
     }
 
-    /// Whether it is a PC, whose firmware boots disks.
+    /// Whether it is a PC, with a PC's firmware, IDE disks and PS/2 keyboard.
     pub(crate) fn is_pc(self) -> bool {
         matches!(self, Self::Q35 | Self::I440fx)
+    }
+
+    /// Whether its firmware boots disks, as far as the package has it.
+    pub(crate) fn boots_disks(self) -> bool {
+        self.is_pc() || self == Self::Unknown
     }
 
     /// Whether it has a PCI bus. The devices of others hang on virtio's memory-mapped transport.

@@ -72,20 +72,21 @@ pub struct VmProfile {
     /// More QEMU arguments, one element each, held to the same rules as a person's extra arguments.
     #[serde(default)]
     pub default_args: Vec<String>,
-    /// Whether the machine cannot start without a kernel (or, see [`Self::default_inputs`], a built-in one).
+    /// Whether the machine cannot start without a kernel, be it the user's or that of [`Self::default_inputs`].
     pub requires_kernel: bool,
     /// What to tell a person who starts the machine without the kernel or disk that it needs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kernel_help_text: Option<String>,
     /// The machine's devices.
     pub devices: VmDeviceConfig,
-    /// Logical block size of disks in bytes, a power of two from 512 to 32768; QEMU's 512 when absent.
+    /// Size in bytes of the blocks in which the storage layer keeps what is written to the machine's disks, a
+    /// power of two from 512 to 1048576; the storage's default when absent. The guest does not see it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub block_size_bytes: Option<u32>,
     /// The most guest memory in MiB that an override may ask for.
     #[serde(rename = "maxMemoryMiB", default, skip_serializing_if = "Option::is_none")]
     pub max_memory_mib: Option<u32>,
-    /// What the machine boots when the user names nothing: the built-in guest of its architecture.
+    /// What the machine boots as far as the user names nothing else, such as the built-in guest.
     #[serde(default, skip_serializing_if = "VmInputs::is_empty")]
     pub default_inputs: VmInputs,
 }
@@ -315,8 +316,8 @@ pub struct VmOverrides {
 
 /// What starts first.
 ///
-/// Without an override: the user's kernel if there is one; else the user's disk, where the machine has
-/// firmware; else the profile's built-in kernel.
+/// Without an override a kernel starts if the user gave one, an initrd or a command line; else the disk, if
+/// there is one and the machine has firmware; else the profile's kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BootFrom {

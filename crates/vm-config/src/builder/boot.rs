@@ -1,0 +1,168 @@
+//! What starts first: a kernel, or a disk's boot loader.
+
+use super::Builder;
+use crate::error::{ConfigError, ConfigWarning};
+use crate::types::{BootDevice, BootFrom, FileKind, InputSource};
+
+/// The longest command line that Linux reads on the architectures that there are, in bytes.
+const LONGEST_CMDLINE: usize = 2047;
+
+/// The decision on what starts.
+pub(super) enum Boot {
+    /// A kernel, its initial RAM disk, and its command line.
+    Kernel(InputSource, Option<InputSource>, String),
+    /// The firmware, and with it the disk.
+    Disk,
+    /// There is nothing to start.
+    Nothing,
+}
+
+impl Builder<'_> {
+    pub(super) fn choose_boot(&mut self) -> Boot {
+        let from_kernel = self.inputs.kernel.is_some()
+            || self.inputs.initrd.is_some()
+            || self.inputs.kernel_cmdline.is_some()
+            || self.overrides.cmdline.is_some();
+        let has_disk = self.main_disk().is_some();
+        let boots_disks = self.machine.boots_disks() && !self.profile.requires_kernel;
+        match self.overrides.boot_from {
+            Some(BootFrom::Kernel) => self.kernel_boot(),
+            Some(BootFrom::Disk) if !boots_disks => {
+                let expected = format!(
+                    "\"kernel\", for machine {:?} does not boot disks",
+                    self.profile.machine
+                );
+                self.errors
+                    .push(ConfigError::invalid("overrides.bootFrom", expected, "disk"));
+                Boot::Nothing
+            }
+            Some(BootFrom::Disk) => self.disk_boot(),
+            None if has_disk && boots_disks && !from_kernel => self.disk_boot(),
+            None => {
+                let boot = self.kernel_boot();
+                if has_disk && !from_kernel && matches!(boot, Boot::Kernel(..)) {
+                    let machine = self.profile.machine.clone();
+                    self.warnings.push(ConfigWarning::DiskNotBooted { machine });
+                }
+                boot
+            }
+        }
+    }
+
+    fn disk_boot(&mut self) -> Boot {
+        if self.main_disk().is_none() {
+            return self.nothing("supply a disk image (raw or qcow2) to boot from");
+        }
+        if self.inputs.initrd.is_some() || self.inputs.kernel.is_some() {
+            let reason = "the machine boots from its disk";
+            self.warnings.push(ConfigWarning::Ignored {
+                field: "inputs.kernel",
+                reason,
+            });
+        }
+        Boot::Disk
+    }
+
+    fn kernel_boot(&mut self) -> Boot {
+        let default = &self.profile.default_inputs;
+        let Some(kernel) = self.inputs.kernel.as_ref().or(default.kernel.as_ref()) else {
+            return self.nothing("supply a kernel");
+        };
+        let given = self
+            .inputs
+            .kernel_cmdline
+            .as_ref()
+            .or(default.kernel_cmdline.as_ref());
+        let parts = [given, self.overrides.cmdline.as_ref()];
+        let cmdline = parts
+            .into_iter()
+            .flatten()
+            .map(|part| part.trim())
+            .filter(|part| !part.is_empty())
+            .collect::<Vec<_>>();
+        let cmdline = cmdline.join(" ");
+        // The default initrd belongs to the default kernel, and would keep it from a root file system on a disk.
+        let default_initrd = if self.inputs.kernel.is_some() || has_word(&cmdline, "root=") {
+            None
+        } else {
+            default.initrd.as_ref()
+        };
+        let initrd = self.inputs.initrd.as_ref().or(default_initrd);
+        Boot::Kernel(kernel.clone(), initrd.cloned(), cmdline)
+    }
+
+    fn nothing(&mut self, help: &str) -> Boot {
+        let help = self
+            .profile
+            .kernel_help_text
+            .clone()
+            .unwrap_or_else(|| help.to_owned());
+        self.errors.push(ConfigError::NothingToBoot {
+            profile: self.profile.id.clone(),
+            help,
+        });
+        Boot::Nothing
+    }
+
+    pub(super) fn boot(&mut self, boot: Boot) {
+        match boot {
+            Boot::Kernel(kernel, initrd, cmdline) => self.boot_kernel(&kernel, initrd.as_ref(), cmdline),
+            Boot::Disk | Boot::Nothing => {}
+        }
+        self.boot_order();
+    }
+
+    fn boot_kernel(&mut self, kernel: &InputSource, initrd: Option<&InputSource>, cmdline: String) {
+        let path = self.mount(kernel, "kernel", FileKind::Kernel, true, "inputs.kernel");
+        self.option("-kernel", path);
+        if let Some(initrd) = initrd {
+            let path = self.mount(initrd, "initrd", FileKind::Initrd, true, "inputs.initrd");
+            self.option("-initrd", path);
+        }
+        if cmdline.len() > LONGEST_CMDLINE {
+            let expected = format!("at most {LONGEST_CMDLINE} bytes");
+            self.errors
+                .push(ConfigError::invalid("inputs.kernelCmdline", expected, &cmdline));
+        }
+        let console = self.profile.arch.console();
+        if !has_word(&cmdline, &format!("console={console}")) {
+            self.warnings.push(ConfigWarning::NoConsole { console });
+        }
+        self.option("-append", cmdline);
+    }
+
+    fn boot_order(&mut self) {
+        if self.overrides.boot_order.is_empty() {
+            return;
+        }
+        if !self.machine.is_pc() {
+            let reason = "only the firmware of a PC has a boot order";
+            self.warnings.push(ConfigWarning::Ignored {
+                field: "overrides.bootOrder",
+                reason,
+            });
+            return;
+        }
+        let mut letters = String::new();
+        for device in &self.overrides.boot_order {
+            let letter = match device {
+                BootDevice::Floppy => 'a',
+                BootDevice::Disk => 'c',
+                BootDevice::Cdrom => 'd',
+                BootDevice::Network => 'n',
+            };
+            // QEMU refuses an order that names a device twice.
+            if !letters.contains(letter) {
+                letters.push(letter);
+            }
+        }
+        self.option("-boot", format!("order={letters}"));
+    }
+}
+
+/// Whether one of a command line's words begins with this text.
+fn has_word(cmdline: &str, beginning: &str) -> bool {
+    cmdline
+        .split_ascii_whitespace()
+        .any(|word| word.starts_with(beginning))
+}

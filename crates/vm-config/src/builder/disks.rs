@@ -1,0 +1,138 @@
+//! Disks: their images, and the controllers that they hang on.
+
+use super::Builder;
+use crate::error::{ConfigError, ConfigWarning};
+use crate::machine::Machine;
+use crate::props::Props;
+use crate::types::{DiskFormat, DiskInput, DiskInterface, FileKind};
+
+/// The most disks that a machine may have, the boot disk included.
+pub const MAX_DISKS: usize = 16;
+
+impl Builder<'_> {
+    /// The boot disk, with the path of the field that names it.
+    pub(super) fn main_disk(&self) -> Option<(&DiskInput, &'static str)> {
+        let given = self.inputs.disk.as_ref().map(|disk| (disk, "inputs.disk"));
+        given.or(self
+            .profile
+            .default_inputs
+            .disk
+            .as_ref()
+            .map(|disk| (disk, "defaultInputs.disk")))
+    }
+
+    pub(super) fn disks(&mut self) {
+        let main = self
+            .main_disk()
+            .map(|(disk, field)| (disk.clone(), field.to_owned()));
+        let (further, list) = match &self.inputs.additional_disks {
+            none if none.is_empty() => (&self.profile.default_inputs.additional_disks, "defaultInputs"),
+            some => (some, "inputs"),
+        };
+        let further = further
+            .iter()
+            .enumerate()
+            .map(|(i, disk)| (disk.clone(), format!("{list}.additionalDisks[{i}]")));
+        let mut disks: Vec<_> = main.into_iter().chain(further).collect();
+        if disks.len() > MAX_DISKS {
+            let expected = format!("at most {MAX_DISKS} disks");
+            let count = disks.len() as u64;
+            self.errors.push(ConfigError::out_of_range(
+                "inputs.additionalDisks",
+                expected,
+                count,
+            ));
+            disks.truncate(MAX_DISKS);
+        }
+
+        let interfaces: Vec<_> = disks
+            .iter()
+            .enumerate()
+            .map(|(number, (disk, _))| self.interface(number, disk))
+            .collect();
+        if interfaces.contains(&DiskInterface::Scsi) {
+            self.virtio_device("scsi", ",id=scsi0");
+        }
+        let mut ide_disks = 0;
+        for (number, ((disk, field), interface)) in disks.iter().zip(interfaces).enumerate() {
+            self.drive(number, disk, interface, field);
+            match interface {
+                DiskInterface::VirtioBlk => self.virtio_device("blk", &format!(",drive=disk{number}")),
+                DiskInterface::Scsi => {
+                    self.option("-device", format!("scsi-hd,bus=scsi0.0,drive=disk{number}"))
+                }
+                DiskInterface::Ide => {
+                    self.ide_disk(number, ide_disks, field);
+                    ide_disks += 1;
+                }
+            }
+        }
+    }
+
+    /// How a disk is attached: as itself, the overrides, or else the profile say, as far as the machine can.
+    fn interface(&mut self, number: usize, disk: &DiskInput) -> DiskInterface {
+        let wanted = disk
+            .interface
+            .or(self.overrides.disk_interface)
+            .unwrap_or(self.profile.devices.disk_interface);
+        if wanted == DiskInterface::Ide && !self.machine.is_pc() {
+            let machine = self.profile.machine.clone();
+            self.warnings.push(ConfigWarning::NoIde { number, machine });
+            return DiskInterface::VirtioBlk;
+        }
+        wanted
+    }
+
+    /// Mounts a disk's image and opens it as block backend `disk{number}`.
+    fn drive(&mut self, number: usize, disk: &DiskInput, interface: DiskInterface, field: &str) {
+        let format = disk
+            .format
+            .unwrap_or_else(|| guess_format(disk.source.file_name()));
+        let name = format!("disk{number}.{}", format.as_str());
+        let path = self.mount(&disk.source, &name, FileKind::Disk, disk.readonly, field);
+
+        // Writes are not kept yet: they go to a temporary layer, which IDE needs even where it may not write.
+        let is_ide = interface == DiskInterface::Ide;
+        let layered = is_ide || !disk.readonly;
+        if !disk.readonly {
+            self.warnings.push(ConfigWarning::WritesNotKept { number });
+        } else if is_ide {
+            self.warnings.push(ConfigWarning::IdeIsWritable { number });
+        }
+        let drive = Props::of("if=none")
+            .with("id", &format!("disk{number}"))
+            .with("file", &path)
+            .with("format", format.as_str())
+            .flag("readonly", !layered)
+            .flag("snapshot", layered);
+        self.option("-drive", drive.finish());
+    }
+
+    /// Attaches block backend `disk{number}` as the `nth` disk of the machine's own IDE or AHCI controller.
+    fn ide_disk(&mut self, number: usize, nth: usize, field: &str) {
+        let (places, bus, unit) = match self.machine {
+            Machine::I440fx => (4, nth / 2, nth % 2),
+            _ => (6, nth, 0),
+        };
+        if nth >= places {
+            let expected = format!("at most {places} IDE disks on machine {:?}", self.profile.machine);
+            let field = format!("{field}.interface");
+            self.errors.push(ConfigError::invalid(field, expected, "another"));
+        }
+        self.option(
+            "-device",
+            format!("ide-hd,bus=ide.{bus},unit={unit},drive=disk{number}"),
+        );
+    }
+}
+
+/// The format that a file's name promises.
+fn guess_format(name: &str) -> DiskFormat {
+    let name = name.to_ascii_lowercase();
+    let name = name.strip_suffix(".gz").unwrap_or(&name);
+    if name.ends_with(".qcow2") {
+        DiskFormat::Qcow2
+    } else {
+        DiskFormat::Raw
+    }
+}

@@ -1,0 +1,175 @@
+//! From a profile, its inputs and a person's overrides to QEMU's command line.
+//!
+//! Every text that comes from outside stays inside the one argument that it belongs to, identifiers and file
+//! paths are made here and never taken from names, and how many arguments there are depends only on the
+//! structure of the request (the words of `extraArgs` are the exception that it exists for).
+
+mod basics;
+mod boot;
+mod consoles;
+mod devices;
+mod disks;
+mod extra;
+mod net;
+
+#[cfg(test)]
+mod tests;
+
+pub use consoles::{AGENT_CHANNEL, AGENT_PORT_NAME, QMP_CHANNEL, SERIAL_CHANNEL};
+pub use disks::MAX_DISKS;
+
+use crate::error::{ConfigError, ConfigWarning};
+use crate::machine::Machine;
+use crate::types::{
+    BuiltinFile, FileKind, FileMountInfo, InputSource, QemuArgsResult, VmInputs, VmOverrides, VmProfile,
+};
+
+/// The folder of QEMU's file system in which a machine's files are put.
+const MOUNT_FOLDER: &str = "/vm";
+
+/// Builds QEMU's arguments for a machine.
+///
+/// What cannot work is in the result's `errors`, what is worth knowing in its `warnings`. Nothing here reads
+/// a file: the contents of inputs are judged by the host and by QEMU.
+///
+/// # Examples
+///
+/// ```
+/// use qemuweb_vm_config::{VmInputs, build_qemu_args, find_profile};
+///
+/// let profile = find_profile("minimal-x86_64").expect("comes with QemuWeb");
+/// let result = build_qemu_args(&profile, &VmInputs::default(), None);
+/// assert!(result.errors.is_empty());
+/// assert!(result.args.windows(2).any(|pair| pair == ["-m", "128M"]));
+/// assert_eq!(result.files_to_mount[0].path, "/vm/kernel");
+/// println!("{}", result.command_line());
+/// ```
+pub fn build_qemu_args(
+    profile: &VmProfile,
+    inputs: &VmInputs,
+    overrides: Option<&VmOverrides>,
+) -> QemuArgsResult {
+    let no_overrides = VmOverrides::default();
+    let mut builder = Builder {
+        profile,
+        inputs,
+        overrides: overrides.unwrap_or(&no_overrides),
+        machine: Machine::of(&profile.machine),
+        args: Vec::new(),
+        files: Vec::new(),
+        warnings: Vec::new(),
+        errors: Vec::new(),
+    };
+    let boot = builder.choose_boot();
+    builder.basics(&boot);
+    builder.boot(boot);
+    builder.consoles();
+    builder.disks();
+    builder.net();
+    builder.devices();
+    builder.extra();
+    builder.refuse_nul();
+    QemuArgsResult {
+        args: builder.args,
+        arch: profile.arch,
+        files_to_mount: builder.files,
+        warnings: builder.warnings,
+        errors: builder.errors,
+    }
+}
+
+/// The request and the answer under construction. Each module beside this one adds one concern.
+struct Builder<'a> {
+    profile: &'a VmProfile,
+    inputs: &'a VmInputs,
+    overrides: &'a VmOverrides,
+    machine: Machine,
+    args: Vec<String>,
+    files: Vec<FileMountInfo>,
+    warnings: Vec<ConfigWarning>,
+    errors: Vec<ConfigError>,
+}
+
+impl Builder<'_> {
+    /// Adds an option without a value.
+    fn switch(&mut self, option: &str) {
+        self.args.push(option.to_owned());
+    }
+
+    /// Adds an option and its value, as two arguments.
+    fn option(&mut self, option: &str, value: impl Into<String>) {
+        self.args.push(option.to_owned());
+        self.args.push(value.into());
+    }
+
+    /// Adds a virtio device on the machine's bus.
+    fn virtio_device(&mut self, kind: &str, props: &str) {
+        let device = self.machine.virtio(kind);
+        self.option("-device", device + props);
+    }
+
+    /// Has a file put into QEMU's file system, and returns its path there. `field` is the path of the input
+    /// that names it.
+    fn mount(
+        &mut self,
+        source: &InputSource,
+        name: &str,
+        kind: FileKind,
+        readonly: bool,
+        field: &str,
+    ) -> String {
+        if let Err(error) = check_source(source, field) {
+            self.errors.push(error);
+        }
+        let path = format!("{MOUNT_FOLDER}/{name}");
+        self.files.push(FileMountInfo {
+            source: source.clone(),
+            path: path.clone(),
+            kind,
+            readonly,
+        });
+        path
+    }
+
+    /// Reports arguments that a C string cannot hold.
+    fn refuse_nul(&mut self) {
+        if let Some(arg) = self.args.iter().find(|arg| arg.contains('\0')) {
+            self.errors
+                .push(ConfigError::invalid("args", "text without NUL characters", arg));
+        }
+    }
+}
+
+/// Whether a source can be what it says that it is.
+fn check_source(source: &InputSource, field: &str) -> Result<(), ConfigError> {
+    match source {
+        InputSource::Builtin(BuiltinFile { path }) => {
+            let sound = path.split('/').all(|part| {
+                !part.is_empty()
+                    && !part.starts_with('.')
+                    && part
+                        .chars()
+                        .all(|c| c.is_ascii_alphanumeric() || "-_.+".contains(c))
+            });
+            let expected = "a file of the package by its path below guest/, such as x86_64/vmlinux.gz";
+            sound
+                .then_some(())
+                .ok_or_else(|| ConfigError::invalid(format!("{field}.builtin.path"), expected, path))
+        }
+        InputSource::Attachment(attachment) if attachment.size == 0 => Err(ConfigError::invalid(
+            format!("{field}.attachment.size"),
+            "a file that is not empty",
+            &attachment.name,
+        )),
+        InputSource::Attachment(_) => Ok(()),
+        InputSource::Url(url) => {
+            let address = url
+                .strip_prefix("https://")
+                .or_else(|| url.strip_prefix("http://"));
+            let sound = address.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'));
+            sound.then_some(()).ok_or_else(|| {
+                ConfigError::invalid(format!("{field}.url"), "an http:// or https:// address", url)
+            })
+        }
+    }
+}
