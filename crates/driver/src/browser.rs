@@ -37,13 +37,21 @@ impl Browser {
     /// Starts Chromium and connects to it.
     pub fn launch(options: &LaunchOptions) -> Result<Self> {
         let directory = tempfile::Builder::new().prefix("qemuweb-chromium-").tempdir()?;
-        let profile = options.profile.clone().unwrap_or_else(|| directory.path().join("profile"));
+        let profile = options
+            .profile
+            .clone()
+            .unwrap_or_else(|| directory.path().join("profile"));
         std::fs::create_dir_all(&profile).with_context(|| format!("cannot make {}", profile.display()))?;
         let started = start(options, &profile, &stderr_file(directory.path()))?;
         let connection = Connection::new(started.reader, started.writer);
         let mut child = started.child;
         match Targets::follow(&connection, DEFAULT_TIMEOUT) {
-            Ok(targets) => Ok(Browser { child, connection, targets, directory }),
+            Ok(targets) => Ok(Browser {
+                child,
+                connection,
+                targets,
+                directory,
+            }),
             Err(error) => {
                 let _ = child.kill();
                 let _ = child.wait();
@@ -55,19 +63,28 @@ impl Browser {
 
     /// Loads the unpacked extension in `directory`.
     pub fn load_extension(&self, directory: &Path) -> Result<Extension> {
-        let path = directory.canonicalize().with_context(|| format!("no extension at {}", directory.display()))?;
+        let path = directory
+            .canonicalize()
+            .with_context(|| format!("no extension at {}", directory.display()))?;
         let result = self
             .call("Extensions.loadUnpacked", json!({ "path": path }))
             .with_context(|| format!("the browser refuses the extension in {}", path.display()))?;
-        let id = result["id"].as_str().context("Extensions.loadUnpacked gave no id")?.to_owned();
+        let id = result["id"]
+            .as_str()
+            .context("Extensions.loadUnpacked gave no id")?
+            .to_owned();
         Ok(Extension { id })
     }
 
     /// Opens a tab at `url` and waits until its document is complete.
     pub fn open_page(&self, url: &str) -> Result<Session> {
         let created = self.call("Target.createTarget", json!({ "url": url }))?;
-        let id = created["targetId"].as_str().context("Target.createTarget gave no id")?;
-        let page = self.session(&format!("the tab for {url}"), DEFAULT_TIMEOUT, |target| target.id == id)?;
+        let id = created["targetId"]
+            .as_str()
+            .context("Target.createTarget gave no id")?;
+        let page = self.session(&format!("the tab for {url}"), DEFAULT_TIMEOUT, |target| {
+            target.id == id
+        })?;
         let expression = format!(
             "document.readyState === 'complete' && (location.href !== 'about:blank' || {})",
             url == "about:blank"
@@ -77,7 +94,12 @@ impl Browser {
     }
 
     /// A session with the first target that `wanted` accepts, waiting for it to appear.
-    pub fn session(&self, what: &str, timeout: Duration, wanted: impl Fn(&Target) -> bool) -> Result<Session> {
+    pub fn session(
+        &self,
+        what: &str,
+        timeout: Duration,
+        wanted: impl Fn(&Target) -> bool,
+    ) -> Result<Session> {
         let target = self.targets.wait(what, timeout, wanted)?;
         Ok(Session::new(self.connection.clone(), target))
     }
@@ -91,7 +113,8 @@ impl Browser {
     pub fn close_target(&self, session: &Session) -> Result<()> {
         let id = session.target().id.clone();
         self.call("Target.closeTarget", json!({ "targetId": id }))?;
-        self.targets.wait_gone(&session.target().url, DEFAULT_TIMEOUT, |target| target.id == id)
+        self.targets
+            .wait_gone(&session.target().url, DEFAULT_TIMEOUT, |target| target.id == id)
     }
 
     /// Ends the extension's service worker as the browser does when it was idle, and waits until it is gone.
@@ -102,7 +125,20 @@ impl Browser {
         let worker = self.session("the extension's service worker", DEFAULT_TIMEOUT, |target| {
             target.kind == "service_worker" && target.url.starts_with(&base)
         })?;
-        self.close_target(&worker)
+        // A stopped worker that is being debugged stays on as a target: let go of it first.
+        let target = worker.target();
+        let detach = json!({ "sessionId": target.session });
+        self.connection.call(
+            target.parent.as_deref(),
+            "Target.detachFromTarget",
+            detach,
+            DEFAULT_TIMEOUT,
+        )?;
+        self.call("Target.closeTarget", json!({ "targetId": target.id }))?;
+        self.targets
+            .wait_gone("the extension's service worker", DEFAULT_TIMEOUT, |other| {
+                other.id == target.id
+            })
     }
 
     /// The browser's targets.
@@ -133,7 +169,10 @@ impl Browser {
     /// The browser's version as it names it, such as `Chrome/156.0.8078.79`.
     pub fn version(&self) -> Result<String> {
         let version = self.call("Browser.getVersion", json!({}))?;
-        version["product"].as_str().map(str::to_owned).ok_or_else(|| anyhow!("Browser.getVersion gave no product"))
+        version["product"]
+            .as_str()
+            .map(str::to_owned)
+            .ok_or_else(|| anyhow!("Browser.getVersion gave no product"))
     }
 
     /// Whether the browser has ended, for instance because a person closed its last window.

@@ -55,7 +55,13 @@ impl Connection {
     }
 
     /// Sends a command, to `session` or else to the browser, and waits for its result.
-    pub fn call(&self, session: Option<&str>, method: &str, params: Value, timeout: Duration) -> Result<Value> {
+    pub fn call(
+        &self,
+        session: Option<&str>,
+        method: &str,
+        params: Value,
+        timeout: Duration,
+    ) -> Result<Value> {
         let (sender, receiver) = channel();
         let id = self.send_with(session, method, params, Some(sender))?;
         match receiver.recv_timeout(timeout) {
@@ -64,7 +70,10 @@ impl Connection {
                 if let Some(pending) = lock(&self.shared.pending).as_mut() {
                     pending.remove(&id);
                 }
-                bail!("waited {:.1} s for the browser's answer to {method}", timeout.as_secs_f64())
+                bail!(
+                    "waited {:.1} s for the browser's answer to {method}",
+                    timeout.as_secs_f64()
+                )
             }
             Err(RecvTimeoutError::Disconnected) => bail!("the browser went away before it answered {method}"),
         }
@@ -81,7 +90,10 @@ impl Connection {
         let (events, receiver) = channel();
         let gone = lock(&self.shared.pending).is_none();
         if !gone {
-            lock(&self.shared.subscribers).push(Subscriber { wants: Box::new(wants), events });
+            lock(&self.shared.subscribers).push(Subscriber {
+                wants: Box::new(wants),
+                events,
+            });
         }
         receiver
     }
@@ -102,7 +114,9 @@ impl Connection {
         bytes.push(0);
         {
             let mut pending = lock(&self.shared.pending);
-            let pending = pending.as_mut().ok_or_else(|| anyhow!("{method}: the browser is gone"))?;
+            let pending = pending
+                .as_mut()
+                .ok_or_else(|| anyhow!("{method}: the browser is gone"))?;
             if let Some(answer) = answer {
                 pending.insert(id, answer);
             }
@@ -138,7 +152,9 @@ impl Shared {
 
     fn dispatch(&self, mut message: Value) {
         if let Some(id) = message["id"].as_u64() {
-            let answer = lock(&self.pending).as_mut().and_then(|pending| pending.remove(&id));
+            let answer = lock(&self.pending)
+                .as_mut()
+                .and_then(|pending| pending.remove(&id));
             if let Some(answer) = answer {
                 let result = match message.get("error") {
                     Some(error) => Err(protocol_error(error)),
@@ -153,8 +169,9 @@ impl Shared {
                 method: method.to_owned(),
                 params: message["params"].take(),
             };
-            lock(&self.subscribers)
-                .retain(|subscriber| !(subscriber.wants)(&event) || subscriber.events.send(event.clone()).is_ok());
+            lock(&self.subscribers).retain(|subscriber| {
+                !(subscriber.wants)(&event) || subscriber.events.send(event.clone()).is_ok()
+            });
         }
     }
 }

@@ -13,8 +13,13 @@ pub struct DevTools {
 impl DevTools {
     pub(crate) fn open(browser: &Browser, page: &Session) -> Result<Self> {
         let result = browser.call("Target.openDevTools", json!({ "targetId": page.target().id }))?;
-        let id = result["targetId"].as_str().context("Target.openDevTools gave no target")?.to_owned();
-        let front_end = browser.session("the DevTools front end", DEFAULT_TIMEOUT, |target| target.id == id)?;
+        let id = result["targetId"]
+            .as_str()
+            .context("Target.openDevTools gave no target")?
+            .to_owned();
+        let front_end = browser.session("the DevTools front end", DEFAULT_TIMEOUT, |target| {
+            target.id == id
+        })?;
         Ok(DevTools { front_end })
     }
 
@@ -24,7 +29,13 @@ impl DevTools {
     }
 
     /// Shows the panel that `extension` created under `title`, and returns a session with the panel's `page`.
-    pub fn show_panel(&self, browser: &Browser, extension: &Extension, title: &str, page: &str) -> Result<Session> {
+    pub fn show_panel(
+        &self,
+        browser: &Browser,
+        extension: &Extension,
+        title: &str,
+        page: &str,
+    ) -> Result<Session> {
         let view = Value::from(format!("{}{title}", extension.url("").trim_end_matches('/')));
         self.front_end.wait_for(
             &format!("the panel {title} in DevTools"),
@@ -38,9 +49,15 @@ impl DevTools {
             DEFAULT_TIMEOUT,
         )?;
         let url = extension.url(page);
-        browser.session(&format!("the panel page {url}"), DEFAULT_TIMEOUT, |target| {
+        let panel = browser.session(&format!("the panel page {url}"), DEFAULT_TIMEOUT, |target| {
             target.kind == "iframe" && target.url.starts_with(&url)
-        })
+        })?;
+        panel.wait_for(
+            &format!("{url} to load"),
+            "document.readyState === 'complete'",
+            DEFAULT_TIMEOUT,
+        )?;
+        Ok(panel)
     }
 
     /// Switches DevTools to the `default` (light) or `dark` theme.

@@ -57,15 +57,20 @@ impl Session {
     pub fn click(&self, selector: &str) -> Result<()> {
         let quoted = Value::from(selector);
         let rect = self.evaluate(&format!(
-            "(() => {{
+            "(async () => {{
                 const found = document.querySelectorAll({quoted});
                 if (found.length !== 1) throw new Error(`${{found.length}} elements match ` + {quoted});
                 found[0].scrollIntoView({{ block: 'center', behavior: 'instant' }});
+                // The browser routes a click to a frame by what that frame has last drawn.
+                for (let i = 0; i < 2; i++) await new Promise(requestAnimationFrame);
                 const rect = found[0].getBoundingClientRect();
                 return [rect.x + rect.width / 2, rect.y + rect.height / 2];
             }})()"
         ))?;
-        let (x, y) = rect[0].as_f64().zip(rect[1].as_f64()).context("an element without a place")?;
+        let (x, y) = rect[0]
+            .as_f64()
+            .zip(rect[1].as_f64())
+            .context("an element without a place")?;
         for kind in ["mousePressed", "mouseReleased"] {
             let params = json!({ "type": kind, "x": x, "y": y, "button": "left", "clickCount": 1 });
             self.call("Input.dispatchMouseEvent", params)?;

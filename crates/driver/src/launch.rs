@@ -37,8 +37,13 @@ impl Default for LaunchOptions {
 }
 
 /// The names under which distributions install the browser, in order of preference.
-const NAMES: [&str; 5] =
-    ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome", "google-chrome-for-testing"];
+const NAMES: [&str; 5] = [
+    "chromium",
+    "chromium-browser",
+    "google-chrome-stable",
+    "google-chrome",
+    "google-chrome-for-testing",
+];
 
 /// The browser's executable: `$QEMUWEB_CHROMIUM`, or the first of its usual names in `$PATH`.
 pub fn find_chromium() -> Option<PathBuf> {
@@ -47,7 +52,12 @@ pub fn find_chromium() -> Option<PathBuf> {
     }
     let path = std::env::var_os("PATH")?;
     let directories: Vec<PathBuf> = std::env::split_paths(&path).collect();
-    NAMES.iter().find_map(|name| directories.iter().map(|dir| dir.join(name)).find(|file| file.is_file()))
+    NAMES.iter().find_map(|name| {
+        directories
+            .iter()
+            .map(|dir| dir.join(name))
+            .find(|file| file.is_file())
+    })
 }
 
 /// A started browser and our ends of its debugging pipes.
@@ -83,7 +93,10 @@ pub(crate) fn start(options: &LaunchOptions, profile: &Path, stderr: &Path) -> R
             "--disable-renderer-backgrounding",
             "--password-store=basic",
         ])
-        .arg(format!("--window-size={},{}", options.window_size.0, options.window_size.1))
+        .arg(format!(
+            "--window-size={},{}",
+            options.window_size.0, options.window_size.1
+        ))
         .arg(format!("--user-data-dir={}", profile.display()));
     if options.headless {
         // Containers often have a tiny /dev/shm.
@@ -102,11 +115,23 @@ pub(crate) fn start(options: &LaunchOptions, profile: &Path, stderr: &Path) -> R
     let (reader, browser_writes) = pipe().context("cannot make a pipe")?;
     command
         .fd_mappings(vec![
-            FdMapping { parent_fd: OwnedFd::from(browser_reads), child_fd: 3 },
-            FdMapping { parent_fd: OwnedFd::from(browser_writes), child_fd: 4 },
+            FdMapping {
+                parent_fd: OwnedFd::from(browser_reads),
+                child_fd: 3,
+            },
+            FdMapping {
+                parent_fd: OwnedFd::from(browser_writes),
+                child_fd: 4,
+            },
         ])
         .context("cannot pass pipes to the browser")?;
-    let child = command.spawn().with_context(|| format!("cannot start {}", executable.display()))?;
+    let child = command
+        .spawn()
+        .with_context(|| format!("cannot start {}", executable.display()))?;
     // `command` goes out of scope here and with it our copies of the browser's ends: its exit closes the pipes.
-    Ok(Started { child, reader, writer })
+    Ok(Started {
+        child,
+        reader,
+        writer,
+    })
 }

@@ -21,7 +21,11 @@ pub struct LogEntry {
 
 impl fmt::Display for LogEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "[{}] {} {}: {}", self.level, self.target_kind, self.target_url, self.text)
+        write!(
+            f,
+            "[{}] {} {}: {}",
+            self.level, self.target_kind, self.target_url, self.text
+        )
     }
 }
 
@@ -37,7 +41,14 @@ pub(crate) fn printed(event: &Event) -> Option<(String, String)> {
         "Runtime.consoleAPICalled" => {
             let level = params["type"].as_str().unwrap_or("log").to_owned();
             let arguments = params["args"].as_array().map(Vec::as_slice).unwrap_or_default();
-            Some((level, arguments.iter().map(remote_object_text).collect::<Vec<_>>().join(" ")))
+            Some((
+                level,
+                arguments
+                    .iter()
+                    .map(remote_object_text)
+                    .collect::<Vec<_>>()
+                    .join(" "),
+            ))
         }
         "Runtime.exceptionThrown" => Some(("exception".into(), exception_text(&params["exceptionDetails"]))),
         "Log.entryAdded" => {
@@ -45,7 +56,14 @@ pub(crate) fn printed(event: &Event) -> Option<(String, String)> {
             let level = entry["level"].as_str().unwrap_or("info").to_owned();
             let text = entry["text"].as_str().unwrap_or_default();
             let url = entry["url"].as_str().unwrap_or_default();
-            Some((level, if url.is_empty() { text.to_owned() } else { format!("{text} ({url})") }))
+            Some((
+                level,
+                if url.is_empty() {
+                    text.to_owned()
+                } else {
+                    format!("{text} ({url})")
+                },
+            ))
         }
         _ => None,
     }
@@ -54,10 +72,13 @@ pub(crate) fn printed(event: &Event) -> Option<(String, String)> {
 /// The text of a protocol `ExceptionDetails`: the error's stack if it has one.
 pub(crate) fn exception_text(details: &Value) -> String {
     let exception = &details["exception"];
-    let thrown = exception["description"].as_str().map(str::to_owned).or_else(|| match &exception["value"] {
-        Value::Null => None,
-        value => Some(plain(value)),
-    });
+    let thrown = exception["description"]
+        .as_str()
+        .map(str::to_owned)
+        .or_else(|| match &exception["value"] {
+            Value::Null => None,
+            value => Some(plain(value)),
+        });
     let text = details["text"].as_str().unwrap_or("exception");
     thrown.map_or_else(|| text.to_owned(), |thrown| format!("{text} {thrown}"))
 }
@@ -66,8 +87,12 @@ fn remote_object_text(object: &Value) -> String {
     if let Some(value) = object.get("value") {
         return plain(value);
     }
-    let text = object["description"].as_str().or_else(|| object["unserializableValue"].as_str());
-    text.or_else(|| object["type"].as_str()).unwrap_or_default().to_owned()
+    let text = object["description"]
+        .as_str()
+        .or_else(|| object["unserializableValue"].as_str());
+    text.or_else(|| object["type"].as_str())
+        .unwrap_or_default()
+        .to_owned()
 }
 
 /// A JSON value as a person would print it: strings without quotes.
@@ -92,7 +117,10 @@ mod tests {
                 { "type": "undefined" },
             ] }),
         };
-        assert_eq!(printed(&event), Some(("warning".into(), "got 3 Uint8Array(2) undefined".into())));
+        assert_eq!(
+            printed(&event),
+            Some(("warning".into(), "got 3 Uint8Array(2) undefined".into()))
+        );
     }
 
     #[test]

@@ -100,19 +100,30 @@ impl Session {
         let paths = files
             .iter()
             .map(|file| {
-                let path = file.canonicalize().with_context(|| format!("cannot open {}", file.display()))?;
-                path.into_os_string().into_string().map_err(|path| anyhow!("{path:?} is no UTF-8 path"))
+                let path = file
+                    .canonicalize()
+                    .with_context(|| format!("cannot open {}", file.display()))?;
+                path.into_os_string()
+                    .into_string()
+                    .map_err(|path| anyhow!("{path:?} is no UTF-8 path"))
             })
             .collect::<Result<Vec<_>>>()?;
-        self.call("DOM.setFileInputFiles", json!({ "files": paths, "objectId": object }))?;
+        self.call(
+            "DOM.setFileInputFiles",
+            json!({ "files": paths, "objectId": object }),
+        )?;
         Ok(())
     }
 
-    /// A PNG of what the target shows now.
+    /// A PNG of what the target shows now. Only for top-level targets: of a DevTools panel, ask the front end.
     pub fn screenshot(&self) -> Result<Vec<u8>> {
         let result = self.call("Page.captureScreenshot", json!({ "format": "png" }))?;
-        let data = result["data"].as_str().context("Page.captureScreenshot gave no data")?;
-        BASE64.decode(data).context("Page.captureScreenshot gave no base64")
+        let data = result["data"]
+            .as_str()
+            .context("Page.captureScreenshot gave no data")?;
+        BASE64
+            .decode(data)
+            .context("Page.captureScreenshot gave no base64")
     }
 
     /// Pretends that the person prefers `scheme` (`light` or `dark`).
@@ -132,7 +143,9 @@ impl BindingCall {
     /// The argument of the next call; `None` when none came within `timeout`, an error when the browser went away.
     pub fn next_within(&self, timeout: Duration) -> Result<Option<String>> {
         match self.events.recv_timeout(timeout) {
-            Ok(event) => Ok(Some(event.params["payload"].as_str().unwrap_or_default().to_owned())),
+            Ok(event) => Ok(Some(
+                event.params["payload"].as_str().unwrap_or_default().to_owned(),
+            )),
             Err(RecvTimeoutError::Timeout) => Ok(None),
             Err(RecvTimeoutError::Disconnected) => bail!("the browser went away"),
         }

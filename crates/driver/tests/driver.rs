@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
-use qemuweb_driver::{Browser, DEFAULT_TIMEOUT, Extension, LaunchOptions, poll};
+use qemuweb_driver::{Browser, DEFAULT_TIMEOUT, Extension, LaunchOptions, Target, poll};
 
 fn start() -> Result<(Browser, Extension)> {
     let browser = Browser::launch(&LaunchOptions::default())?;
@@ -16,16 +16,25 @@ fn start() -> Result<(Browser, Extension)> {
 fn evaluates_and_reports_exceptions() -> Result<()> {
     let (browser, _) = start()?;
     let page = browser.open_page("about:blank")?;
-    assert_eq!(page.evaluate("Promise.resolve({ a: [1, 'two'] })")?, serde_json::json!({ "a": [1, "two"] }));
+    assert_eq!(
+        page.evaluate("Promise.resolve({ a: [1, 'two'] })")?,
+        serde_json::json!({ "a": [1, "two"] })
+    );
     assert!(page.evaluate("undefined")?.is_null());
 
-    let error = page.evaluate("(() => { throw new Error('so not') })()").unwrap_err();
+    let error = page
+        .evaluate("(() => { throw new Error('so not') })()")
+        .unwrap_err();
     assert!(format!("{error:#}").contains("Error: so not"), "{error:#}");
     let error = page.evaluate("Promise.reject('rejected')").unwrap_err();
     assert!(format!("{error:#}").contains("rejected"), "{error:#}");
-    let error = page.evaluate_within("new Promise(() => {})", Duration::from_millis(200)).unwrap_err();
+    let error = page
+        .evaluate_within("new Promise(() => {})", Duration::from_millis(200))
+        .unwrap_err();
     assert!(format!("{error:#}").contains("waited 0.2 s"), "{error:#}");
-    let error = page.wait_for("pigs to fly", "false", Duration::from_millis(100)).unwrap_err();
+    let error = page
+        .wait_for("pigs to fly", "false", Duration::from_millis(100))
+        .unwrap_err();
     assert!(format!("{error:#}").contains("pigs to fly"), "{error:#}");
     browser.close()
 }
@@ -47,7 +56,10 @@ fn speaks_with_a_page_of_the_extension() -> Result<()> {
     page.press("Backspace")?;
     assert_eq!(page.evaluate("document.querySelector('#text').value")?, "Hé ");
     page.click("#button")?;
-    assert_eq!(page.evaluate("document.querySelector('#button').dataset.trusted")?, "true");
+    assert_eq!(
+        page.evaluate("document.querySelector('#button').dataset.trusted")?,
+        "true"
+    );
 
     let directory = tempfile::tempdir()?;
     let (one, two) = (directory.path().join("one.bin"), directory.path().join("two.bin"));
@@ -70,11 +82,14 @@ fn shows_a_panel_in_devtools() -> Result<()> {
     let panel = devtools.show_panel(&browser, &extension, "Probe", "panel.html")?;
     assert_eq!(panel.evaluate("document.title")?, "Probe");
     panel.click("#button")?;
-    assert_eq!(panel.evaluate("document.querySelector('#button').dataset.trusted")?, "true");
+    assert_eq!(
+        panel.evaluate("document.querySelector('#button').dataset.trusted")?,
+        "true"
+    );
     panel.evaluate("document.querySelector('#text').focus()")?;
     panel.type_text("ls -l\n")?;
     assert_eq!(panel.evaluate("document.querySelector('#text').value")?, "ls -l");
-    assert!(panel.screenshot()?.starts_with(b"\x89PNG"));
+    assert!(devtools.front_end().screenshot()?.starts_with(b"\x89PNG"));
 
     let dark = "matchMedia('(prefers-color-scheme: dark)').matches";
     devtools.set_theme("dark")?;
@@ -83,7 +98,11 @@ fn shows_a_panel_in_devtools() -> Result<()> {
     panel.wait_for("the light theme", &format!("!{dark}"), DEFAULT_TIMEOUT)?;
 
     devtools.close(&browser)?;
-    browser.targets().wait_gone("the panel", DEFAULT_TIMEOUT, |target| target.id == panel.target().id)?;
+    browser
+        .targets()
+        .wait_gone("the panel", DEFAULT_TIMEOUT, |target| {
+            target.id == panel.target().id
+        })?;
     browser.close()
 }
 
@@ -91,26 +110,60 @@ fn shows_a_panel_in_devtools() -> Result<()> {
 fn follows_workers_and_collects_what_they_print() -> Result<()> {
     let (browser, extension) = start()?;
     let page = browser.open_page(&extension.url("panel.html"))?;
-    assert_eq!(page.evaluate("chrome.runtime.sendMessage('offscreen')")?, "created");
-    let offscreen = browser.session("the offscreen document", DEFAULT_TIMEOUT, |t| t.kind == "background_page")?;
+    assert_eq!(
+        page.evaluate("chrome.runtime.sendMessage('offscreen')")?,
+        "created"
+    );
+    let offscreen = browser.session("the offscreen document", DEFAULT_TIMEOUT, |target| {
+        target.url == extension.url("offscreen.html")
+    })?;
     assert_eq!(offscreen.evaluate("crossOriginIsolated")?, true);
 
     for (kind, text) in [
         ("service_worker", "service worker started"),
-        ("background_page", "offscreen document"),
         ("worker", "nested worker"),
         ("worker", "thrown in the worker"),
     ] {
-        poll(&format!("{text:?} in the log of a {kind}"), DEFAULT_TIMEOUT, || {
-            let log = browser.log();
-            Ok(log.iter().any(|entry| entry.target_kind == kind && entry.text.contains(text)).then_some(()))
-        })?;
+        poll(
+            &format!("{text:?} in the log of a {kind}"),
+            DEFAULT_TIMEOUT,
+            || {
+                let log = browser.log();
+                Ok(log
+                    .iter()
+                    .any(|entry| entry.target_kind == kind && entry.text.contains(text))
+                    .then_some(()))
+            },
+        )?;
     }
 
+    assert!(
+        browser
+            .log()
+            .iter()
+            .any(|entry| entry.text.starts_with("offscreen document"))
+    );
+
+    let worker = |target: &Target| target.kind == "service_worker";
+    let first = browser.session("the service worker", DEFAULT_TIMEOUT, worker)?;
+    first.evaluate("globalThis.mark = true")?;
     browser.terminate_service_worker(&extension)?;
-    assert_eq!(offscreen.evaluate("1 + 1")?, 2, "the offscreen document outlives the service worker");
+    assert_eq!(
+        offscreen.evaluate("1 + 1")?,
+        2,
+        "the offscreen document outlives the service worker"
+    );
     let again = page.evaluate("chrome.runtime.sendMessage('offscreen')")?;
-    assert!(again.as_str().unwrap_or_default().contains("single offscreen"), "{again}");
+    let second = browser.session("the new service worker", DEFAULT_TIMEOUT, worker)?;
+    assert_eq!(
+        second.evaluate("typeof mark")?,
+        "undefined",
+        "the service worker was really stopped"
+    );
+    assert!(
+        again.as_str().unwrap_or_default().contains("single offscreen"),
+        "{again}"
+    );
     browser.close()
 }
 
@@ -126,7 +179,9 @@ fn a_browser_that_dies_is_noticed() -> Result<()> {
     )?;
     let error = page.evaluate("new Promise(() => {})").unwrap_err();
     assert!(format!("{error:#}").contains("browser"), "{error:#}");
-    poll("the end of the browser", DEFAULT_TIMEOUT, || Ok(browser.has_ended().then_some(())))
+    poll("the end of the browser", DEFAULT_TIMEOUT, || {
+        Ok(browser.has_ended().then_some(()))
+    })
 }
 
 #[test]
@@ -135,8 +190,14 @@ fn refusals_are_told() -> Result<()> {
     let empty = tempfile::tempdir()?;
     let error = browser.load_extension(empty.path()).unwrap_err();
     assert!(format!("{error:#}").contains("Manifest"), "{error:#}");
-    let options = LaunchOptions { executable: Some("/nonexistent/chromium".into()), ..LaunchOptions::default() };
-    let error = Browser::launch(&options).err().map(|error| format!("{error:#}")).unwrap_or_default();
+    let options = LaunchOptions {
+        executable: Some("/nonexistent/chromium".into()),
+        ..LaunchOptions::default()
+    };
+    let error = Browser::launch(&options)
+        .err()
+        .map(|error| format!("{error:#}"))
+        .unwrap_or_default();
     assert!(error.contains("/nonexistent/chromium"), "{error}");
     browser.close()
 }
