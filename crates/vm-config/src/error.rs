@@ -35,7 +35,7 @@ pub enum ConfigError {
     )]
     HeapTooSmall {
         /// The heap that the machine needs, in MiB.
-        required_mib: u64,
+        required_mib: u32,
         /// The guest's memory, in MiB.
         guest_mib: u32,
         /// QEMU's buffer of translated code, in MiB.

@@ -85,7 +85,7 @@ impl Builder<'_> {
             self.errors
                 .push(ConfigError::out_of_range("memoryMiB", expected, guest_mib.into()));
         }
-        if required_mib > u64::from(MAX_HEAP_MIB) {
+        if required_mib > MAX_HEAP_MIB {
             self.errors.push(ConfigError::HeapTooSmall {
                 required_mib,
                 guest_mib,
