@@ -1,1 +1,23 @@
-//! To come.
+//! What runs behind the pages: the service worker's broker, the VM host and the VM workers.
+//!
+//! One WebAssembly module with three entry points, each called by a loader in `extension/`:
+//!
+//! | context | loader | entry |
+//! |---|---|---|
+//! | service worker | `service-worker.js` | [`broker`] |
+//! | offscreen document | `offscreen.js` | [`host::Host`] |
+//! | one Worker per VM | `vm-worker.js` | [`vm_worker::start_vm_worker`] |
+
+#![cfg(target_arch = "wasm32")]
+
+pub mod broker;
+pub mod host;
+pub mod vm_worker;
+
+use wasm_bindgen::prelude::wasm_bindgen;
+
+/// Runs once in each context, before its entry point.
+#[wasm_bindgen(start)]
+pub fn start() {
+    console_error_panic_hook::set_once();
+}

@@ -66,12 +66,21 @@ impl RuntimeCapabilities {
                 false,
                 "Local files work, but have to be chosen again after a restart of the browser.",
             ),
-            (self.web_gpu, "WebGPU", false, "Graphical guests are drawn without the GPU. Enable hardware acceleration for speed."),
+            (
+                self.web_gpu,
+                "WebGPU",
+                false,
+                "Graphical guests are drawn without the GPU. Enable hardware acceleration for speed.",
+            ),
         ];
         table
             .into_iter()
             .filter(|(present, ..)| !present)
-            .map(|(_, name, fatal, advice)| MissingCapability { name: name.into(), fatal, advice: advice.into() })
+            .map(|(_, name, fatal, advice)| MissingCapability {
+                name: name.into(),
+                fatal,
+                advice: advice.into(),
+            })
             .collect()
     }
 
@@ -104,14 +113,20 @@ mod tests {
 
     #[test]
     fn without_shared_memory_nothing_runs() {
-        let capabilities = RuntimeCapabilities { shared_array_buffer: false, ..ALL };
+        let capabilities = RuntimeCapabilities {
+            shared_array_buffer: false,
+            ..ALL
+        };
         assert!(!capabilities.can_run());
         assert_eq!(capabilities.missing()[0].name, "SharedArrayBuffer");
     }
 
     #[test]
     fn without_a_gpu_vms_run() {
-        let capabilities = RuntimeCapabilities { web_gpu: false, ..ALL };
+        let capabilities = RuntimeCapabilities {
+            web_gpu: false,
+            ..ALL
+        };
         assert!(capabilities.can_run() && capabilities.missing().len() == 1);
     }
 
@@ -123,8 +138,15 @@ mod tests {
         assert_eq!(
             names,
             [
-                "bigInt", "fileSystemAccess", "indexedDb", "maxMemory", "sharedArrayBuffer", "wasmSimd", "wasmThreads",
-                "webAssembly", "webGpu"
+                "bigInt",
+                "fileSystemAccess",
+                "indexedDb",
+                "maxMemory",
+                "sharedArrayBuffer",
+                "wasmSimd",
+                "wasmThreads",
+                "webAssembly",
+                "webGpu"
             ]
         );
     }

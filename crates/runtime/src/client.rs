@@ -70,7 +70,9 @@ pub struct QemuClient<T: Transport> {
 
 impl<T: Transport> Clone for QemuClient<T> {
     fn clone(&self) -> Self {
-        Self { inner: Rc::clone(&self.inner) }
+        Self {
+            inner: Rc::clone(&self.inner),
+        }
     }
 }
 
@@ -120,7 +122,8 @@ impl<T: Transport + 'static> QemuClient<T> {
     /// A [`Failure`] when the host refuses or is gone.
     pub async fn init(&self) -> Result<RuntimeCapabilities, Failure> {
         self.request(Command::Init, Vec::new()).await?;
-        self.capabilities().ok_or_else(|| Failure::new("the host answered without its capabilities"))
+        self.capabilities()
+            .ok_or_else(|| Failure::new("the host answered without its capabilities"))
     }
 
     /// Defines a VM and starts it, or starts a stopped one anew. `files` are the attachments that `inputs`
@@ -136,7 +139,13 @@ impl<T: Transport + 'static> QemuClient<T> {
         overrides: Option<VmOverrides>,
         files: Vec<T::Attachment>,
     ) -> Result<(), Failure> {
-        let command = Command::StartVm { vm_id: vm_id.to_owned(), name: None, profile, inputs, overrides };
+        let command = Command::StartVm {
+            vm_id: vm_id.to_owned(),
+            name: None,
+            profile,
+            inputs,
+            overrides,
+        };
         self.request(command, files).await
     }
 
@@ -145,7 +154,14 @@ impl<T: Transport + 'static> QemuClient<T> {
     /// # Errors
     /// A [`Failure`] when there is no such VM or it is not active.
     pub async fn stop_vm(&self, vm_id: &str, force: bool) -> Result<(), Failure> {
-        self.request(Command::StopVm { vm_id: vm_id.to_owned(), force }, Vec::new()).await
+        self.request(
+            Command::StopVm {
+                vm_id: vm_id.to_owned(),
+                force,
+            },
+            Vec::new(),
+        )
+        .await
     }
 
     /// Pushes the reset button.
@@ -153,18 +169,36 @@ impl<T: Transport + 'static> QemuClient<T> {
     /// # Errors
     /// A [`Failure`] when there is no such VM or it does not run.
     pub async fn reset_vm(&self, vm_id: &str) -> Result<(), Failure> {
-        self.request(Command::ResetVm { vm_id: vm_id.to_owned() }, Vec::new()).await
+        self.request(
+            Command::ResetVm {
+                vm_id: vm_id.to_owned(),
+            },
+            Vec::new(),
+        )
+        .await
     }
 
     /// Types `bytes` into the console. Not answered; a VM that is gone swallows them.
     pub fn send_serial_in(&self, vm_id: &str, bytes: &[u8]) {
         let attachment = self.inner.transport.bytes(bytes);
-        self.post(Command::SerialIn { vm_id: vm_id.to_owned() }, vec![attachment]);
+        self.post(
+            Command::SerialIn {
+                vm_id: vm_id.to_owned(),
+            },
+            vec![attachment],
+        );
     }
 
     /// Tells the guest the size of the terminal.
     pub fn resize_console(&self, vm_id: &str, rows: u16, cols: u16) {
-        self.post(Command::ResizeConsole { vm_id: vm_id.to_owned(), rows, cols }, Vec::new());
+        self.post(
+            Command::ResizeConsole {
+                vm_id: vm_id.to_owned(),
+                rows,
+                cols,
+            },
+            Vec::new(),
+        );
     }
 
     /// Sends any command and waits for its answer.
@@ -179,7 +213,9 @@ impl<T: Transport + 'static> QemuClient<T> {
             self.inner.pending.borrow_mut().remove(&id);
             return Err(failure);
         }
-        receiver.await.unwrap_or_else(|_| Err(Failure::new("the connection to the VM host was closed")))
+        receiver
+            .await
+            .unwrap_or_else(|_| Err(Failure::new("the connection to the VM host was closed")))
     }
 
     /// Sends a command and waits for nothing; a refusal is dropped.
@@ -196,7 +232,12 @@ impl<T: Transport + 'static> QemuClient<T> {
 
     /// The latest view of a VM.
     pub fn vm(&self, vm_id: &str) -> Option<VmInfo> {
-        self.inner.vms.borrow().iter().find(|vm| vm.vm_id == vm_id).cloned()
+        self.inner
+            .vms
+            .borrow()
+            .iter()
+            .find(|vm| vm.vm_id == vm_id)
+            .cloned()
     }
 
     /// The latest views of all VMs.
@@ -212,7 +253,10 @@ impl<T: Transport + 'static> QemuClient<T> {
     /// Calls `subscriber` for each event, after this client's views have taken it in.
     pub fn subscribe(&self, subscriber: impl Fn(&Event, &[T::Attachment]) + 'static) -> Subscription {
         let key = self.inner.next_id();
-        self.inner.subscribers.borrow_mut().push((key, Rc::new(subscriber)));
+        self.inner
+            .subscribers
+            .borrow_mut()
+            .push((key, Rc::new(subscriber)));
         let weak = Rc::downgrade(&self.inner);
         Subscription(Box::new(move || {
             if let Some(inner) = weak.upgrade() {
@@ -241,8 +285,13 @@ impl<T: Transport> Inner<T> {
     }
 
     fn send(&self, id: u32, command: Command, attachments: Vec<T::Attachment>) -> Result<(), Failure> {
-        let json = serde_json::to_string(&Request { id, command }).map_err(|error| Failure::from_error(&error))?;
-        self.transport.send(Packet { version: protocol::VERSION, json, attachments })
+        let json =
+            serde_json::to_string(&Request { id, command }).map_err(|error| Failure::from_error(&error))?;
+        self.transport.send(Packet {
+            version: protocol::VERSION,
+            json,
+            attachments,
+        })
     }
 
     fn take(&self, packet: Packet<T::Attachment>) {
@@ -287,8 +336,12 @@ impl<T: Transport> Inner<T> {
             | Event::Error { .. } => {}
         }
         // Subscribers may subscribe and unsubscribe while they are called.
-        let subscribers: Vec<_> =
-            self.subscribers.borrow().iter().map(|(_, subscriber)| Rc::clone(subscriber)).collect();
+        let subscribers: Vec<_> = self
+            .subscribers
+            .borrow()
+            .iter()
+            .map(|(_, subscriber)| Rc::clone(subscriber))
+            .collect();
         for subscriber in subscribers {
             subscriber(event, attachments);
         }

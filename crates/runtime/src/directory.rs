@@ -40,7 +40,9 @@ pub enum DirectoryError {
     #[error("expected the channel directory's magic {MAGIC:#x}, found {0:#x}")]
     BadMagic(u32),
     /// QEMU was built for another layout.
-    #[error("expected channel directory version {VERSION}, found {0}: build QEMU and the extension from the same tree")]
+    #[error(
+        "expected channel directory version {VERSION}, found {0}: build QEMU and the extension from the same tree"
+    )]
     BadVersion(u32),
     /// More channels than there is room for.
     #[error("the channel directory claims {0} channels, more than {MAX_CHANNELS}")]
@@ -80,7 +82,10 @@ impl Directory {
     pub fn open(memory: &impl SharedMemory, address: u32) -> Result<Self, DirectoryError> {
         let end = u64::from(address) + u64::from(CHANNELS + MAX_CHANNELS * CHANNEL_SIZE);
         if !address.is_multiple_of(64) || end > memory.len() {
-            return Err(DirectoryError::OutOfBounds { address, memory: memory.len() });
+            return Err(DirectoryError::OutOfBounds {
+                address,
+                memory: memory.len(),
+            });
         }
         match (memory.load(address), memory.load(address + 4)) {
             (MAGIC, VERSION) => Ok(Self { address }),
@@ -121,11 +126,17 @@ impl Directory {
         let length = name.iter().position(|&byte| byte == 0).unwrap_or(NAME_SIZE);
         let name = String::from_utf8_lossy(&name[..length]).into_owned();
         let ring = |offset| {
-            Ring::open(memory, memory.load(entry + offset))
-                .map_err(|source| DirectoryError::Ring { name: name.clone(), source })
+            Ring::open(memory, memory.load(entry + offset)).map_err(|source| DirectoryError::Ring {
+                name: name.clone(),
+                source,
+            })
         };
         let (to_guest, from_guest) = (ring(56)?, ring(60)?);
-        Ok(Channel { name, to_guest, from_guest })
+        Ok(Channel {
+            name,
+            to_guest,
+            from_guest,
+        })
     }
 }
 
@@ -161,14 +172,29 @@ mod tests {
     #[test]
     fn refuses_what_it_does_not_know() {
         let memory = directory();
-        assert!(matches!(Directory::open(&memory, 8128), Err(DirectoryError::OutOfBounds { .. })));
-        assert_eq!(Directory::open(&memory, 0).unwrap_err(), DirectoryError::BadMagic(0));
+        assert!(matches!(
+            Directory::open(&memory, 8128),
+            Err(DirectoryError::OutOfBounds { .. })
+        ));
+        assert_eq!(
+            Directory::open(&memory, 0).unwrap_err(),
+            DirectoryError::BadMagic(0)
+        );
         memory.store(76, 17);
         let directory = Directory::open(&memory, 64).unwrap();
-        assert_eq!(directory.count(&memory).unwrap_err(), DirectoryError::TooManyChannels(17));
+        assert_eq!(
+            directory.count(&memory).unwrap_err(),
+            DirectoryError::TooManyChannels(17)
+        );
         memory.store(80 + 60, 4160);
-        assert!(matches!(directory.channel(&memory, 0), Err(DirectoryError::Ring { .. })));
+        assert!(matches!(
+            directory.channel(&memory, 0),
+            Err(DirectoryError::Ring { .. })
+        ));
         memory.store(68, 2);
-        assert_eq!(Directory::open(&memory, 64).unwrap_err(), DirectoryError::BadVersion(2));
+        assert_eq!(
+            Directory::open(&memory, 64).unwrap_err(),
+            DirectoryError::BadVersion(2)
+        );
     }
 }

@@ -25,7 +25,11 @@ pub struct Failure {
 impl Failure {
     /// A failure without known causes.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), causes: Vec::new(), next_step: None }
+        Self {
+            message: message.into(),
+            causes: Vec::new(),
+            next_step: None,
+        }
     }
 
     /// The same failure with the next step for the person.
@@ -43,7 +47,11 @@ impl Failure {
             causes.push(cause.to_string());
             source = cause.source();
         }
-        Self { message: error.to_string(), causes, next_step: None }
+        Self {
+            message: error.to_string(),
+            causes,
+            next_step: None,
+        }
     }
 }
 

@@ -35,7 +35,11 @@ pub struct VersionMismatch {
 /// # Errors
 /// [`VersionMismatch`] for any other.
 pub fn check_version(found: u32) -> Result<(), VersionMismatch> {
-    if found == VERSION { Ok(()) } else { Err(VersionMismatch { found }) }
+    if found == VERSION {
+        Ok(())
+    } else {
+        Err(VersionMismatch { found })
+    }
 }
 
 /// A profile by the id of a built-in one, or whole.

@@ -113,14 +113,24 @@ fn parse(line: &[u8]) -> Result<QmpMessage, QmpError> {
     }
     let id = message.get("id").and_then(Value::as_u64);
     if let (Some(value), Some(id)) = (message.get("return"), id) {
-        return Ok(QmpMessage::Return { id, value: value.clone() });
+        return Ok(QmpMessage::Return {
+            id,
+            value: value.clone(),
+        });
     }
     if let Some(error) = message.get("error") {
-        return Ok(QmpMessage::Error { id, class: text(&error["class"]), desc: text(&error["desc"]) });
+        return Ok(QmpMessage::Error {
+            id,
+            class: text(&error["class"]),
+            desc: text(&error["desc"]),
+        });
     }
     if let Some(name) = message.get("event").and_then(Value::as_str) {
         let data = message.get("data").cloned().unwrap_or_default();
-        return Ok(QmpMessage::Event { name: name.to_owned(), data });
+        return Ok(QmpMessage::Event {
+            name: name.to_owned(),
+            data,
+        });
     }
     Err(QmpError::Unknown(message.to_string().chars().take(200).collect()))
 }
@@ -143,15 +153,31 @@ mod tests {
             "\r\n",
         );
         let mut codec = QmpCodec::new();
-        let messages: Vec<_> =
-            session.as_bytes().chunks(7).flat_map(|piece| codec.receive(piece)).map(Result::unwrap).collect();
+        let messages: Vec<_> = session
+            .as_bytes()
+            .chunks(7)
+            .flat_map(|piece| codec.receive(piece))
+            .map(Result::unwrap)
+            .collect();
         assert_eq!(
             messages,
             [
-                QmpMessage::Greeting { version: "10.2.2".into() },
-                QmpMessage::Return { id: 1, value: json!({}) },
-                QmpMessage::Error { id: Some(2), class: "CommandNotFound".into(), desc: "no such".into() },
-                QmpMessage::Event { name: "SHUTDOWN".into(), data: json!({ "guest": true }) },
+                QmpMessage::Greeting {
+                    version: "10.2.2".into()
+                },
+                QmpMessage::Return {
+                    id: 1,
+                    value: json!({})
+                },
+                QmpMessage::Error {
+                    id: Some(2),
+                    class: "CommandNotFound".into(),
+                    desc: "no such".into()
+                },
+                QmpMessage::Event {
+                    name: "SHUTDOWN".into(),
+                    data: json!({ "guest": true })
+                },
             ]
         );
     }
@@ -172,7 +198,10 @@ mod tests {
         let errors = codec.receive(&vec![b'x'; MAX_LINE + 100]);
         assert!(matches!(errors.as_slice(), [Err(QmpError::TooLong)]));
         let messages = codec.receive(b"x\n{\"return\": {}, \"id\": 7}\n");
-        assert!(matches!(messages.as_slice(), [Ok(QmpMessage::Return { id: 7, .. })]));
+        assert!(matches!(
+            messages.as_slice(),
+            [Ok(QmpMessage::Return { id: 7, .. })]
+        ));
     }
 
     proptest! {

@@ -93,7 +93,11 @@ impl Ring {
         if !address.is_multiple_of(64) {
             return Err(RingError::Misaligned(address));
         }
-        let outside = |capacity| RingError::OutOfBounds { address, capacity, memory: memory.len() };
+        let outside = |capacity| RingError::OutOfBounds {
+            address,
+            capacity,
+            memory: memory.len(),
+        };
         if u64::from(address) + u64::from(DATA) > memory.len() {
             return Err(outside(0));
         }
@@ -123,14 +127,32 @@ impl Ring {
         memory.load(self.head_address())
     }
 
+    /// Address of the consumer's counter: what a producer waits on for room.
+    pub fn tail_address(&self) -> u32 {
+        self.address + TAIL
+    }
+
+    /// The consumer's counter as it stands: what a producer passes to its wait.
+    pub fn tail(&self, memory: &impl SharedMemory) -> u32 {
+        memory.load(self.tail_address())
+    }
+
+    /// How many bytes the ring can hold.
+    pub fn capacity(&self) -> u32 {
+        self.capacity
+    }
+
     /// Bytes that wait to be read.
     ///
     /// # Errors
     /// [`RingError::Corrupt`] when the counters make no sense.
     pub fn used(&self, memory: &impl SharedMemory) -> Result<u32, RingError> {
-        let used = self.head(memory).wrapping_sub(memory.load(self.address + TAIL));
+        let used = self.head(memory).wrapping_sub(self.tail(memory));
         if used > self.capacity {
-            return Err(RingError::Corrupt { used, capacity: self.capacity });
+            return Err(RingError::Corrupt {
+                used,
+                capacity: self.capacity,
+            });
         }
         Ok(used)
     }
@@ -141,12 +163,12 @@ impl Ring {
     /// [`RingError::Corrupt`] when the counters make no sense.
     pub fn read_all(&self, memory: &impl SharedMemory) -> Result<Vec<u8>, RingError> {
         let used = self.used(memory)?;
-        let tail = memory.load(self.address + TAIL);
+        let tail = self.tail(memory);
         let mut bytes = vec![0; used as usize];
         let (first, rest) = bytes.split_at_mut(self.until_wrap(tail).min(used) as usize);
         memory.read(self.data_address(tail), first);
         memory.read(self.address + DATA, rest);
-        memory.store(self.address + TAIL, tail.wrapping_add(used));
+        memory.store(self.tail_address(), tail.wrapping_add(used));
         Ok(bytes)
     }
 
@@ -161,7 +183,10 @@ impl Ring {
         let (first, rest) = taken.split_at((self.until_wrap(head) as usize).min(taken.len()));
         memory.write(self.data_address(head), first);
         memory.write(self.address + DATA, rest);
-        #[expect(clippy::cast_possible_truncation, reason = "at most the capacity, which is a u32")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "at most the capacity, which is a u32"
+        )]
         memory.store(self.head_address(), head.wrapping_add(taken.len() as u32));
         Ok(taken.len())
     }
@@ -210,13 +235,21 @@ pub(crate) mod memory {
             self.write(address, &value.to_le_bytes());
         }
         fn read(&self, address: u32, target: &mut [u8]) {
-            if let Some(bytes) = self.0.borrow().get(address as usize..).and_then(|b| b.get(..target.len())) {
+            if let Some(bytes) = self
+                .0
+                .borrow()
+                .get(address as usize..)
+                .and_then(|b| b.get(..target.len()))
+            {
                 target.copy_from_slice(bytes);
             }
         }
         fn write(&self, address: u32, source: &[u8]) {
             let mut bytes = self.0.borrow_mut();
-            if let Some(bytes) = bytes.get_mut(address as usize..).and_then(|b| b.get_mut(..source.len())) {
+            if let Some(bytes) = bytes
+                .get_mut(address as usize..)
+                .and_then(|b| b.get_mut(..source.len()))
+            {
                 bytes.copy_from_slice(source);
             }
         }
@@ -234,11 +267,17 @@ mod tests {
         let memory = LocalMemory::new(1024);
         assert_eq!(Ring::open(&memory, 4).unwrap_err(), RingError::Misaligned(4));
         assert_eq!(Ring::open(&memory, 0).unwrap_err(), RingError::BadMagic(0));
-        assert!(matches!(Ring::open(&memory, 1024 - 64), Err(RingError::OutOfBounds { .. })));
+        assert!(matches!(
+            Ring::open(&memory, 1024 - 64),
+            Err(RingError::OutOfBounds { .. })
+        ));
         memory.lay_ring(0, 48, 0);
         assert_eq!(Ring::open(&memory, 0).unwrap_err(), RingError::BadCapacity(48));
         memory.lay_ring(0, 1024, 0);
-        assert!(matches!(Ring::open(&memory, 0), Err(RingError::OutOfBounds { capacity: 1024, .. })));
+        assert!(matches!(
+            Ring::open(&memory, 0),
+            Err(RingError::OutOfBounds { capacity: 1024, .. })
+        ));
     }
 
     #[test]
@@ -247,7 +286,10 @@ mod tests {
         memory.lay_ring(0, 64, 0);
         let ring = Ring::open(&memory, 0).unwrap();
         memory.store(HEAD, 65);
-        let corrupt = RingError::Corrupt { used: 65, capacity: 64 };
+        let corrupt = RingError::Corrupt {
+            used: 65,
+            capacity: 64,
+        };
         assert_eq!(ring.read_all(&memory).unwrap_err(), corrupt);
         assert_eq!(ring.write(&memory, b"x").unwrap_err(), corrupt);
     }

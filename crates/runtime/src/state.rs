@@ -73,7 +73,9 @@ pub struct TransitionError {
 
 impl VmState {
     /// The state of a VM that was defined and never started.
-    pub const NOT_STARTED: Self = Self::Stopped { reason: StopReason::NotStarted };
+    pub const NOT_STARTED: Self = Self::Stopped {
+        reason: StopReason::NotStarted,
+    };
 
     /// The state after `transition`.
     ///
@@ -86,11 +88,14 @@ impl VmState {
             (Starting | Running | Paused, Transition::Run) => Ok(Running),
             // A guest that was asked to stop keeps stopping, whatever its vCPUs do meanwhile.
             (Stopping, Transition::Run | Transition::Pause | Transition::RequestStop) => Ok(Stopping),
-            (Running | Paused, Transition::Pause) => Ok(Paused),
+            (Starting | Running | Paused, Transition::Pause) => Ok(Paused),
             (Starting | Running | Paused, Transition::RequestStop) => Ok(Stopping),
             (Starting | Running | Paused | Stopping, Transition::End(reason)) => Ok(Stopped { reason }),
             (Starting | Running | Paused | Stopping, Transition::Crash(reason)) => Ok(Crashed { reason }),
-            (from, transition) => Err(TransitionError { from: from.clone(), transition }),
+            (from, transition) => Err(TransitionError {
+                from: from.clone(),
+                transition,
+            }),
         }
     }
 
@@ -159,7 +164,9 @@ mod tests {
             VmState::Paused,
             VmState::Stopping,
             VmState::NOT_STARTED,
-            VmState::Crashed { reason: "abort".into() },
+            VmState::Crashed {
+                reason: "abort".into(),
+            },
         ]
     }
 
@@ -185,7 +192,11 @@ mod tests {
     #[test]
     fn only_a_vm_without_qemu_starts() {
         for state in states() {
-            assert_eq!(state.next(Transition::Start).is_ok(), !state.is_active(), "{state}");
+            assert_eq!(
+                state.next(Transition::Start).is_ok(),
+                !state.is_active(),
+                "{state}"
+            );
         }
     }
 
@@ -208,6 +219,9 @@ mod tests {
     #[test]
     fn errors_name_both_sides() {
         let error = VmState::NOT_STARTED.next(Transition::Pause).unwrap_err();
-        assert_eq!(error.to_string(), "a VM that is stopped (not started) cannot pause");
+        assert_eq!(
+            error.to_string(),
+            "a VM that is stopped (not started) cannot pause"
+        );
     }
 }

@@ -21,7 +21,11 @@ struct MemoryTransport(Rc<Wire>);
 impl MemoryTransport {
     fn deliver(&self, version: u32, message: &HostMessage, attachments: Vec<Vec<u8>>) {
         let json = serde_json::to_string(message).unwrap();
-        self.0.take.borrow().as_ref().unwrap()(Packet { version, json, attachments });
+        self.0.take.borrow().as_ref().unwrap()(Packet {
+            version,
+            json,
+            attachments,
+        });
     }
 
     fn event(&self, event: Event) {
@@ -102,8 +106,16 @@ fn init_waits_for_the_answer_and_keeps_what_came_before_it() {
         max_memory: 1 << 32,
     };
     *wire.0.answers.borrow_mut() = vec![
-        HostMessage::Event { event: Event::Capabilities { capabilities: capabilities.clone() } },
-        HostMessage::Event { event: Event::VmList { vms: vec![vm(VmState::Running)] } },
+        HostMessage::Event {
+            event: Event::Capabilities {
+                capabilities: capabilities.clone(),
+            },
+        },
+        HostMessage::Event {
+            event: Event::VmList {
+                vms: vec![vm(VmState::Running)],
+            },
+        },
         HostMessage::Reply { id: 1, failure: None },
     ];
     assert_eq!(block_on(client.init()).unwrap(), capabilities);
@@ -114,10 +126,18 @@ fn init_waits_for_the_answer_and_keeps_what_came_before_it() {
 #[test]
 fn a_refusal_reaches_the_caller() {
     let (client, wire) = pair();
-    *wire.0.answers.borrow_mut() =
-        vec![HostMessage::Reply { id: 1, failure: Some(Failure::new("no VM named b")) }];
-    assert_eq!(block_on(client.stop_vm("b", true)).unwrap_err().message, "no VM named b");
-    assert!(matches!(wire.last_request().command, Command::StopVm { force: true, .. }));
+    *wire.0.answers.borrow_mut() = vec![HostMessage::Reply {
+        id: 1,
+        failure: Some(Failure::new("no VM named b")),
+    }];
+    assert_eq!(
+        block_on(client.stop_vm("b", true)).unwrap_err().message,
+        "no VM named b"
+    );
+    assert!(matches!(
+        wire.last_request().command,
+        Command::StopVm { force: true, .. }
+    ));
 }
 
 #[test]
@@ -125,7 +145,10 @@ fn serial_bytes_travel_as_an_attachment() {
     let (client, wire) = pair();
     client.send_serial_in("a", b"ls\r");
     assert_eq!(wire.0.sent.borrow()[0].attachments, [b"ls\r".to_vec()]);
-    assert_eq!(wire.last_request().command, Command::SerialIn { vm_id: "a".into() });
+    assert_eq!(
+        wire.last_request().command,
+        Command::SerialIn { vm_id: "a".into() }
+    );
 }
 
 #[test]
@@ -141,10 +164,18 @@ fn views_follow_events_before_subscribers_see_them() {
             }
         }
     });
-    wire.event(Event::VmChanged { vm: Box::new(vm(VmState::Starting)) });
-    wire.event(Event::VmChanged { vm: Box::new(vm(VmState::Stopped { reason: StopReason::Cancelled })) });
+    wire.event(Event::VmChanged {
+        vm: Box::new(vm(VmState::Starting)),
+    });
+    wire.event(Event::VmChanged {
+        vm: Box::new(vm(VmState::Stopped {
+            reason: StopReason::Cancelled,
+        })),
+    });
     drop(subscription);
-    wire.event(Event::VmChanged { vm: Box::new(vm(VmState::Running)) });
+    wire.event(Event::VmChanged {
+        vm: Box::new(vm(VmState::Running)),
+    });
     assert_eq!(*seen.borrow(), ["starting", "stopped"]);
     assert_eq!(client.vms().len(), 1);
     wire.event(Event::VmRemoved { vm_id: "a".into() });
@@ -161,7 +192,9 @@ fn another_version_is_an_error_event() {
     });
     wire.deliver(9, &HostMessage::Reply { id: 1, failure: None }, Vec::new());
     let seen = seen.borrow();
-    let [Event::Error { failure, .. }] = seen.as_slice() else { panic!("{seen:?}") };
+    let [Event::Error { failure, .. }] = seen.as_slice() else {
+        panic!("{seen:?}")
+    };
     assert_eq!(failure.message, "expected protocol version 1, found 9");
 }
 
@@ -171,12 +204,16 @@ fn terminate_fails_what_is_under_way() {
     let request = client.reset_vm("a");
     let result = block_on(async {
         let mut request = std::pin::pin!(request);
-        let first = std::future::poll_fn(|context| std::task::Poll::Ready(request.as_mut().poll(context))).await;
+        let first =
+            std::future::poll_fn(|context| std::task::Poll::Ready(request.as_mut().poll(context))).await;
         assert!(first.is_pending());
         client.terminate();
         request.await
     });
-    assert_eq!(result.unwrap_err().message, "the connection to the VM host was closed");
+    assert_eq!(
+        result.unwrap_err().message,
+        "the connection to the VM host was closed"
+    );
     assert_eq!(block_on(client.reset_vm("a")).unwrap_err().message, "closed");
 }
 
@@ -190,7 +227,8 @@ fn a_host_that_goes_away_fails_what_is_under_way_and_tells() {
     });
     let result = block_on(async {
         let mut request = std::pin::pin!(client.reset_vm("a"));
-        let first = std::future::poll_fn(|context| std::task::Poll::Ready(request.as_mut().poll(context))).await;
+        let first =
+            std::future::poll_fn(|context| std::task::Poll::Ready(request.as_mut().poll(context))).await;
         assert!(first.is_pending());
         wire.0.on_close.take().unwrap()();
         request.await

@@ -20,7 +20,11 @@ fn info(state: VmState) -> VmInfo {
         state,
         started_at: 1.5,
         phases: BTreeMap::from([(Phase::Fetch, 12.0), (Phase::Kernel, 900.25)]),
-        progress: Some(Progress { phase: Phase::Load, done: 1, total: Some(2) }),
+        progress: Some(Progress {
+            phase: Phase::Load,
+            done: 1,
+            total: Some(2),
+        }),
         warnings: vec!["writes last until the VM stops".into()],
         args: vec!["-m".into(), "128".into()],
         failure: Some(Failure::new("no").with_next_step("try again")),
@@ -33,8 +37,12 @@ fn states() -> [VmState; 6] {
         VmState::Running,
         VmState::Paused,
         VmState::Stopping,
-        VmState::Stopped { reason: StopReason::GuestShutdown },
-        VmState::Crashed { reason: "abort".into() },
+        VmState::Stopped {
+            reason: StopReason::GuestShutdown,
+        },
+        VmState::Crashed {
+            reason: "abort".into(),
+        },
     ]
 }
 
@@ -59,11 +67,18 @@ fn commands() {
             overrides: Some(VmOverrides::default()),
         },
         Command::RestartVm { vm_id: vm_id() },
-        Command::StopVm { vm_id: vm_id(), force: true },
+        Command::StopVm {
+            vm_id: vm_id(),
+            force: true,
+        },
         Command::ResetVm { vm_id: vm_id() },
         Command::RemoveVm { vm_id: vm_id() },
         Command::SerialIn { vm_id: vm_id() },
-        Command::ResizeConsole { vm_id: vm_id(), rows: 24, cols: 80 },
+        Command::ResizeConsole {
+            vm_id: vm_id(),
+            rows: 24,
+            cols: 80,
+        },
         Command::WatchVm { vm_id: vm_id() },
         Command::UnwatchVm { vm_id: vm_id() },
     ] {
@@ -74,18 +89,43 @@ fn commands() {
 #[test]
 fn host_messages() {
     round_trip(&HostMessage::Reply { id: 3, failure: None });
-    round_trip(&HostMessage::Reply { id: 3, failure: Some(Failure::new("unknown VM")) });
+    round_trip(&HostMessage::Reply {
+        id: 3,
+        failure: Some(Failure::new("unknown VM")),
+    });
     let vm_id = || "vm-1".to_owned();
     let mut events = vec![
-        Event::VmList { vms: states().map(info).to_vec() },
+        Event::VmList {
+            vms: states().map(info).to_vec(),
+        },
         Event::VmStarted { vm_id: vm_id() },
         Event::VmRemoved { vm_id: vm_id() },
-        Event::SerialOut { vm_id: vm_id(), offset: 1 << 40 },
-        Event::Progress { vm_id: vm_id(), progress: Progress { phase: Phase::Fetch, done: 5, total: None } },
-        Event::Log { vm_id: None, level: LogLevel::Warning, message: "slow".into() },
-        Event::Error { vm_id: Some(vm_id()), failure: Failure::new("broken") },
+        Event::SerialOut {
+            vm_id: vm_id(),
+            offset: 1 << 40,
+        },
+        Event::Progress {
+            vm_id: vm_id(),
+            progress: Progress {
+                phase: Phase::Fetch,
+                done: 5,
+                total: None,
+            },
+        },
+        Event::Log {
+            vm_id: None,
+            level: LogLevel::Warning,
+            message: "slow".into(),
+        },
+        Event::Error {
+            vm_id: Some(vm_id()),
+            failure: Failure::new("broken"),
+        },
     ];
-    events.extend(states().map(|state| Event::VmStopped { vm_id: vm_id(), state }));
+    events.extend(states().map(|state| Event::VmStopped {
+        vm_id: vm_id(),
+        state,
+    }));
     for event in events {
         round_trip(&HostMessage::Event { event });
     }
@@ -94,20 +134,36 @@ fn host_messages() {
 #[test]
 fn only_this_version_is_spoken() {
     assert!(check_version(VERSION).is_ok());
-    assert_eq!(check_version(2).unwrap_err().to_string(), "expected protocol version 1, found 2");
+    assert_eq!(
+        check_version(2).unwrap_err().to_string(),
+        "expected protocol version 1, found 2"
+    );
 }
 
 #[test]
 fn a_minimal_start_is_enough() {
     let json = r#"{"id": 1, "command": {"type": "startVm", "vmId": "a", "profile": "minimal-x86_64"}}"#;
     let request: Request = serde_json::from_str(json).unwrap();
-    assert!(matches!(request.command, Command::StartVm { name: None, overrides: None, .. }));
+    assert!(matches!(
+        request.command,
+        Command::StartVm {
+            name: None,
+            overrides: None,
+            ..
+        }
+    ));
 }
 
 #[test]
 fn a_view_tells_its_state_beside_its_other_fields() {
-    let json = serde_json::to_value(info(VmState::Stopped { reason: StopReason::ForceStopped })).unwrap();
-    assert_eq!((json["state"].as_str(), json["reason"].as_str()), (Some("stopped"), Some("forceStopped")));
+    let json = serde_json::to_value(info(VmState::Stopped {
+        reason: StopReason::ForceStopped,
+    }))
+    .unwrap();
+    assert_eq!(
+        (json["state"].as_str(), json["reason"].as_str()),
+        (Some("stopped"), Some("forceStopped"))
+    );
     assert_eq!(json["phases"]["kernel"], 900.25);
 }
 

@@ -7,8 +7,8 @@ use crate::capabilities::RuntimeCapabilities;
 
 /// A module with one function that makes a 128-bit vector: `(func (drop (v128.const i64x2 0 0)))`.
 const SIMD_MODULE: &[u8] = &[
-    0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, 1, 4, 1, 0x60, 0, 0, 3, 2, 1, 0, 10, 23, 1, 21, 0, 0xfd, 0x0c, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-    0, 0, 0, 0, 0, 0, 0x1a, 0x0b,
+    0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, 1, 4, 1, 0x60, 0, 0, 3, 2, 1, 0, 10, 23, 1, 21, 0, 0xfd, 0x0c, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x1a, 0x0b,
 ];
 
 /// WebAssembly pages of 64 KiB in the largest 32-bit memory: 4 GiB.
@@ -17,11 +17,17 @@ const MAX_PAGES: u32 = 65_536;
 /// What this context offers. Call it in the context that runs VMs.
 pub fn detect_capabilities() -> RuntimeCapabilities {
     let global = js_sys::global();
-    let has = |object: &JsValue, name: &str| Reflect::get(object, &name.into()).is_ok_and(|value| !value.is_undefined());
+    let has = |object: &JsValue, name: &str| {
+        Reflect::get(object, &name.into()).is_ok_and(|value| !value.is_undefined())
+    };
     let web_assembly = has(&global, "WebAssembly");
     let shared_array_buffer = has(&global, "SharedArrayBuffer");
     let navigator = Reflect::get(&global, &"navigator".into()).unwrap_or_default();
-    let max_pages = if web_assembly && shared_array_buffer { largest_memory() } else { 0 };
+    let max_pages = if web_assembly && shared_array_buffer {
+        largest_memory()
+    } else {
+        0
+    };
     RuntimeCapabilities {
         shared_array_buffer,
         web_assembly,

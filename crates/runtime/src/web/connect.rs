@@ -1,5 +1,8 @@
 //! Finding the host: the service worker, which may have to be woken, hands our port to it.
 
+use std::pin::pin;
+
+use futures_util::future::{Either, select};
 use gloo_timers::future::TimeoutFuture;
 use js_sys::Array;
 use wasm_bindgen::{JsCast, JsValue};
@@ -21,27 +24,33 @@ const PATIENCE_MS: u32 = 15_000;
 /// # Errors
 /// A [`Failure`] when the service worker cannot be reached or the host does not answer.
 pub async fn connect() -> Result<QemuClient<PortTransport>, Failure> {
-    let unreachable = |exception: JsValue| failure_from_exception("could not reach QemuWeb's service worker", &exception);
+    let unreachable =
+        |exception: JsValue| failure_from_exception("could not reach QemuWeb's service worker", &exception);
     let window = web_sys::window().ok_or_else(|| Failure::new("expected a window to connect from"))?;
     let ready = window.navigator().service_worker().ready().map_err(unreachable)?;
-    let registration: ServiceWorkerRegistration = JsFuture::from(ready).await.map_err(unreachable)?.unchecked_into();
-    let worker = registration
-        .active()
-        .ok_or_else(|| Failure::new("QemuWeb's service worker is not active").with_next_step("Reload the extension."))?;
+    let registration: ServiceWorkerRegistration =
+        JsFuture::from(ready).await.map_err(unreachable)?.unchecked_into();
+    let worker = registration.active().ok_or_else(|| {
+        Failure::new("QemuWeb's service worker is not active").with_next_step("Reload the extension.")
+    })?;
 
     let channel = MessageChannel::new().map_err(unreachable)?;
     let transfer = Array::of1(&channel.port2());
-    worker.post_message_with_transferable(&CONNECT.into(), &transfer).map_err(unreachable)?;
+    worker
+        .post_message_with_transferable(&CONNECT.into(), &transfer)
+        .map_err(unreachable)?;
 
     let client = QemuClient::new(PortTransport::new(channel.port1()));
-    let init = std::pin::pin!(client.init());
-    let timeout = std::pin::pin!(TimeoutFuture::new(PATIENCE_MS));
-    match futures_util::future::select(init, timeout).await {
-        futures_util::future::Either::Left((result, _)) => result?,
-        futures_util::future::Either::Right(_) => {
-            return Err(Failure::new(format!("the VM host did not answer within {} s", PATIENCE_MS / 1000))
-                .with_next_step("Reload the extension, then connect again."));
-        }
+    let timeout = || {
+        Failure::new(format!(
+            "the VM host did not answer within {} s",
+            PATIENCE_MS / 1000
+        ))
+        .with_next_step("Reload the extension, then connect again.")
     };
+    match select(pin!(client.init()), TimeoutFuture::new(PATIENCE_MS)).await {
+        Either::Left((capabilities, _)) => drop(capabilities?),
+        Either::Right(_) => return Err(timeout()),
+    }
     Ok(client)
 }

@@ -21,7 +21,10 @@ pub struct WaitError(String);
 impl JsSharedMemory {
     /// Views of `buffer`.
     pub fn new(buffer: &SharedArrayBuffer) -> Self {
-        Self { words: Int32Array::new(buffer), bytes: Uint8Array::new(buffer) }
+        Self {
+            words: Int32Array::new(buffer),
+            bytes: Uint8Array::new(buffer),
+        }
     }
 
     /// Wakes all who wait on the word at `address`.
@@ -44,10 +47,11 @@ impl JsSharedMemory {
     /// [`WaitError`] when the browser has no `Atomics.waitAsync`.
     pub async fn changed(&self, address: u32, seen: u32) -> Result<(), WaitError> {
         let failed = |exception: JsValue| WaitError(super::exception_text(&exception));
-        let wait =
-            Atomics::wait_async(&self.words, address / 4, seen.cast_signed()).map_err(failed)?;
+        let wait = Atomics::wait_async(&self.words, address / 4, seen.cast_signed()).map_err(failed)?;
         if Reflect::get(&wait, &"async".into()).map_err(failed)?.is_truthy() {
-            let promise: Promise = Reflect::get(&wait, &"value".into()).map_err(failed)?.unchecked_into();
+            let promise: Promise = Reflect::get(&wait, &"value".into())
+                .map_err(failed)?
+                .unchecked_into();
             JsFuture::from(promise).await.map_err(failed)?;
         }
         Ok(())

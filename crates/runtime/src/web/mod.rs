@@ -6,7 +6,7 @@ mod memory;
 mod port;
 
 pub use capabilities::detect_capabilities;
-pub use connect::connect;
+pub use connect::{CONNECT, connect};
 pub use memory::{JsSharedMemory, WaitError};
 pub use port::{PortTransport, packet_from_js, packet_to_js};
 
@@ -24,5 +24,8 @@ pub fn exception_text(exception: &JsValue) -> String {
 
 /// A failure of `message` whose cause is a JavaScript exception.
 pub fn failure_from_exception(message: impl Into<String>, exception: &JsValue) -> Failure {
-    Failure { causes: vec![exception_text(exception)], ..Failure::new(message) }
+    Failure {
+        causes: vec![exception_text(exception)],
+        ..Failure::new(message)
+    }
 }

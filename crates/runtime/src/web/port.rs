@@ -23,10 +23,18 @@ pub fn packet_to_js(packet: &Packet<JsValue>) -> Array {
 /// The packet in a received value, or `None` when it is none.
 pub fn packet_from_js(data: &JsValue) -> Option<Packet<JsValue>> {
     let message = data.dyn_ref::<Array>()?;
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "any number that is no version is refused as one")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "any number that is no version is refused as one"
+    )]
     let version = message.get(0).as_f64()? as u32;
     let json = message.get(1).as_string()?;
-    Some(Packet { version, json, attachments: message.iter().skip(2).collect() })
+    Some(Packet {
+        version,
+        json,
+        attachments: message.iter().skip(2).collect(),
+    })
 }
 
 /// A port to the host, or in the host to a client. Dropping it closes the port.
@@ -44,21 +52,32 @@ struct Listener {
 impl Drop for Listener {
     fn drop(&mut self) {
         // Cannot fail for a listener that was added.
-        let _ = self.port.remove_event_listener_with_callback(self.event, self.closure.as_ref().unchecked_ref());
+        let _ = self
+            .port
+            .remove_event_listener_with_callback(self.event, self.closure.as_ref().unchecked_ref());
     }
 }
 
 impl PortTransport {
     /// A transport on `port`, which nobody else uses.
     pub fn new(port: MessagePort) -> Self {
-        Self { port, listeners: RefCell::default() }
+        Self {
+            port,
+            listeners: RefCell::default(),
+        }
     }
 
     fn listen(&self, event: &'static str, handler: impl FnMut(MessageEvent) + 'static) {
         let closure = Closure::new(handler);
         // Cannot fail: a port takes any listener.
-        let _ = self.port.add_event_listener_with_callback(event, closure.as_ref().unchecked_ref());
-        self.listeners.borrow_mut().push(Listener { port: self.port.clone(), event, closure });
+        let _ = self
+            .port
+            .add_event_listener_with_callback(event, closure.as_ref().unchecked_ref());
+        self.listeners.borrow_mut().push(Listener {
+            port: self.port.clone(),
+            event,
+            closure,
+        });
     }
 }
 

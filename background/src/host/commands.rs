@@ -1,0 +1,217 @@
+//! What clients ask for, one function a command.
+
+use js_sys::Uint8Array;
+use qemuweb_runtime::Failure;
+use qemuweb_runtime::client::Packet;
+use qemuweb_runtime::protocol::{self, Command, Event, MAX_VM_ID, Request};
+use qemuweb_runtime::state::{StopReason, Transition};
+use wasm_bindgen::{JsCast, JsValue};
+
+use super::clients::ClientId;
+use super::definition::Definition;
+use super::vm::{self, Vm};
+use super::{SharedState, has_machine};
+
+/// Does what a packet from `client` asks for, and answers it.
+pub(super) async fn serve(state: &SharedState, client: ClientId, packet: Packet<JsValue>) {
+    let request = protocol::check_version(packet.version)
+        .map_err(|error| {
+            Failure::from_error(&error)
+                .with_next_step("Close this page and open QemuWeb again: it was updated.")
+        })
+        .and_then(|()| {
+            serde_json::from_str::<Request>(&packet.json).map_err(|error| Failure {
+                causes: vec![error.to_string()],
+                ..Failure::new("expected a request that this version knows")
+            })
+        });
+    match request {
+        Ok(Request { id, command }) => {
+            let result = execute(state, client, command, packet.attachments).await;
+            state.borrow().clients.reply(client, id, result.err());
+        }
+        Err(failure) => state
+            .borrow()
+            .clients
+            .event(client, Event::Error { vm_id: None, failure }),
+    }
+}
+
+async fn execute(
+    state: &SharedState,
+    client: ClientId,
+    command: Command,
+    attachments: Vec<JsValue>,
+) -> Result<(), Failure> {
+    match command {
+        Command::Init => {
+            let state = state.borrow();
+            state.clients.event(
+                client,
+                Event::Capabilities {
+                    capabilities: state.capabilities.clone(),
+                },
+            );
+            let vms = state.vms.iter().map(|vm| vm.info.clone()).collect();
+            state.clients.event(client, Event::VmList { vms });
+            Ok(())
+        }
+        Command::StartVm {
+            vm_id,
+            name,
+            profile,
+            inputs,
+            overrides,
+        } => {
+            check_id(&vm_id)?;
+            check_capabilities(state)?;
+            let definition = Definition::new(profile, inputs, overrides, attachments).await?;
+            let mut borrowed = state.borrow_mut();
+            match borrowed.vm_mut(&vm_id) {
+                Some(vm) => vm.redefine(name, definition)?,
+                None => {
+                    let vm = Vm::new(vm_id.clone(), name, definition);
+                    borrowed.vms.push(vm);
+                }
+            }
+            drop(borrowed);
+            vm::start(state, &vm_id)
+        }
+        Command::RestartVm { vm_id } => {
+            check_capabilities(state)?;
+            known(state, &vm_id, |_| Ok(()))?;
+            vm::start(state, &vm_id)
+        }
+        Command::StopVm { vm_id, force: true } => force_stop(state, &vm_id),
+        Command::StopVm { vm_id, force: false } => stop(state, &vm_id).await,
+        Command::ResetVm { vm_id } => {
+            let answer = known(state, &vm_id, |vm| {
+                if !has_machine(&vm.info.state) {
+                    return Err(Failure::new(format!(
+                        "{} is {} and cannot be reset",
+                        vm.info.name, vm.info.state
+                    )));
+                }
+                vm.execute("system_reset")
+            })?;
+            answer
+                .await
+                .unwrap_or_else(|_| Err(Failure::new("QEMU ended before it answered")))
+                .map(drop)
+        }
+        Command::RemoveVm { vm_id } => {
+            known(state, &vm_id, |vm| {
+                if vm.info.state.is_active() {
+                    return Err(Failure::new(format!("{} is {}", vm.info.name, vm.info.state))
+                        .with_next_step("Stop it before you remove it."));
+                }
+                Ok(())
+            })?;
+            let mut state = state.borrow_mut();
+            state.vms.retain(|vm| vm.info.vm_id != vm_id);
+            state.clients.forget_vm(&vm_id);
+            state.clients.broadcast(&Event::VmRemoved { vm_id });
+            Ok(())
+        }
+        Command::SerialIn { vm_id } => {
+            let bytes = attachments
+                .first()
+                .and_then(|attachment| attachment.dyn_ref::<Uint8Array>())
+                .ok_or_else(|| Failure::new("expected the bytes to type as the first attachment"))?;
+            known(state, &vm_id, |vm| vm.type_in(&bytes.to_vec()))
+        }
+        Command::ResizeConsole { vm_id, rows, cols } => known(state, &vm_id, |vm| {
+            vm.resize_console(rows, cols);
+            Ok(())
+        }),
+        Command::WatchVm { vm_id } => {
+            let (offset, history) = known(state, &vm_id, |vm| Ok(vm.console.history()))?;
+            let mut state = state.borrow_mut();
+            state.clients.watch(client, &vm_id, true);
+            if !history.is_empty() {
+                state.clients.serial_out_to(client, &vm_id, offset, &history);
+            }
+            Ok(())
+        }
+        Command::UnwatchVm { vm_id } => {
+            state.borrow_mut().clients.watch(client, &vm_id, false);
+            Ok(())
+        }
+    }
+}
+
+async fn stop(state: &SharedState, vm_id: &str) -> Result<(), Failure> {
+    let answer = known(state, vm_id, |vm| {
+        if !has_machine(&vm.info.state) {
+            return Err(Failure::new(format!(
+                "{} is {} and cannot shut down",
+                vm.info.name, vm.info.state
+            ))
+            .with_next_step("Power it off instead."));
+        }
+        let answer = vm.execute("system_powerdown")?;
+        vm.transition(Transition::RequestStop)?;
+        Ok(answer)
+    })?;
+    state.borrow_mut().publish_vm(vm_id);
+    answer.await.unwrap_or(Ok(serde_json::Value::Null)).map(drop)
+}
+
+fn force_stop(state: &SharedState, vm_id: &str) -> Result<(), Failure> {
+    let mut state = state.borrow_mut();
+    let vm = state.vm_mut(vm_id).ok_or_else(|| unknown(vm_id))?;
+    let reason = match vm.info.state {
+        qemuweb_runtime::VmState::Starting => StopReason::Cancelled,
+        _ => StopReason::ForceStopped,
+    };
+    vm.end(Transition::End(reason))?;
+    state.publish_end(vm_id);
+    Ok(())
+}
+
+fn check_id(vm_id: &str) -> Result<(), Failure> {
+    let fits = (1..=MAX_VM_ID).contains(&vm_id.len());
+    if fits
+        && vm_id
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+    {
+        return Ok(());
+    }
+    Err(Failure::new(format!(
+        "expected a VM id of 1 to {MAX_VM_ID} letters, digits, “-”, “_” or “.”, found one of {} bytes",
+        vm_id.len()
+    )))
+}
+
+fn check_capabilities(state: &SharedState) -> Result<(), Failure> {
+    let missing = state.borrow().capabilities.missing();
+    missing
+        .into_iter()
+        .find(|missing| missing.fatal)
+        .map_or(Ok(()), |missing| {
+            Err(Failure::new(format!(
+                "this browser offers no {}, without which no VM can run",
+                missing.name
+            ))
+            .with_next_step(missing.advice))
+        })
+}
+
+/// Does something with a VM that has to exist.
+fn known<T>(
+    state: &SharedState,
+    vm_id: &str,
+    act: impl FnOnce(&mut Vm) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    state
+        .borrow_mut()
+        .vm_mut(vm_id)
+        .ok_or_else(|| unknown(vm_id))
+        .and_then(act)
+}
+
+fn unknown(vm_id: &str) -> Failure {
+    Failure::new(format!("there is no VM “{vm_id}”"))
+        .with_next_step("It may have been removed in another panel.")
+}

@@ -1,0 +1,109 @@
+//! The host's conversation with a VM's QEMU over QMP.
+
+use std::collections::HashMap;
+
+use futures_channel::oneshot;
+use qemuweb_runtime::Failure;
+use qemuweb_runtime::qmp::{QmpCodec, QmpError, QmpMessage};
+use serde_json::Value;
+
+use super::channel::Sender;
+
+/// What QEMU said that the VM has to act on.
+#[derive(Debug, PartialEq)]
+pub(super) enum Notice {
+    /// The monitor is open and the machine is built: this is its run state (`running`, `prelaunch`, …).
+    Status(String),
+    /// vCPUs stopped.
+    Stop,
+    /// vCPUs run again.
+    Resume,
+    /// The machine was reset.
+    Reset,
+    /// The machine is shutting down.
+    Shutdown,
+    /// The guest's kernel says that it panicked.
+    Panicked,
+}
+
+type Answer = Result<Value, Failure>;
+
+/// A QMP session.
+pub(super) struct Control {
+    codec: QmpCodec,
+    sender: Sender,
+    waiting: HashMap<u64, oneshot::Sender<Answer>>,
+    /// The id under which the run state was asked for.
+    status: Option<u64>,
+}
+
+impl Control {
+    pub(super) fn new(sender: Sender) -> Self {
+        Self {
+            codec: QmpCodec::new(),
+            sender,
+            waiting: HashMap::new(),
+            status: None,
+        }
+    }
+
+    /// Sends a command without arguments; the answer comes later.
+    pub(super) fn execute(&mut self, command: &str) -> oneshot::Receiver<Answer> {
+        let (answer, receiver) = oneshot::channel();
+        let (id, line) = self.codec.command(command, None);
+        if self.sender.send(&line) {
+            self.waiting.insert(id, answer);
+        }
+        receiver
+    }
+
+    /// Takes bytes from QEMU and returns what the VM has to act on.
+    pub(super) fn receive(&mut self, bytes: &[u8]) -> Vec<Result<Notice, QmpError>> {
+        self.codec
+            .receive(bytes)
+            .into_iter()
+            .filter_map(|message| message.map(|m| self.take(m)).transpose())
+            .collect()
+    }
+
+    fn take(&mut self, message: QmpMessage) -> Option<Notice> {
+        match message {
+            QmpMessage::Greeting { .. } => {
+                // Both answers are looked for by id below, and nobody else waits for them.
+                drop(self.execute("qmp_capabilities"));
+                let (id, line) = self.codec.command("query-status", None);
+                self.status = self.sender.send(&line).then_some(id);
+                None
+            }
+            QmpMessage::Return { id, value } if Some(id) == self.status => {
+                let status = value.get("status").and_then(Value::as_str).unwrap_or("unknown");
+                Some(Notice::Status(status.to_owned()))
+            }
+            QmpMessage::Return { id, value } => {
+                self.answer(id, Ok(value));
+                None
+            }
+            QmpMessage::Error { id, class, desc } => {
+                if let Some(id) = id {
+                    self.answer(id, Err(Failure::new(format!("QEMU refused: {desc} ({class})"))));
+                }
+                None
+            }
+            QmpMessage::Event { name, .. } => match name.as_str() {
+                "STOP" => Some(Notice::Stop),
+                "RESUME" => Some(Notice::Resume),
+                "RESET" => Some(Notice::Reset),
+                "SHUTDOWN" => Some(Notice::Shutdown),
+                "GUEST_PANICKED" => Some(Notice::Panicked),
+                _ => None,
+            },
+        }
+    }
+
+    fn answer(&mut self, id: u64, answer: Answer) {
+        if let Some(waiting) = self.waiting.remove(&id) {
+            // Who asked may have stopped waiting.
+            let _ = waiting.send(answer);
+        }
+    }
+}

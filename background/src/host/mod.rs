@@ -1,0 +1,149 @@
+//! The VM host: the offscreen document that owns all VMs and serves all clients.
+//!
+//! [`Host`] is what JavaScript holds; the state is in [`State`], shared with the tasks that pump rings and
+//! listen to Workers. Nothing here blocks: QEMU runs in the VMs' Workers.
+
+mod channel;
+mod clients;
+mod commands;
+mod console;
+mod control;
+mod definition;
+mod vm;
+mod worker;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use qemuweb_chrome::sys::bindings::send_message;
+use qemuweb_runtime::RuntimeCapabilities;
+use qemuweb_runtime::client::{Packet, Transport};
+use qemuweb_runtime::protocol::{Event, VmId};
+use qemuweb_runtime::state::VmState;
+use qemuweb_runtime::web::{PortTransport, detect_capabilities};
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::spawn_local;
+use web_sys::MessagePort;
+
+use clients::{ClientId, Clients};
+use vm::Vm;
+
+/// The host as its page's loader sees it.
+#[wasm_bindgen]
+pub struct Host {
+    state: SharedState,
+}
+
+type SharedState = Rc<RefCell<State>>;
+
+/// All that the host owns.
+struct State {
+    capabilities: RuntimeCapabilities,
+    clients: Clients,
+    vms: Vec<Vm>,
+    /// What the badge was last told.
+    badge: usize,
+}
+
+#[wasm_bindgen]
+impl Host {
+    /// A host without VMs.
+    #[wasm_bindgen(constructor)]
+    #[expect(clippy::new_without_default, reason = "constructed by JavaScript only")]
+    pub fn new() -> Self {
+        let state = State {
+            capabilities: detect_capabilities(),
+            clients: Clients::default(),
+            vms: Vec::new(),
+            // Unlike any count: a badge that a former host left is corrected at once.
+            badge: usize::MAX,
+        };
+        let state = Rc::new(RefCell::new(state));
+        state.borrow_mut().update_badge();
+        Self { state }
+    }
+
+    /// Takes a client's port, as the service worker brings it.
+    pub fn accept(&self, port: MessagePort) {
+        let transport = Rc::new(PortTransport::new(port));
+        let client = self.state.borrow_mut().clients.add(Rc::clone(&transport));
+        let state = Rc::downgrade(&self.state);
+        transport.on_close(Box::new(move || {
+            if let Some(state) = state.upgrade() {
+                state.borrow_mut().clients.remove(client);
+            }
+        }));
+        let state = Rc::downgrade(&self.state);
+        transport.on_packet(Box::new(move |packet| {
+            if let Some(state) = state.upgrade() {
+                serve(&state, client, packet);
+            }
+        }));
+    }
+}
+
+fn serve(state: &SharedState, client: ClientId, packet: Packet<JsValue>) {
+    let state = Rc::clone(state);
+    spawn_local(async move { commands::serve(&state, client, packet).await });
+}
+
+impl State {
+    fn vm(&self, vm_id: &str) -> Option<&Vm> {
+        self.vms.iter().find(|vm| vm.info.vm_id == vm_id)
+    }
+
+    fn vm_mut(&mut self, vm_id: &str) -> Option<&mut Vm> {
+        self.vms.iter_mut().find(|vm| vm.info.vm_id == vm_id)
+    }
+
+    /// The VM with this id, if it is still in the life that `run` names. What arrives late from a former
+    /// life's Worker or rings finds nothing.
+    fn vm_in_run(&mut self, run: &Run) -> Option<&mut Vm> {
+        self.vm_mut(&run.vm_id).filter(|vm| vm.run == run.number)
+    }
+
+    /// Tells all clients how a VM is now.
+    fn publish_vm(&mut self, vm_id: &str) {
+        if let Some(vm) = self.vm(vm_id) {
+            self.clients.broadcast(&Event::VmChanged {
+                vm: Box::new(vm.info.clone()),
+            });
+        }
+        self.update_badge();
+    }
+
+    /// Tells the service worker how many VMs are active, when that has changed.
+    fn update_badge(&mut self) {
+        let running = self.vms.iter().filter(|vm| vm.info.state.is_active()).count();
+        if running == self.badge {
+            return;
+        }
+        self.badge = running;
+        spawn_local(async move {
+            let message = js_sys::Object::new();
+            #[expect(clippy::cast_precision_loss, reason = "VMs are few")]
+            let set = js_sys::Reflect::set(&message, &"running".into(), &(running as f64).into());
+            if set.is_ok() {
+                // Without a service worker there is no badge to be wrong.
+                let _ = send_message(&message).await;
+            }
+        });
+    }
+}
+
+/// One life of a VM, from a start to its end.
+#[derive(Clone, Debug)]
+struct Run {
+    vm_id: VmId,
+    number: u32,
+}
+
+/// Milliseconds since the epoch.
+fn now() -> f64 {
+    js_sys::Date::now()
+}
+
+/// Whether a state's QEMU can be spoken to.
+fn has_machine(state: &VmState) -> bool {
+    matches!(state, VmState::Running | VmState::Paused | VmState::Stopping)
+}

@@ -1,0 +1,57 @@
+//! Bindings for the module that Emscripten makes of QEMU.
+//!
+//! Reference: <https://emscripten.org/docs/api_reference/module.html> and `Filesystem-API.html` beside it.
+
+use js_sys::{Array, Object, Uint8Array};
+use wasm_bindgen::prelude::*;
+
+#[wasm_bindgen]
+extern "C" {
+    /// An instance of QEMU, before or while it runs.
+    pub(super) type QemuModule;
+
+    /// QEMU's file system.
+    #[wasm_bindgen(method, getter, js_name = FS)]
+    pub(super) fn fs(this: &QemuModule) -> Fs;
+
+    /// The file system type that reads Blobs in place.
+    #[wasm_bindgen(method, getter, js_name = WORKERFS)]
+    pub(super) fn workerfs(this: &QemuModule) -> JsValue;
+
+    /// Runs `main` on a thread of its own and returns at once.
+    #[wasm_bindgen(method, catch, js_name = callMain)]
+    pub(super) fn call_main(this: &QemuModule, args: &Array) -> Result<JsValue, JsValue>;
+
+    /// Address of the channel directory; a number, or a BigInt where pointers have 64 bits.
+    #[wasm_bindgen(method, catch, js_name = _qemuweb_directory)]
+    pub(super) fn directory(this: &QemuModule) -> Result<JsValue, JsValue>;
+
+    /// Emscripten's file system.
+    pub(super) type Fs;
+
+    /// Makes a folder and those above it.
+    #[wasm_bindgen(method, catch, js_name = mkdirTree)]
+    pub(super) fn mkdir_tree(this: &Fs, path: &str) -> Result<(), JsValue>;
+
+    /// Writes a file in memory; with `{canOwn: true}` the array becomes the file.
+    #[wasm_bindgen(method, catch, js_name = writeFile)]
+    pub(super) fn write_file(
+        this: &Fs,
+        path: &str,
+        data: &Uint8Array,
+        options: &Object,
+    ) -> Result<(), JsValue>;
+
+    /// Mounts a file system.
+    #[wasm_bindgen(method, catch)]
+    pub(super) fn mount(
+        this: &Fs,
+        kind: &JsValue,
+        options: &Object,
+        mount_point: &str,
+    ) -> Result<JsValue, JsValue>;
+
+    /// Makes a symbolic link at `new_path`.
+    #[wasm_bindgen(method, catch)]
+    pub(super) fn symlink(this: &Fs, old_path: &str, new_path: &str) -> Result<JsValue, JsValue>;
+}

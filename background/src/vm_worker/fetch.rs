@@ -1,0 +1,109 @@
+//! Fetching files of the package and of the web, with progress and limits.
+
+use js_sys::{Reflect, Uint8Array};
+use qemuweb_runtime::Failure;
+use qemuweb_runtime::web::failure_from_exception;
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{ReadableStream, ReadableStreamDefaultReader, ReadableWritablePair, Response};
+
+use super::{ProgressMeter, scope};
+
+#[wasm_bindgen]
+extern "C" {
+    /// The browser's decompressor, which web-sys lacks: a pair of a readable and a writable stream.
+    type DecompressionStream;
+
+    #[wasm_bindgen(constructor, catch)]
+    fn new(format: &str) -> Result<DecompressionStream, JsValue>;
+}
+
+/// Most bytes that one file may have in QEMU's memory file system. Larger disks are attached as files, which are
+/// read in place.
+const MAX_FILE: usize = 1 << 30;
+
+/// The bytes at `url`, decompressed if its path ends in `.gz` and `decompress` is set.
+///
+/// # Errors
+/// A [`Failure`] when it cannot be fetched, is no gzip, or is larger than [`MAX_FILE`].
+pub(super) async fn fetch(
+    url: &str,
+    decompress: bool,
+    meter: &mut ProgressMeter,
+) -> Result<Vec<u8>, Failure> {
+    let failed = |exception: JsValue| failure_from_exception(format!("could not fetch {url}"), &exception);
+    let response: Response = JsFuture::from(scope().fetch_with_str(url))
+        .await
+        .map_err(failed)?
+        .unchecked_into();
+    if !response.ok() {
+        return Err(Failure::new(format!(
+            "could not fetch {url}: expected status 200, found {}",
+            response.status()
+        )));
+    }
+    let empty = || Failure::new(format!("could not fetch {url}: the answer has no body"));
+    let body = response.body().ok_or_else(empty)?;
+    let body = if decompress {
+        gunzip(&body).map_err(failed)?
+    } else {
+        body
+    };
+    read_all(&body, meter).await.map_err(|error| match error {
+        ReadError::Exception(exception) => failed(exception),
+        ReadError::TooLarge => Failure::new(format!("{url} is larger than {} MiB", MAX_FILE >> 20))
+            .with_next_step("Attach it as a local file: those are read in place."),
+    })
+}
+
+/// Reads a file of QEMU's build or of the guests as JSON.
+///
+/// # Errors
+/// A [`Failure`] when it is not there or is no JSON of this shape.
+pub(super) async fn fetch_json<T: serde::de::DeserializeOwned>(
+    url: &str,
+    meter: &mut ProgressMeter,
+) -> Result<T, Failure> {
+    let bytes = fetch(url, false, meter).await?;
+    serde_json::from_slice(&bytes).map_err(|error| Failure {
+        causes: vec![error.to_string()],
+        ..Failure::new(format!("could not read {url}"))
+    })
+}
+
+fn gunzip(body: &ReadableStream) -> Result<ReadableStream, JsValue> {
+    Ok(body.pipe_through(DecompressionStream::new("gzip")?.unchecked_ref::<ReadableWritablePair>()))
+}
+
+enum ReadError {
+    Exception(JsValue),
+    TooLarge,
+}
+
+impl From<JsValue> for ReadError {
+    fn from(exception: JsValue) -> Self {
+        Self::Exception(exception)
+    }
+}
+
+async fn read_all(body: &ReadableStream, meter: &mut ProgressMeter) -> Result<Vec<u8>, ReadError> {
+    let reader: ReadableStreamDefaultReader = body.get_reader().unchecked_into();
+    let mut bytes = Vec::new();
+    loop {
+        let result = JsFuture::from(reader.read()).await?;
+        if Reflect::get(&result, &"done".into())?.is_truthy() {
+            return Ok(bytes);
+        }
+        let chunk: Uint8Array = Reflect::get(&result, &"value".into())?.unchecked_into();
+        let start = bytes.len();
+        let end = start + chunk.length() as usize;
+        if end > MAX_FILE {
+            // The reader is dropped with the Worker's failure; nothing waits for the cancellation.
+            drop(reader.cancel());
+            return Err(ReadError::TooLarge);
+        }
+        bytes.resize(end, 0);
+        chunk.copy_to(&mut bytes[start..]);
+        meter.add(u64::from(chunk.length()));
+    }
+}

@@ -1,0 +1,321 @@
+//! Building the machine: QEMU's module, its memory, its files; then `main`.
+
+use js_sys::{Array, Function, Object, Promise, Reflect, SharedArrayBuffer, Uint8Array, WebAssembly};
+use qemuweb_runtime::Failure;
+use qemuweb_runtime::protocol::Phase;
+use qemuweb_runtime::vm_worker::VmWorkerEvent;
+use qemuweb_runtime::web::failure_from_exception;
+use qemuweb_vm_config::{Arch, FileKind, FileMountInfo, InputSource};
+use serde::Deserialize;
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{Blob, FileReaderSync};
+
+use super::emscripten::{Fs, QemuModule};
+use super::fetch::{fetch, fetch_json};
+use super::image::{self, check_kernel};
+use super::{ProgressMeter, report, scope};
+
+/// Where the package has QEMU.
+const QEMU: &str = "qemu/";
+/// Where QEMU finds its firmware (`-L /pc-bios`), and the prefix of firmware among its build's outputs.
+const FIRMWARE: &str = "pc-bios/";
+/// Where the package has the built-in guests.
+const GUEST: &str = "guest/";
+
+/// What `qemu-build.json` says of QEMU's build, as far as it is needed here.
+#[derive(Deserialize)]
+struct QemuBuild {
+    outputs: Vec<Output>,
+}
+
+#[derive(Deserialize)]
+struct Output {
+    name: String,
+    size: u64,
+    sha256: String,
+}
+
+/// A file on its way into QEMU's file system.
+enum Content {
+    Bytes(Vec<u8>),
+    Blob(Blob),
+}
+
+/// Runs QEMU for `arch` with `args`, after putting `files` in place. Returns when `main` was started.
+pub(super) async fn boot(
+    import: &Function,
+    arch: Arch,
+    args: &[String],
+    files: &[FileMountInfo],
+    attachments: &[JsValue],
+    heap_mib: u32,
+) -> Result<(), Failure> {
+    let mut meter = ProgressMeter::new(Phase::Fetch, None);
+    let build: QemuBuild = fetch_json(&package_url(&format!("{QEMU}qemu-build.json")), &mut meter).await?;
+    let mut contents = Vec::new();
+    for output in build
+        .outputs
+        .iter()
+        .filter(|output| output.name.starts_with(FIRMWARE))
+    {
+        let bytes = fetch(&package_url(&format!("{QEMU}{}", output.name)), false, &mut meter).await?;
+        contents.push((format!("/{}", output.name), Content::Bytes(bytes)));
+    }
+    for file in files {
+        let content = content(&file.source, attachments, &mut meter).await?;
+        if file.kind == FileKind::Kernel {
+            check_kernel(file.source.file_name(), &head(&content)?, arch)?;
+        }
+        contents.push((file.path.clone(), content));
+    }
+
+    let script = format!("qemu-system-{arch}.js");
+    let binary = fetch_binary(&build, &format!("qemu-system-{arch}.wasm")).await?;
+    let memory = memory(heap_mib)?;
+    let module = instantiate(import, &script, &binary, &memory).await?;
+    let fs = module.fs();
+    for (index, (path, content)) in contents.into_iter().enumerate() {
+        put(&module, &fs, index, &path, content).map_err(|exception| {
+            failure_from_exception(
+                format!("could not put {path} into QEMU's file system"),
+                &exception,
+            )
+        })?;
+    }
+
+    let trapped = |exception: JsValue| failure_from_exception("QEMU could not be started", &exception);
+    let directory = address(&module.directory().map_err(trapped)?)?;
+    let buffer: SharedArrayBuffer = memory.buffer().unchecked_into();
+    report(&VmWorkerEvent::Loaded { directory }, &[buffer.into()]);
+    module
+        .call_main(&args.iter().map(|arg| JsValue::from_str(arg)).collect::<Array>())
+        .map_err(trapped)?;
+    Ok(())
+}
+
+fn package_url(path: &str) -> String {
+    format!("{}/{path}", scope().location().origin())
+}
+
+async fn content(
+    source: &InputSource,
+    attachments: &[JsValue],
+    meter: &mut ProgressMeter,
+) -> Result<Content, Failure> {
+    match source {
+        InputSource::Builtin(file) => {
+            let url = package_url(&format!("{GUEST}{}", file.path));
+            Ok(Content::Bytes(fetch(&url, url.ends_with(".gz"), meter).await?))
+        }
+        InputSource::Url(url) => Ok(Content::Bytes(fetch(url, false, meter).await?)),
+        InputSource::Attachment(attachment) => attachments
+            .get(attachment.index as usize)
+            .and_then(|file| file.dyn_ref::<Blob>())
+            .map(|blob| Content::Blob(blob.clone()))
+            .ok_or_else(|| {
+                Failure::new(format!(
+                    "the file {} did not reach the VM's Worker",
+                    attachment.name
+                ))
+            }),
+    }
+}
+
+/// The first bytes of a file, enough to recognize it.
+fn head(content: &Content) -> Result<Vec<u8>, Failure> {
+    match content {
+        Content::Bytes(bytes) => Ok(bytes[..bytes.len().min(image::HEAD)].to_vec()),
+        Content::Blob(blob) => {
+            let unreadable = |exception: JsValue| {
+                failure_from_exception("could not read the kernel's file", &exception)
+                    .with_next_step("Choose it again: it may have been moved or changed.")
+            };
+            #[expect(clippy::cast_possible_wrap, clippy::cast_possible_truncation, reason = "4096")]
+            let slice = blob
+                .slice_with_i32_and_i32(0, image::HEAD as i32)
+                .map_err(unreadable)?;
+            let buffer = FileReaderSync::new()
+                .and_then(|reader| reader.read_as_array_buffer(&slice))
+                .map_err(unreadable)?;
+            Ok(Uint8Array::new(&buffer).to_vec())
+        }
+    }
+}
+
+/// QEMU's WebAssembly, checked against what its build recorded.
+async fn fetch_binary(build: &QemuBuild, name: &str) -> Result<Vec<u8>, Failure> {
+    let output = build
+        .outputs
+        .iter()
+        .find(|output| output.name == name)
+        .ok_or_else(|| {
+            Failure::new(format!("this package was built without {name}"))
+                .with_next_step("Choose a VM of the other architecture.")
+        })?;
+    let mut meter = ProgressMeter::new(Phase::Load, Some(output.size));
+    let bytes = fetch(&package_url(&format!("{QEMU}{name}")), false, &mut meter).await?;
+    let found = sha256(&bytes).await?;
+    if bytes.len() as u64 != output.size || found != output.sha256 {
+        return Err(Failure::new(format!(
+            "{name} is damaged: expected {} bytes with SHA-256 {}, found {} bytes with {found}",
+            output.size,
+            output.sha256,
+            bytes.len()
+        ))
+        .with_next_step("Install the extension again."));
+    }
+    Ok(bytes)
+}
+
+async fn sha256(bytes: &[u8]) -> Result<String, Failure> {
+    let failed = |exception: JsValue| failure_from_exception("could not compute a SHA-256", &exception);
+    let subtle = scope().crypto().map_err(failed)?.subtle();
+    let data = Uint8Array::from(bytes);
+    let digest = subtle
+        .digest_with_str_and_buffer_source("SHA-256", &data)
+        .map_err(failed)?;
+    let digest = Uint8Array::new(&JsFuture::from(digest).await.map_err(failed)?).to_vec();
+    Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// QEMU's memory: shared, and never grown, so that everybody's views of it stay good.
+fn memory(heap_mib: u32) -> Result<WebAssembly::Memory, Failure> {
+    let pages = heap_mib.saturating_mul(16);
+    let refused = |exception: JsValue| {
+        failure_from_exception(
+            format!("the browser has no {heap_mib} MiB of memory for this VM"),
+            &exception,
+        )
+        .with_next_step("Give the VM less memory, or stop another one.")
+    };
+    let descriptor = Object::new();
+    for (name, value) in [
+        ("initial", pages.into()),
+        ("maximum", pages.into()),
+        ("shared", JsValue::TRUE),
+    ] {
+        Reflect::set(&descriptor, &name.into(), &value).map_err(refused)?;
+    }
+    WebAssembly::Memory::new(&descriptor).map_err(refused)
+}
+
+async fn instantiate(
+    import: &Function,
+    script: &str,
+    binary: &[u8],
+    memory: &WebAssembly::Memory,
+) -> Result<QemuModule, Failure> {
+    let failed = |exception: JsValue| {
+        failure_from_exception("QEMU could not be loaded", &exception)
+            .with_next_step("Install the extension again.")
+    };
+    let options = Object::new();
+    let set = |name: &str, value: &JsValue| {
+        Reflect::set(&options, &name.into(), value)
+            .map(drop)
+            .map_err(failed)
+    };
+    set("wasmMemory", memory)?;
+    set("wasmBinary", &Uint8Array::from(binary).buffer())?;
+    set("noInitialRun", &JsValue::TRUE)?;
+    // Nobody types into QEMU's own standard input. Without this Emscripten asks with a dialog.
+    set("stdin", &Closure::once_into_js(|| JsValue::NULL))?;
+    let output = listener(|line| {
+        report(
+            &VmWorkerEvent::Output {
+                line: line.as_string().unwrap_or_default(),
+            },
+            &[],
+        )
+    });
+    set("print", &output)?;
+    set("printErr", &output)?;
+    #[expect(clippy::cast_possible_truncation, reason = "exit statuses are small")]
+    set(
+        "onExit",
+        &listener(|code| {
+            report(
+                &VmWorkerEvent::Exited {
+                    code: code.as_f64().unwrap_or(-1.0) as i32,
+                },
+                &[],
+            )
+        }),
+    )?;
+    set(
+        "onAbort",
+        &listener(|what| {
+            let what = what
+                .as_string()
+                .unwrap_or_else(|| "without saying why".to_owned());
+            let failure = Failure::new(format!("QEMU aborted: {what}")).with_next_step("Start the VM again.");
+            report(&VmWorkerEvent::Failed { failure }, &[]);
+        }),
+    )?;
+
+    let url = package_url(&format!("{QEMU}{script}"));
+    let imported: Promise = import
+        .call1(&JsValue::NULL, &url.into())
+        .map_err(failed)?
+        .unchecked_into();
+    let namespace = JsFuture::from(imported).await.map_err(failed)?;
+    let factory: Function = Reflect::get(&namespace, &"default".into())
+        .map_err(failed)?
+        .unchecked_into();
+    let module: Promise = factory
+        .call1(&JsValue::NULL, &options)
+        .map_err(failed)?
+        .unchecked_into();
+    Ok(JsFuture::from(module).await.map_err(failed)?.unchecked_into())
+}
+
+/// A callback for Emscripten, which keeps it for as long as the Worker lives.
+fn listener(take: impl Fn(JsValue) + 'static) -> JsValue {
+    Closure::<dyn Fn(JsValue)>::new(take).into_js_value()
+}
+
+/// Puts a file at `path`: bytes into memory, a Blob as a link to where it is mounted.
+fn put(module: &QemuModule, fs: &Fs, index: usize, path: &str, content: Content) -> Result<(), JsValue> {
+    let folder = path.rsplit_once('/').map_or("/", |(folder, _)| folder);
+    fs.mkdir_tree(folder)?;
+    match content {
+        Content::Bytes(bytes) => {
+            let options = Object::new();
+            Reflect::set(&options, &"canOwn".into(), &JsValue::TRUE)?;
+            fs.write_file(path, &Uint8Array::from(bytes.as_slice()), &options)
+        }
+        Content::Blob(blob) => {
+            let mount_point = format!("/blob/{index}");
+            fs.mkdir_tree(&mount_point)?;
+            let entry = Object::new();
+            Reflect::set(&entry, &"name".into(), &"data".into())?;
+            Reflect::set(&entry, &"data".into(), &blob)?;
+            let options = Object::new();
+            Reflect::set(&options, &"blobs".into(), &Array::of1(&entry))?;
+            fs.mount(&module.workerfs(), &options, &mount_point)?;
+            fs.symlink(&format!("{mount_point}/data"), path)?;
+            Ok(())
+        }
+    }
+}
+
+/// A pointer that QEMU returned, as an address in its memory of at most 4 GiB.
+fn address(pointer: &JsValue) -> Result<u32, Failure> {
+    let number = match pointer.dyn_ref::<js_sys::BigInt>() {
+        Some(big) => u64::try_from(big.clone()).ok(),
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "checked by the conversion to u32"
+        )]
+        None => pointer.as_f64().map(|number| number as u64),
+    };
+    number
+        .and_then(|number| u32::try_from(number).ok())
+        .ok_or_else(|| {
+            Failure::new(format!(
+                "expected the address of QEMU's channel directory, found {pointer:?}"
+            ))
+        })
+}

@@ -1,0 +1,113 @@
+//! The Worker of one VM: fetches what the machine needs, loads QEMU, runs it and reports.
+//!
+//! QEMU's `main` runs on a thread of its own (Emscripten's `PROXY_TO_PTHREAD`); this Worker's event loop then
+//! only serves the system calls that QEMU's threads pass on to it.
+
+mod emscripten;
+mod fetch;
+mod image;
+mod load;
+
+use js_sys::{Array, Function};
+use qemuweb_runtime::Failure;
+use qemuweb_runtime::client::Packet;
+use qemuweb_runtime::protocol::{self, Phase, Progress};
+use qemuweb_runtime::vm_worker::{VmWorkerCommand, VmWorkerEvent};
+use qemuweb_runtime::web::{packet_from_js, packet_to_js};
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::spawn_local;
+use web_sys::{DedicatedWorkerGlobalScope, MessageEvent};
+
+/// Starts to serve the host. `import` is JavaScript's dynamic import, which Rust cannot name.
+#[wasm_bindgen]
+pub fn start_vm_worker(import: Function) {
+    let on_message = Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
+        let import = import.clone();
+        spawn_local(async move {
+            if let Err(failure) = serve(&event.data(), &import).await {
+                report(&VmWorkerEvent::Failed { failure }, &[]);
+            }
+        });
+    });
+    scope().set_onmessage(Some(on_message.as_ref().unchecked_ref()));
+    // The Worker listens for as long as it lives.
+    on_message.forget();
+    report(&VmWorkerEvent::Ready, &[]);
+}
+
+async fn serve(data: &JsValue, import: &Function) -> Result<(), Failure> {
+    // Messages of QEMU's own threads that reach this Worker's global scope are not for us.
+    let Some(packet) = packet_from_js(data) else {
+        return Ok(());
+    };
+    protocol::check_version(packet.version).map_err(|error| Failure::from_error(&error))?;
+    let command = serde_json::from_str(&packet.json).map_err(|error| Failure::from_error(&error))?;
+    let VmWorkerCommand::Boot {
+        arch,
+        args,
+        files,
+        heap_mib,
+    } = command;
+    load::boot(import, arch, &args, &files, &packet.attachments, heap_mib).await
+}
+
+fn scope() -> DedicatedWorkerGlobalScope {
+    js_sys::global().unchecked_into()
+}
+
+/// Tells the host something.
+fn report(event: &VmWorkerEvent, attachments: &[JsValue]) {
+    let Ok(json) = serde_json::to_string(event) else {
+        return;
+    };
+    let packet = Packet {
+        version: protocol::VERSION,
+        json,
+        attachments: attachments.to_vec(),
+    };
+    let message: Array = packet_to_js(&packet);
+    if let Err(exception) = scope().post_message(&message) {
+        web_sys::console::error_2(&"QemuWeb: could not reach the VM host".into(), &exception);
+    }
+}
+
+/// Bytes of one phase, told to the host at most every [`ProgressMeter::INTERVAL_MS`].
+struct ProgressMeter {
+    phase: Phase,
+    done: u64,
+    total: Option<u64>,
+    told_at: f64,
+}
+
+impl ProgressMeter {
+    const INTERVAL_MS: f64 = 50.0;
+
+    fn new(phase: Phase, total: Option<u64>) -> Self {
+        let meter = Self {
+            phase,
+            done: 0,
+            total,
+            told_at: js_sys::Date::now(),
+        };
+        meter.tell();
+        meter
+    }
+
+    fn add(&mut self, bytes: u64) {
+        self.done += bytes;
+        let now = js_sys::Date::now();
+        if now - self.told_at >= Self::INTERVAL_MS {
+            self.told_at = now;
+            self.tell();
+        }
+    }
+
+    fn tell(&self) {
+        let progress = Progress {
+            phase: self.phase,
+            done: self.done,
+            total: self.total,
+        };
+        report(&VmWorkerEvent::Progress { progress }, &[]);
+    }
+}
