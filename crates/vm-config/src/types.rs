@@ -3,6 +3,7 @@
 //! As JSON they have the names of the seed's TypeScript types (`memoryMiB`, `kernelCmdline`, …), so that a
 //! profile written for one is read by the other.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -363,11 +364,20 @@ impl QemuArgsResult {
         let program = format!("qemu-system-{}", self.arch);
         std::iter::once(program.as_str())
             .chain(self.args.iter().map(String::as_str))
-            // An argument with a NUL is reported as an error; it is left out here.
-            .filter_map(|arg| shlex::try_quote(arg).ok())
+            .map(shell_quoted)
             .collect::<Vec<_>>()
             .join(" ")
     }
+}
+
+/// The argument as a shell reads it, without quotes where a shell needs none.
+fn shell_quoted(arg: &str) -> Cow<'_, str> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./,:=+".contains(c);
+    if !arg.is_empty() && arg.chars().all(plain) {
+        return arg.into();
+    }
+    // A NUL, which no shell can pass on, is among the errors of the result.
+    shlex::try_quote(arg).unwrap_or_else(|_| arg.replace('\0', "").into())
 }
 
 /// A file to be put into QEMU's file system.

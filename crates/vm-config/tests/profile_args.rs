@@ -51,7 +51,9 @@ fn url(name: &str) -> InputSource {
 
 #[test]
 fn minimal_x86_64() {
-    check_default("minimal-x86_64", &expect![[r#"
+    check_default(
+        "minimal-x86_64",
+        &expect![[r#"
         -L /pc-bios
         -nodefaults
         -no-user-config
@@ -75,12 +77,15 @@ fn minimal_x86_64() {
         -device virtio-rng-pci,rng=rng0
         mount /vm/kernel
         mount /vm/initrd
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn linux_x86_64_pc_nographic() {
-    check_default("linux-x86_64-pc-nographic", &expect![[r#"
+    check_default(
+        "linux-x86_64-pc-nographic",
+        &expect![[r#"
         -L /pc-bios
         -nodefaults
         -no-user-config
@@ -104,12 +109,15 @@ fn linux_x86_64_pc_nographic() {
         -device virtio-rng-pci,rng=rng0
         mount /vm/kernel
         mount /vm/initrd
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn linux_x86_64_pc_graphics() {
-    check_default("linux-x86_64-pc-graphics", &expect![[r#"
+    check_default(
+        "linux-x86_64-pc-graphics",
+        &expect![[r#"
         -L /pc-bios
         -nodefaults
         -no-user-config
@@ -136,12 +144,15 @@ fn linux_x86_64_pc_graphics() {
         -device usb-tablet,bus=usb0.0
         mount /vm/kernel
         mount /vm/initrd
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn linux_aarch64_virt_nographic() {
-    check_default("linux-aarch64-virt-nographic", &expect![[r#"
+    check_default(
+        "linux-aarch64-virt-nographic",
+        &expect![[r#"
         -L /pc-bios
         -nodefaults
         -no-user-config
@@ -165,12 +176,15 @@ fn linux_aarch64_virt_nographic() {
         -device virtio-rng-pci,rng=rng0
         mount /vm/kernel
         mount /vm/initrd
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn linux_aarch64_virt_graphics() {
-    check_default("linux-aarch64-virt-graphics", &expect![[r#"
+    check_default(
+        "linux-aarch64-virt-graphics",
+        &expect![[r#"
         -L /pc-bios
         -nodefaults
         -no-user-config
@@ -198,12 +212,15 @@ fn linux_aarch64_virt_graphics() {
         -device usb-tablet,bus=usb0.0
         mount /vm/kernel
         mount /vm/initrd
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn microvm_x86_64() {
-    check_default("microvm-x86_64", &expect![[r#"
+    check_default(
+        "microvm-x86_64",
+        &expect![[r#"
         -L /pc-bios
         -nodefaults
         -no-user-config
@@ -227,12 +244,15 @@ fn microvm_x86_64() {
         -device virtio-rng-device,rng=rng0
         mount /vm/kernel
         mount /vm/initrd
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn busybox_router() {
-    check_default("busybox-router", &expect![[r#"
+    check_default(
+        "busybox-router",
+        &expect![[r#"
         -L /pc-bios
         -nodefaults
         -no-user-config
@@ -257,12 +277,15 @@ fn busybox_router() {
         mount /vm/kernel
         mount /vm/initrd
         warning: net: user-mode networking is not part of this build of QEMU; the machine starts without a network
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn hashicorp_vault() {
-    check_default("hashicorp-vault", &expect![[r#"
+    check_default(
+        "hashicorp-vault",
+        &expect![[r#"
         -L /pc-bios
         -nodefaults
         -no-user-config
@@ -283,12 +306,15 @@ fn hashicorp_vault() {
         -device virtio-rng-pci,rng=rng0
         warning: net: user-mode networking is not part of this build of QEMU; the machine starts without a network
         error: profile hashicorp-vault has nothing to boot: Supply a bootable x86-64 disk image (raw or qcow2) with HashiCorp Vault installed: QemuWeb ships none.
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn alpine_linux() {
-    check_default("alpine-linux", &expect![[r#"
+    check_default(
+        "alpine-linux",
+        &expect![[r#"
         -L /pc-bios
         -nodefaults
         -no-user-config
@@ -309,7 +335,8 @@ fn alpine_linux() {
         -device virtio-rng-pci,rng=rng0
         warning: net: user-mode networking is not part of this build of QEMU; the machine starts without a network
         error: profile alpine-linux has nothing to boot: Supply an Alpine Linux disk image for x86-64 (raw or qcow2), or Alpine's vmlinuz-virt as kernel and initramfs-virt as initrd: QemuWeb ships none.
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -322,7 +349,11 @@ fn a_disk_of_ones_own_boots_on_a_pc() {
         boot_order: vec![BootDevice::Cdrom, BootDevice::Disk],
         ..VmOverrides::default()
     };
-    check("linux-x86_64-pc-nographic", &inputs, &overrides, &expect![[r#"
+    check(
+        "linux-x86_64-pc-nographic",
+        &inputs,
+        &overrides,
+        &expect![[r#"
         -L /pc-bios
         -nodefaults
         -no-user-config
@@ -346,7 +377,8 @@ fn a_disk_of_ones_own_boots_on_a_pc() {
         -device virtio-rng-pci,rng=rng0
         mount /vm/disk0.qcow2 (writable)
         warning: disk 0: what the guest writes lasts until the machine stops; the image itself is not changed
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -438,31 +470,36 @@ fn a_disk_on_a_machine_that_boots_none() {
         boot_from: Some(BootFrom::Disk),
         ..VmOverrides::default()
     };
-    check("microvm-x86_64", &inputs, &overrides, &expect![[r#"
-        -L /pc-bios
-        -nodefaults
-        -no-user-config
-        -display none
-        -machine microvm
-        -cpu qemu64
-        -smp 1
-        -accel tcg,tb-size=32
-        -m 128M
-        -chardev ring,id=serial0
-        -serial chardev:serial0
-        -chardev ring,id=qmp0
-        -mon chardev=qmp0,mode=control
-        -device virtio-serial-device,id=vserial0
-        -chardev ring,id=agent0
-        -device virtserialport,bus=vserial0.0,chardev=agent0,name=org.qemuweb.agent.0
-        -drive if=none,id=disk0,file=/vm/disk0.qcow2,format=qcow2,snapshot=on
-        -device virtio-blk-device,drive=disk0
-        -object rng-builtin,id=rng0
-        -device virtio-rng-device,rng=rng0
-        mount /vm/disk0.qcow2 (writable)
-        warning: disk 0: what the guest writes lasts until the machine stops; the image itself is not changed
-        error: overrides.bootFrom: expected "kernel", for machine "microvm" does not boot disks, found "disk"
-    "#]]);
+    check(
+        "microvm-x86_64",
+        &inputs,
+        &overrides,
+        &expect![[r#"
+            -L /pc-bios
+            -nodefaults
+            -no-user-config
+            -display none
+            -machine microvm
+            -cpu qemu64
+            -smp 1
+            -accel tcg,tb-size=32
+            -m 128M
+            -chardev ring,id=serial0
+            -serial chardev:serial0
+            -chardev ring,id=qmp0
+            -mon chardev=qmp0,mode=control
+            -device virtio-serial-device,id=vserial0
+            -chardev ring,id=agent0
+            -device virtserialport,bus=vserial0.0,chardev=agent0,name=org.qemuweb.agent.0
+            -drive if=none,id=disk0,file=/vm/disk0.qcow2,format=qcow2,snapshot=on
+            -device virtio-blk-device,drive=disk0
+            -object rng-builtin,id=rng0
+            -device virtio-rng-device,rng=rng0
+            mount /vm/disk0.qcow2 (writable)
+            warning: disk 0: what the guest writes lasts until the machine stops; the image itself is not changed
+            error: overrides.bootFrom: expected kernel (machine "microvm" does not boot disks), found "disk"
+        "#]],
+    );
 }
 
 #[test]
@@ -481,7 +518,11 @@ fn a_kernel_of_ones_own_and_every_override() {
         extra_args: Some("-device 'virtio-balloon-pci' -no-reboot".into()),
         ..VmOverrides::default()
     };
-    check("minimal-x86_64", &inputs, &overrides, &expect![[r#"
+    check(
+        "minimal-x86_64",
+        &inputs,
+        &overrides,
+        &expect![[r#"
         -L /pc-bios
         -nodefaults
         -no-user-config
@@ -507,7 +548,8 @@ fn a_kernel_of_ones_own_and_every_override() {
         -no-reboot
         mount /vm/kernel
         mount /vm/initrd
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -579,7 +621,11 @@ fn disks_of_every_kind() {
             warning: disk 3: what the guest writes lasts until the machine stops; the image itself is not changed
         "#]],
     );
-    check("microvm-x86_64", &inputs, &VmOverrides::default(), &expect![[r#"
+    check(
+        "microvm-x86_64",
+        &inputs,
+        &VmOverrides::default(),
+        &expect![[r#"
         -L /pc-bios
         -nodefaults
         -no-user-config
@@ -623,7 +669,8 @@ fn disks_of_every_kind() {
         warning: disk 3: machine microvm has no IDE controller; the disk is attached as virtio-blk
         warning: disk 2: what the guest writes lasts until the machine stops; the image itself is not changed
         warning: disk 3: what the guest writes lasts until the machine stops; the image itself is not changed
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -633,7 +680,11 @@ fn what_does_not_fit() {
         smp: Some(99),
         ..VmOverrides::default()
     };
-    check("minimal-x86_64", &VmInputs::default(), &overrides, &expect![[r#"
+    check(
+        "minimal-x86_64",
+        &VmInputs::default(),
+        &overrides,
+        &expect![[r#"
         -L /pc-bios
         -nodefaults
         -no-user-config
@@ -659,5 +710,6 @@ fn what_does_not_fit() {
         mount /vm/initrd
         error: smp: expected 1 to 8 processors, found 99
         error: memoryMiB: the machine needs a heap of 8576 MiB (8192 for the guest, 256 for translated code, 128 for QEMU itself), but WebAssembly allows 4096; give the guest at most 3712 MiB
-    "#]]);
+    "#]],
+    );
 }

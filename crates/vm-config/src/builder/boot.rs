@@ -7,6 +7,9 @@ use crate::types::{BootDevice, BootFrom, FileKind, InputSource};
 /// The longest command line that Linux reads on the architectures that there are, in bytes.
 const LONGEST_CMDLINE: usize = 2047;
 
+/// How many devices the firmware of a PC tries; QEMU refuses a longer order, or one that repeats a device.
+const LONGEST_BOOT_ORDER: usize = 3;
+
 /// The decision on what starts.
 pub(super) enum Boot {
     /// A kernel, its initial RAM disk, and its command line.
@@ -28,10 +31,7 @@ impl Builder<'_> {
         match self.overrides.boot_from {
             Some(BootFrom::Kernel) => self.kernel_boot(),
             Some(BootFrom::Disk) if !boots_disks => {
-                let expected = format!(
-                    "\"kernel\", for machine {:?} does not boot disks",
-                    self.profile.machine
-                );
+                let expected = format!("kernel (machine {:?} does not boot disks)", self.profile.machine);
                 self.errors
                     .push(ConfigError::invalid("overrides.bootFrom", expected, "disk"));
                 Boot::Nothing
@@ -151,10 +151,17 @@ impl Builder<'_> {
                 BootDevice::Cdrom => 'd',
                 BootDevice::Network => 'n',
             };
-            // QEMU refuses an order that names a device twice.
             if !letters.contains(letter) {
                 letters.push(letter);
             }
+        }
+        if letters.len() > LONGEST_BOOT_ORDER {
+            letters.truncate(LONGEST_BOOT_ORDER);
+            let reason = "after the third device, for a PC tries three";
+            self.warnings.push(ConfigWarning::Ignored {
+                field: "overrides.bootOrder",
+                reason,
+            });
         }
         self.option("-boot", format!("order={letters}"));
     }
