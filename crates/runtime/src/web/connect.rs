@@ -49,7 +49,9 @@ pub async fn connect() -> Result<QemuClient<PortTransport>, Failure> {
         .with_next_step("Reload the extension, then connect again.")
     };
     match select(pin!(client.init()), TimeoutFuture::new(PATIENCE_MS)).await {
-        Either::Left((capabilities, _)) => drop(capabilities?),
+        Either::Left((capabilities, _)) => {
+            capabilities?;
+        }
         Either::Right(_) => return Err(timeout()),
     }
     Ok(client)
