@@ -29,11 +29,13 @@ pub enum ConfigError {
     },
     /// The machine's memory does not fit into a WebAssembly heap.
     #[error(
-        "memoryMiB: the machine needs a heap of {required_mib} MiB ({guest_mib} for the guest, {tb_size_mib} for \
+        "{field}: the machine needs a heap of {required_mib} MiB ({guest_mib} for the guest, {tb_size_mib} for \
          translated code, {qemu_mib} for QEMU itself), but WebAssembly allows {limit_mib}; give the guest at most \
          {largest_guest_mib} MiB"
     )]
     HeapTooSmall {
+        /// Path of the field that sets the guest's memory.
+        field: String,
         /// The heap that the machine needs, in MiB.
         required_mib: u32,
         /// The guest's memory, in MiB.
@@ -84,9 +86,10 @@ impl ConfigError {
     /// Path of the field that is to blame, to show the error beside it in a form.
     pub fn field(&self) -> &str {
         match self {
-            Self::Invalid { field, .. } | Self::Refused { field, .. } => field,
+            Self::Invalid { field, .. } | Self::HeapTooSmall { field, .. } | Self::Refused { field, .. } => {
+                field
+            }
             Self::NothingToBoot { .. } => "inputs",
-            Self::HeapTooSmall { .. } => "memoryMiB",
             Self::UnbalancedQuotes => "overrides.extraArgs",
         }
     }

@@ -31,6 +31,7 @@ mod profiles;
 mod props;
 mod refusals;
 mod types;
+mod validate;
 
 pub use builder::{AGENT_CHANNEL, AGENT_PORT_NAME, MAX_DISKS, QMP_CHANNEL, SERIAL_CHANNEL, build_qemu_args};
 pub use error::{ConfigError, ConfigWarning};

@@ -33,9 +33,15 @@ pub fn tb_size_mib(profile: &VmProfile, overrides: Option<&VmOverrides>) -> u32 
 /// The WebAssembly heap in MiB that QEMU needs for this machine: its shared memory's initial and maximum
 /// size. It may exceed [`MAX_HEAP_MIB`], which [`crate::build_qemu_args`] reports as an error.
 pub fn required_heap_mib(profile: &VmProfile, overrides: Option<&VmOverrides>) -> u32 {
-    guest_memory_mib(profile, overrides)
-        .saturating_add(tb_size_mib(profile, overrides))
-        .saturating_add(QEMU_OWN_MIB)
+    heap_mib(
+        guest_memory_mib(profile, overrides),
+        tb_size_mib(profile, overrides),
+    )
+}
+
+/// The heap in MiB for this much guest memory and translated code.
+pub(crate) fn heap_mib(guest_mib: u32, tb_size_mib: u32) -> u32 {
+    guest_mib.saturating_add(tb_size_mib).saturating_add(QEMU_OWN_MIB)
 }
 
 /// The most guest memory in MiB whose heap fits, with the default buffer of translated code.

@@ -3,9 +3,7 @@
 use super::Builder;
 use crate::error::{ConfigError, ConfigWarning};
 use crate::types::{BootDevice, BootFrom, FileKind, InputSource};
-
-/// The longest command line that Linux reads on the architectures that there are, in bytes.
-const LONGEST_CMDLINE: usize = 2047;
+use crate::validate::check_cmdline;
 
 /// How many devices the firmware of a PC tries; QEMU refuses a longer order, or one that repeats a device.
 const LONGEST_BOOT_ORDER: usize = 3;
@@ -119,11 +117,7 @@ impl Builder<'_> {
             let path = self.mount(initrd, "initrd", FileKind::Initrd, true, "inputs.initrd");
             self.option("-initrd", path);
         }
-        if cmdline.len() > LONGEST_CMDLINE {
-            let expected = format!("at most {LONGEST_CMDLINE} bytes");
-            self.errors
-                .push(ConfigError::invalid("inputs.kernelCmdline", expected, &cmdline));
-        }
+        self.require(check_cmdline("inputs.kernelCmdline", &cmdline));
         let console = self.profile.arch.console();
         if !has_word(&cmdline, &format!("console={console}")) {
             self.warnings.push(ConfigWarning::NoConsole { console });

@@ -5,6 +5,7 @@ use crate::error::{ConfigError, ConfigWarning};
 use crate::machine::Machine;
 use crate::props::Props;
 use crate::types::{DiskFormat, DiskInput, DiskInterface, FileKind};
+use crate::validate::check_disk_count;
 
 /// The most disks that a machine may have, the boot disk included.
 pub const MAX_DISKS: usize = 16;
@@ -34,16 +35,8 @@ impl Builder<'_> {
             .enumerate()
             .map(|(i, disk)| (disk.clone(), format!("{list}.additionalDisks[{i}]")));
         let mut disks: Vec<_> = main.into_iter().chain(further).collect();
-        if disks.len() > MAX_DISKS {
-            let expected = format!("at most {MAX_DISKS} disks");
-            let count = disks.len() as u64;
-            self.errors.push(ConfigError::out_of_range(
-                "inputs.additionalDisks",
-                expected,
-                count,
-            ));
-            disks.truncate(MAX_DISKS);
-        }
+        self.require(check_disk_count("inputs.additionalDisks", disks.len()));
+        disks.truncate(MAX_DISKS);
 
         let interfaces: Vec<_> = disks
             .iter()

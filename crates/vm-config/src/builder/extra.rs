@@ -1,8 +1,8 @@
 //! Arguments beyond those that the builder makes: the profile's and the person's.
 
 use super::Builder;
-use crate::error::{ConfigError, excerpt};
-use crate::refusals::refusals;
+use crate::error::ConfigError;
+use crate::validate::check_args;
 
 impl Builder<'_> {
     pub(super) fn extra(&mut self) {
@@ -16,13 +16,7 @@ impl Builder<'_> {
     }
 
     fn add(&mut self, field: &str, args: Vec<String>) {
-        for refusal in refusals(&args) {
-            self.errors.push(ConfigError::Refused {
-                field: field.to_owned(),
-                argument: excerpt(&refusal.argument),
-                reason: refusal.reason,
-            });
-        }
+        self.errors.extend(check_args(field, &args));
         self.args.extend(args);
     }
 }

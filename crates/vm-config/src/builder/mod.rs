@@ -20,9 +20,8 @@ pub use disks::MAX_DISKS;
 
 use crate::error::{ConfigError, ConfigWarning};
 use crate::machine::Machine;
-use crate::types::{
-    BuiltinFile, FileKind, FileMountInfo, InputSource, QemuArgsResult, VmInputs, VmOverrides, VmProfile,
-};
+use crate::types::{FileKind, FileMountInfo, InputSource, QemuArgsResult, VmInputs, VmOverrides, VmProfile};
+use crate::validate::check_source;
 
 /// The folder of QEMU's file system in which a machine's files are put.
 const MOUNT_FOLDER: &str = "/vm";
@@ -68,7 +67,6 @@ pub fn build_qemu_args(
     builder.net();
     builder.devices();
     builder.extra();
-    builder.refuse_nul();
     QemuArgsResult {
         args: builder.args,
         arch: profile.arch,
@@ -118,9 +116,7 @@ impl Builder<'_> {
         readonly: bool,
         field: &str,
     ) -> String {
-        if let Err(error) = check_source(source, field) {
-            self.errors.push(error);
-        }
+        self.require(check_source(source, field));
         let path = format!("{MOUNT_FOLDER}/{name}");
         self.files.push(FileMountInfo {
             source: source.clone(),
@@ -131,45 +127,8 @@ impl Builder<'_> {
         path
     }
 
-    /// Reports arguments that a C string cannot hold.
-    fn refuse_nul(&mut self) {
-        if let Some(arg) = self.args.iter().find(|arg| arg.contains('\0')) {
-            self.errors
-                .push(ConfigError::invalid("args", "text without NUL characters", arg));
-        }
-    }
-}
-
-/// Whether a source can be what it says that it is.
-fn check_source(source: &InputSource, field: &str) -> Result<(), ConfigError> {
-    match source {
-        InputSource::Builtin(BuiltinFile { path }) => {
-            let sound = path.split('/').all(|part| {
-                !part.is_empty()
-                    && !part.starts_with('.')
-                    && part
-                        .chars()
-                        .all(|c| c.is_ascii_alphanumeric() || "-_.+".contains(c))
-            });
-            let expected = "a file of the package by its path below guest/, such as x86_64/vmlinux.gz";
-            sound
-                .then_some(())
-                .ok_or_else(|| ConfigError::invalid(format!("{field}.builtin.path"), expected, path))
-        }
-        InputSource::Attachment(attachment) if attachment.size == 0 => Err(ConfigError::invalid(
-            format!("{field}.attachment.size"),
-            "a file that is not empty",
-            &attachment.name,
-        )),
-        InputSource::Attachment(_) => Ok(()),
-        InputSource::Url(url) => {
-            let address = url
-                .strip_prefix("https://")
-                .or_else(|| url.strip_prefix("http://"));
-            let sound = address.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'));
-            sound.then_some(()).ok_or_else(|| {
-                ConfigError::invalid(format!("{field}.url"), "an http:// or https:// address", url)
-            })
-        }
+    /// Notes the error, if there is one.
+    fn require(&mut self, checked: Result<(), ConfigError>) {
+        self.errors.extend(checked.err());
     }
 }

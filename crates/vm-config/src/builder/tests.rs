@@ -352,7 +352,7 @@ fn the_heap_is_bounded_with_numbers() {
     let result = build_qemu_args(&capped, &VmInputs::default(), Some(&memory(257)));
     assert_eq!(
         result.errors.iter().map(ConfigError::field).collect::<Vec<_>>(),
-        ["memoryMiB"]
+        ["overrides.memoryMiB"]
     );
 }
 

@@ -1,342 +1,14 @@
-//! Snapshots: the arguments of every profile, as it comes and with each kind of input.
-//!
-//! `UPDATE_EXPECT=1 cargo test -p qemuweb-vm-config` writes them anew.
+//! Disks, kernels and overrides.
 
-use std::fmt::Write as _;
-
-use expect_test::{Expect, expect};
+use expect_test::expect;
 use qemuweb_vm_config::{
     BootDevice, BootFrom, DiskFormat, DiskInput, DiskInterface, InputSource, VmInputs, VmOverrides,
-    build_qemu_args, find_profile,
 };
 
-/// Shows a result with an option and its value on one line.
-fn show(profile: &str, inputs: &VmInputs, overrides: &VmOverrides) -> String {
-    let profile = find_profile(profile).expect("a profile of ours");
-    let result = build_qemu_args(&profile, inputs, Some(overrides));
-    let mut text = String::new();
-    for arg in &result.args {
-        let separator = if arg.starts_with('-') { "\n" } else { " " };
-        write!(text, "{separator}{arg}").expect("a string");
-    }
-    for file in &result.files_to_mount {
-        write!(
-            text,
-            "\nmount {}{}",
-            file.path,
-            if file.readonly { "" } else { " (writable)" }
-        )
-        .expect("a string");
-    }
-    for warning in &result.warnings {
-        write!(text, "\nwarning: {warning}").expect("a string");
-    }
-    for error in &result.errors {
-        write!(text, "\nerror: {error}").expect("a string");
-    }
-    text.trim_start().to_owned() + "\n"
-}
-
-fn check(profile: &str, inputs: &VmInputs, overrides: &VmOverrides, expected: &Expect) {
-    expected.assert_eq(&show(profile, inputs, overrides));
-}
-
-fn check_default(profile: &str, expected: &Expect) {
-    check(profile, &VmInputs::default(), &VmOverrides::default(), expected);
-}
+use crate::check;
 
 fn url(name: &str) -> InputSource {
     InputSource::Url(format!("https://example.org/{name}"))
-}
-
-#[test]
-fn minimal_x86_64() {
-    check_default(
-        "minimal-x86_64",
-        &expect![[r#"
-        -L /pc-bios
-        -nodefaults
-        -no-user-config
-        -display none
-        -machine q35
-        -cpu qemu64
-        -smp 1
-        -accel tcg,tb-size=32
-        -m 128M
-        -kernel /vm/kernel
-        -initrd /vm/initrd
-        -append console=ttyS0 quiet
-        -chardev ring,id=serial0
-        -serial chardev:serial0
-        -chardev ring,id=qmp0
-        -mon chardev=qmp0,mode=control
-        -device virtio-serial-pci,id=vserial0
-        -chardev ring,id=agent0
-        -device virtserialport,bus=vserial0.0,chardev=agent0,name=org.qemuweb.agent.0
-        -object rng-builtin,id=rng0
-        -device virtio-rng-pci,rng=rng0
-        mount /vm/kernel
-        mount /vm/initrd
-    "#]],
-    );
-}
-
-#[test]
-fn linux_x86_64_pc_nographic() {
-    check_default(
-        "linux-x86_64-pc-nographic",
-        &expect![[r#"
-        -L /pc-bios
-        -nodefaults
-        -no-user-config
-        -display none
-        -machine q35
-        -cpu qemu64
-        -smp 1
-        -accel tcg,tb-size=64
-        -m 512M
-        -kernel /vm/kernel
-        -initrd /vm/initrd
-        -append console=ttyS0 quiet
-        -chardev ring,id=serial0
-        -serial chardev:serial0
-        -chardev ring,id=qmp0
-        -mon chardev=qmp0,mode=control
-        -device virtio-serial-pci,id=vserial0
-        -chardev ring,id=agent0
-        -device virtserialport,bus=vserial0.0,chardev=agent0,name=org.qemuweb.agent.0
-        -object rng-builtin,id=rng0
-        -device virtio-rng-pci,rng=rng0
-        mount /vm/kernel
-        mount /vm/initrd
-    "#]],
-    );
-}
-
-#[test]
-fn linux_x86_64_pc_graphics() {
-    check_default(
-        "linux-x86_64-pc-graphics",
-        &expect![[r#"
-        -L /pc-bios
-        -nodefaults
-        -no-user-config
-        -display none
-        -machine q35
-        -cpu qemu64
-        -smp 1
-        -accel tcg,tb-size=64
-        -m 512M
-        -kernel /vm/kernel
-        -initrd /vm/initrd
-        -append console=ttyS0 quiet
-        -chardev ring,id=serial0
-        -serial chardev:serial0
-        -chardev ring,id=qmp0
-        -mon chardev=qmp0,mode=control
-        -device virtio-serial-pci,id=vserial0
-        -chardev ring,id=agent0
-        -device virtserialport,bus=vserial0.0,chardev=agent0,name=org.qemuweb.agent.0
-        -object rng-builtin,id=rng0
-        -device virtio-rng-pci,rng=rng0
-        -device VGA
-        -device qemu-xhci,id=usb0
-        -device usb-tablet,bus=usb0.0
-        mount /vm/kernel
-        mount /vm/initrd
-    "#]],
-    );
-}
-
-#[test]
-fn linux_aarch64_virt_nographic() {
-    check_default(
-        "linux-aarch64-virt-nographic",
-        &expect![[r#"
-        -L /pc-bios
-        -nodefaults
-        -no-user-config
-        -display none
-        -machine virt
-        -cpu cortex-a57
-        -smp 1
-        -accel tcg,tb-size=64
-        -m 512M
-        -kernel /vm/kernel
-        -initrd /vm/initrd
-        -append console=ttyAMA0 quiet
-        -chardev ring,id=serial0
-        -serial chardev:serial0
-        -chardev ring,id=qmp0
-        -mon chardev=qmp0,mode=control
-        -device virtio-serial-pci,id=vserial0
-        -chardev ring,id=agent0
-        -device virtserialport,bus=vserial0.0,chardev=agent0,name=org.qemuweb.agent.0
-        -object rng-builtin,id=rng0
-        -device virtio-rng-pci,rng=rng0
-        mount /vm/kernel
-        mount /vm/initrd
-    "#]],
-    );
-}
-
-#[test]
-fn linux_aarch64_virt_graphics() {
-    check_default(
-        "linux-aarch64-virt-graphics",
-        &expect![[r#"
-        -L /pc-bios
-        -nodefaults
-        -no-user-config
-        -display none
-        -machine virt
-        -cpu cortex-a57
-        -smp 1
-        -accel tcg,tb-size=64
-        -m 512M
-        -kernel /vm/kernel
-        -initrd /vm/initrd
-        -append console=ttyAMA0 quiet
-        -chardev ring,id=serial0
-        -serial chardev:serial0
-        -chardev ring,id=qmp0
-        -mon chardev=qmp0,mode=control
-        -device virtio-serial-pci,id=vserial0
-        -chardev ring,id=agent0
-        -device virtserialport,bus=vserial0.0,chardev=agent0,name=org.qemuweb.agent.0
-        -object rng-builtin,id=rng0
-        -device virtio-rng-pci,rng=rng0
-        -device virtio-gpu-pci
-        -device qemu-xhci,id=usb0
-        -device usb-kbd,bus=usb0.0
-        -device usb-tablet,bus=usb0.0
-        mount /vm/kernel
-        mount /vm/initrd
-    "#]],
-    );
-}
-
-#[test]
-fn microvm_x86_64() {
-    check_default(
-        "microvm-x86_64",
-        &expect![[r#"
-        -L /pc-bios
-        -nodefaults
-        -no-user-config
-        -display none
-        -machine microvm
-        -cpu qemu64
-        -smp 1
-        -accel tcg,tb-size=32
-        -m 128M
-        -kernel /vm/kernel
-        -initrd /vm/initrd
-        -append console=ttyS0 quiet
-        -chardev ring,id=serial0
-        -serial chardev:serial0
-        -chardev ring,id=qmp0
-        -mon chardev=qmp0,mode=control
-        -device virtio-serial-device,id=vserial0
-        -chardev ring,id=agent0
-        -device virtserialport,bus=vserial0.0,chardev=agent0,name=org.qemuweb.agent.0
-        -object rng-builtin,id=rng0
-        -device virtio-rng-device,rng=rng0
-        mount /vm/kernel
-        mount /vm/initrd
-    "#]],
-    );
-}
-
-#[test]
-fn busybox_router() {
-    check_default(
-        "busybox-router",
-        &expect![[r#"
-        -L /pc-bios
-        -nodefaults
-        -no-user-config
-        -display none
-        -machine q35
-        -cpu qemu64
-        -smp 1
-        -accel tcg,tb-size=32
-        -m 128M
-        -kernel /vm/kernel
-        -initrd /vm/initrd
-        -append console=ttyS0 quiet
-        -chardev ring,id=serial0
-        -serial chardev:serial0
-        -chardev ring,id=qmp0
-        -mon chardev=qmp0,mode=control
-        -device virtio-serial-pci,id=vserial0
-        -chardev ring,id=agent0
-        -device virtserialport,bus=vserial0.0,chardev=agent0,name=org.qemuweb.agent.0
-        -object rng-builtin,id=rng0
-        -device virtio-rng-pci,rng=rng0
-        mount /vm/kernel
-        mount /vm/initrd
-        warning: net: user-mode networking is not part of this build of QEMU; the machine starts without a network
-    "#]],
-    );
-}
-
-#[test]
-fn hashicorp_vault() {
-    check_default(
-        "hashicorp-vault",
-        &expect![[r#"
-        -L /pc-bios
-        -nodefaults
-        -no-user-config
-        -display none
-        -machine q35
-        -cpu qemu64
-        -smp 1
-        -accel tcg,tb-size=128
-        -m 1024M
-        -chardev ring,id=serial0
-        -serial chardev:serial0
-        -chardev ring,id=qmp0
-        -mon chardev=qmp0,mode=control
-        -device virtio-serial-pci,id=vserial0
-        -chardev ring,id=agent0
-        -device virtserialport,bus=vserial0.0,chardev=agent0,name=org.qemuweb.agent.0
-        -object rng-builtin,id=rng0
-        -device virtio-rng-pci,rng=rng0
-        warning: net: user-mode networking is not part of this build of QEMU; the machine starts without a network
-        error: profile hashicorp-vault has nothing to boot: Supply a bootable x86-64 disk image (raw or qcow2) with HashiCorp Vault installed: QemuWeb ships none.
-    "#]],
-    );
-}
-
-#[test]
-fn alpine_linux() {
-    check_default(
-        "alpine-linux",
-        &expect![[r#"
-        -L /pc-bios
-        -nodefaults
-        -no-user-config
-        -display none
-        -machine q35
-        -cpu qemu64
-        -smp 1
-        -accel tcg,tb-size=32
-        -m 256M
-        -chardev ring,id=serial0
-        -serial chardev:serial0
-        -chardev ring,id=qmp0
-        -mon chardev=qmp0,mode=control
-        -device virtio-serial-pci,id=vserial0
-        -chardev ring,id=agent0
-        -device virtserialport,bus=vserial0.0,chardev=agent0,name=org.qemuweb.agent.0
-        -object rng-builtin,id=rng0
-        -device virtio-rng-pci,rng=rng0
-        warning: net: user-mode networking is not part of this build of QEMU; the machine starts without a network
-        error: profile alpine-linux has nothing to boot: Supply an Alpine Linux disk image for x86-64 (raw or qcow2), or Alpine's vmlinuz-virt as kernel and initramfs-virt as initrd: QemuWeb ships none.
-    "#]],
-    );
 }
 
 #[test]
@@ -685,31 +357,31 @@ fn what_does_not_fit() {
         &VmInputs::default(),
         &overrides,
         &expect![[r#"
-        -L /pc-bios
-        -nodefaults
-        -no-user-config
-        -display none
-        -machine q35
-        -cpu qemu64
-        -smp 99
-        -accel tcg,tb-size=256
-        -m 8192M
-        -kernel /vm/kernel
-        -initrd /vm/initrd
-        -append console=ttyS0 quiet
-        -chardev ring,id=serial0
-        -serial chardev:serial0
-        -chardev ring,id=qmp0
-        -mon chardev=qmp0,mode=control
-        -device virtio-serial-pci,id=vserial0
-        -chardev ring,id=agent0
-        -device virtserialport,bus=vserial0.0,chardev=agent0,name=org.qemuweb.agent.0
-        -object rng-builtin,id=rng0
-        -device virtio-rng-pci,rng=rng0
-        mount /vm/kernel
-        mount /vm/initrd
-        error: smp: expected 1 to 8 processors, found 99
-        error: memoryMiB: the machine needs a heap of 8576 MiB (8192 for the guest, 256 for translated code, 128 for QEMU itself), but WebAssembly allows 4096; give the guest at most 3712 MiB
-    "#]],
+            -L /pc-bios
+            -nodefaults
+            -no-user-config
+            -display none
+            -machine q35
+            -cpu qemu64
+            -smp 99
+            -accel tcg,tb-size=256
+            -m 8192M
+            -kernel /vm/kernel
+            -initrd /vm/initrd
+            -append console=ttyS0 quiet
+            -chardev ring,id=serial0
+            -serial chardev:serial0
+            -chardev ring,id=qmp0
+            -mon chardev=qmp0,mode=control
+            -device virtio-serial-pci,id=vserial0
+            -chardev ring,id=agent0
+            -device virtserialport,bus=vserial0.0,chardev=agent0,name=org.qemuweb.agent.0
+            -object rng-builtin,id=rng0
+            -device virtio-rng-pci,rng=rng0
+            mount /vm/kernel
+            mount /vm/initrd
+            error: overrides.smp: expected 1 to 8 processors, found 99
+            error: overrides.memoryMiB: the machine needs a heap of 8576 MiB (8192 for the guest, 256 for translated code, 128 for QEMU itself), but WebAssembly allows 4096; give the guest at most 3712 MiB
+        "#]],
     );
 }
