@@ -6,7 +6,6 @@
 mod channel;
 mod clients;
 mod commands;
-mod console;
 mod control;
 mod definition;
 mod vm;

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use futures_channel::oneshot;
 use js_sys::SharedArrayBuffer;
 use qemuweb_runtime::client::Packet;
+use qemuweb_runtime::console::{Console, Pushed};
 use qemuweb_runtime::directory::Channel;
 use qemuweb_runtime::protocol::{self, Event, LogLevel, Phase, Progress, VmId, VmInfo};
 use qemuweb_runtime::state::{StopReason, Transition};
@@ -19,7 +20,6 @@ use serde_json::Value;
 use wasm_bindgen::{JsCast, JsValue};
 
 use super::channel::{Link, Sender};
-use super::console::Console;
 use super::control::{Control, Notice};
 use super::definition::Definition;
 use super::worker::{FromWorker, VmWorker};
@@ -395,7 +395,7 @@ fn attach(state: &SharedState, run: &Run, link: &Link, channel: Channel) {
 impl State {
     fn serial_out(&mut self, run: &Run, bytes: &[u8]) {
         let Some(vm) = self.vm_in_run(run) else { return };
-        let (offset, ready) = vm.console.push(bytes);
+        let Pushed { offset, ready } = vm.console.push(bytes);
         let first = vm.info.state.is_active() && !vm.info.phases.contains_key(&Phase::Firmware);
         if first {
             let next = vm.definition.tells_when_ready().then_some(Phase::Kernel);

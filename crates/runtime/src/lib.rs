@@ -10,6 +10,7 @@
 
 pub mod capabilities;
 pub mod client;
+pub mod console;
 pub mod directory;
 pub mod failure;
 pub mod protocol;

@@ -9,7 +9,9 @@ use js_sys::{Reflect, Uint8Array, WebAssembly};
 use qemuweb_runtime::client::{Packet, Transport};
 use qemuweb_runtime::protocol::{self, Command, Event, HostMessage, Request};
 use qemuweb_runtime::ring::{Ring, RingError, SharedMemory};
-use qemuweb_runtime::web::{JsSharedMemory, PortTransport, detect_capabilities, packet_from_js, packet_to_js};
+use qemuweb_runtime::web::{
+    JsSharedMemory, PortTransport, detect_capabilities, packet_from_js, packet_to_js,
+};
 use qemuweb_runtime::{Failure, QemuClient};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
@@ -21,7 +23,11 @@ wasm_bindgen_test_configure!(run_in_browser);
 /// constructor, but a shared `WebAssembly.Memory` has such a buffer.
 fn shared_memory() -> JsSharedMemory {
     let descriptor = js_sys::Object::new();
-    for (name, value) in [("initial", 1.into()), ("maximum", 1.into()), ("shared", JsValue::TRUE)] {
+    for (name, value) in [
+        ("initial", 1.into()),
+        ("maximum", 1.into()),
+        ("shared", JsValue::TRUE),
+    ] {
         Reflect::set(&descriptor, &name.into(), &value).unwrap();
     }
     let memory = WebAssembly::Memory::new(&descriptor).unwrap();
@@ -52,7 +58,10 @@ fn memory_outside_the_buffer_is_zero_and_takes_nothing() {
     let mut bytes = [9; 4];
     memory.read(u32::MAX - 3, &mut bytes);
     assert_eq!((memory.load(1 << 20), memory.load(65_532), bytes), (0, 0, [9; 4]));
-    assert!(matches!(Ring::open(&memory, 65_536), Err(RingError::OutOfBounds { .. })));
+    assert!(matches!(
+        Ring::open(&memory, 65_536),
+        Err(RingError::OutOfBounds { .. })
+    ));
 }
 
 #[wasm_bindgen_test]
@@ -76,10 +85,21 @@ fn chromium_offers_what_vms_need_but_for_isolation() {
 
 #[wasm_bindgen_test]
 fn packets_survive_the_wire_and_garbage_is_none() {
-    let packet = Packet { version: 1, json: "{}".into(), attachments: vec![JsValue::from(5)] };
+    let packet = Packet {
+        version: 1,
+        json: "{}".into(),
+        attachments: vec![JsValue::from(5)],
+    };
     let back = packet_from_js(&packet_to_js(&packet)).unwrap();
-    assert_eq!((back.version, back.json.as_str(), back.attachments.len()), (1, "{}", 1));
-    for garbage in [JsValue::NULL, JsValue::from("x"), js_sys::Array::of2(&"1".into(), &"{}".into()).into()] {
+    assert_eq!(
+        (back.version, back.json.as_str(), back.attachments.len()),
+        (1, "{}", 1)
+    );
+    for garbage in [
+        JsValue::NULL,
+        JsValue::from("x"),
+        js_sys::Array::of2(&"1".into(), &"{}".into()).into(),
+    ] {
         assert!(packet_from_js(&garbage).is_none());
     }
 }
@@ -92,12 +112,29 @@ fn echo_host(transport: &Rc<PortTransport>) {
         let Request { id, command } = serde_json::from_str(&packet.json).unwrap();
         let send = |message: &HostMessage, attachments| {
             let json = serde_json::to_string(message).unwrap();
-            transport.send(Packet { version: protocol::VERSION, json, attachments }).unwrap();
+            transport
+                .send(Packet {
+                    version: protocol::VERSION,
+                    json,
+                    attachments,
+                })
+                .unwrap();
         };
         if let Command::SerialIn { vm_id } = command {
-            send(&HostMessage::Event { event: Event::SerialOut { vm_id, offset: 0 } }, packet.attachments);
+            send(
+                &HostMessage::Event {
+                    event: Event::SerialOut { vm_id, offset: 0 },
+                },
+                packet.attachments,
+            );
         }
-        send(&HostMessage::Reply { id, failure: Some(Failure::new("not today")) }, Vec::new());
+        send(
+            &HostMessage::Reply {
+                id,
+                failure: Some(Failure::new("not today")),
+            },
+            Vec::new(),
+        );
     }));
 }
 
@@ -112,7 +149,9 @@ async fn a_client_speaks_over_a_message_channel() {
         let echoed = Rc::clone(&echoed);
         move |event, attachments| {
             if let (Event::SerialOut { .. }, [bytes]) = (event, attachments) {
-                echoed.borrow_mut().extend(bytes.unchecked_ref::<Uint8Array>().to_vec());
+                echoed
+                    .borrow_mut()
+                    .extend(bytes.unchecked_ref::<Uint8Array>().to_vec());
             }
         }
     });
