@@ -5,7 +5,7 @@ use qemuweb_runtime::Failure;
 use qemuweb_runtime::protocol::Phase;
 use qemuweb_runtime::vm_worker::VmWorkerEvent;
 use qemuweb_runtime::web::failure_from_exception;
-use qemuweb_vm_config::{Arch, FileKind, FileMountInfo, InputSource};
+use qemuweb_vm_config::{Arch, FileKind, FileMountInfo, InputSource, KERNEL_HEAD, check_kernel};
 use serde::Deserialize;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
@@ -13,7 +13,6 @@ use web_sys::{Blob, FileReaderSync};
 
 use super::emscripten::{Fs, QemuModule};
 use super::fetch::{fetch, fetch_json};
-use super::image::{self, check_kernel};
 use super::{ProgressMeter, report, scope};
 
 /// Where the package has QEMU.
@@ -65,7 +64,10 @@ pub(super) async fn boot(
     for file in files {
         let content = content(&file.source, attachments, &mut meter).await?;
         if file.kind == FileKind::Kernel {
-            check_kernel(file.source.file_name(), &head(&content)?, arch)?;
+            check_kernel(file.source.file_name(), &head(&content)?, arch).map_err(|error| {
+                Failure::from_error(&error)
+                    .with_next_step("Choose the kernel image again, or the other architecture.")
+            })?;
         }
         contents.push((file.path.clone(), content));
     }
@@ -125,7 +127,7 @@ async fn content(
 /// The first bytes of a file, enough to recognize it.
 fn head(content: &Content) -> Result<Vec<u8>, Failure> {
     match content {
-        Content::Bytes(bytes) => Ok(bytes[..bytes.len().min(image::HEAD)].to_vec()),
+        Content::Bytes(bytes) => Ok(bytes[..bytes.len().min(KERNEL_HEAD)].to_vec()),
         Content::Blob(blob) => {
             let unreadable = |exception: JsValue| {
                 failure_from_exception("could not read the kernel's file", &exception)
@@ -133,7 +135,7 @@ fn head(content: &Content) -> Result<Vec<u8>, Failure> {
             };
             #[expect(clippy::cast_possible_wrap, clippy::cast_possible_truncation, reason = "4096")]
             let slice = blob
-                .slice_with_i32_and_i32(0, image::HEAD as i32)
+                .slice_with_i32_and_i32(0, KERNEL_HEAD as i32)
                 .map_err(unreadable)?;
             let buffer = FileReaderSync::new()
                 .and_then(|reader| reader.read_as_array_buffer(&slice))

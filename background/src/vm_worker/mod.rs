@@ -5,7 +5,6 @@
 
 mod emscripten;
 mod fetch;
-mod image;
 mod load;
 
 use js_sys::{Array, Function};

@@ -25,6 +25,7 @@
 
 mod builder;
 mod error;
+mod kernel_image;
 mod limits;
 mod machine;
 mod profiles;
@@ -35,6 +36,7 @@ mod validate;
 
 pub use builder::{AGENT_CHANNEL, AGENT_PORT_NAME, MAX_DISKS, QMP_CHANNEL, SERIAL_CHANNEL, build_qemu_args};
 pub use error::{ConfigError, ConfigWarning};
+pub use kernel_image::{KERNEL_HEAD, NotAKernel, check_kernel};
 pub use limits::{
     MAX_HEAP_MIB, MAX_SMP, QEMU_OWN_MIB, default_tb_size_mib, guest_memory_mib, largest_guest_mib,
     required_heap_mib, tb_size_mib,
