@@ -1,3 +1,47 @@
-//! Every chore of QemuWeb is one verb.
+//! Every chore of QemuWeb is one verb: `cargo xtask run`, `test`, `build`, `bench`, `tidy`, `package`, `setup`.
+//!
+//! One file per verb; [`flags`] says what each takes, [`process`] runs other programs, [`setup`] sees to the tools.
 
-fn main() {}
+mod bench;
+mod boot;
+mod build;
+mod console;
+mod flags;
+mod licences;
+mod native;
+mod package;
+mod paths;
+mod process;
+mod procfs;
+mod run;
+mod setup;
+mod shell;
+mod summary;
+mod test;
+mod tidy;
+mod wasm;
+
+use std::process::ExitCode;
+
+use crate::flags::{Xtask, XtaskCmd};
+
+fn main() -> ExitCode {
+    let flags = Xtask::from_env_or_exit();
+    let result = match flags.subcommand {
+        // `run` ends with the status of the command that it ran in the guest.
+        XtaskCmd::Run(flags) => return run::main(&flags),
+        XtaskCmd::Setup(_) => setup::ensure(&setup::Needs::all()),
+        XtaskCmd::Build(flags) => build::main(&flags),
+        XtaskCmd::Test(flags) => test::main(&flags),
+        XtaskCmd::Bench(flags) => bench::main(&flags),
+        XtaskCmd::Tidy(_) => tidy::main(),
+        XtaskCmd::Package(_) => package::main(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

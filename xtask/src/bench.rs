@@ -1,0 +1,295 @@
+//! `cargo xtask bench`: measurements against native QEMU in the same run, as a table or one JSON object.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use qemuweb_driver::{Browser, Extension, LaunchOptions};
+use qemuweb_vm_config::VmOverrides;
+use serde_json::{Value, json};
+
+use crate::boot::{Launch, Vm};
+use crate::build::{self, Images};
+use crate::console::Console;
+use crate::flags::{Bench, BenchCmd, Boot};
+use crate::native::{self, NativeVm};
+use crate::paths::Paths;
+use crate::setup::Needs;
+use crate::shell::{Deadline, Terminal, wait_for, wait_prompt};
+use crate::{package, process, procfs};
+
+/// The line with which a built-in guest's userspace says that it is there.
+const BANNER: &[u8] = b"Welcome to QemuWeb";
+/// The profiles that are compared, one an architecture.
+const PROFILES: [(&str, &str); 2] = [
+    ("x86_64", "linux-x86_64-pc-nographic"),
+    ("aarch64", "linux-aarch64-virt-nographic"),
+];
+/// Seconds a boot may take.
+const BOOT_LIMIT: f64 = 600.0;
+/// How long a guest has to settle before its idleness is measured, and how long that takes.
+const SETTLE: Duration = Duration::from_secs(10);
+const IDLE: Duration = Duration::from_secs(20);
+
+/// One line of the table.
+struct Row {
+    name: String,
+    unit: &'static str,
+    ours: f64,
+    reference: Option<f64>,
+}
+
+impl Row {
+    /// Ours over the reference, for times only: lower is better.
+    fn ratio(&self) -> Option<f64> {
+        self.reference
+            .filter(|_| self.unit == "s")
+            .map(|reference| self.ours / reference)
+    }
+}
+
+pub(crate) fn main(flags: &Bench) -> Result<()> {
+    match &flags.subcommand {
+        BenchCmd::Boot(flags) => boot(flags),
+    }
+}
+
+fn boot(flags: &Boot) -> Result<()> {
+    let paths = build::everything(&Needs {
+        native_qemu: true,
+        ..Needs::run()
+    })?;
+    let images = build::cached_images(&paths)?;
+    let mut rows = Vec::new();
+    for (arch, profile) in PROFILES {
+        let ours = boot_seconds_in_chromium(&paths, profile)?;
+        let reference = boot_seconds_natively(&images, profile)?;
+        rows.push(Row {
+            name: format!("boot {arch}"),
+            unit: "s",
+            ours,
+            reference: Some(reference),
+        });
+    }
+    rows.extend(idle(&paths, &images)?);
+    let (_, size) = package::write(&paths.extension(), &paths.target)?;
+    rows.push(Row {
+        name: "package size".into(),
+        unit: "MiB",
+        ours: mib(size),
+        reference: None,
+    });
+
+    if flags.json {
+        println!("{}", as_json("boot", &rows));
+    } else {
+        print!("{}", as_table(&rows));
+    }
+    if flags.save { save(&paths, &rows) } else { Ok(()) }
+}
+
+fn mib(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}
+
+fn start_browser(paths: &Paths) -> Result<(Browser, Extension)> {
+    let browser = Browser::launch(&LaunchOptions::default())?;
+    let extension = browser.load_extension(&paths.extension())?;
+    Ok((browser, extension))
+}
+
+fn boot_seconds_in_chromium(paths: &Paths, profile: &str) -> Result<f64> {
+    eprintln!("booting {profile} in Chromium");
+    let (browser, extension) = start_browser(paths)?;
+    let mut vm = Vm::launch(
+        &browser,
+        &extension,
+        &Launch::profile(profile),
+        Console::default(),
+    )?;
+    wait_for_banner(&mut vm)?;
+    let seconds = vm.launched.elapsed().as_secs_f64();
+    browser.close()?;
+    Ok(seconds)
+}
+
+fn boot_seconds_natively(images: &Images, profile: &str) -> Result<f64> {
+    eprintln!("booting {profile} in native QEMU");
+    let mut vm = NativeVm::launch(profile, &VmOverrides::default(), &images.guest)?;
+    wait_for_banner(&mut vm)?;
+    Ok(vm.launched.elapsed().as_secs_f64())
+}
+
+fn wait_for_banner(terminal: &mut impl Terminal) -> Result<()> {
+    let deadline = Deadline::after(Some(BOOT_LIMIT))?;
+    wait_for(terminal, deadline, "the guest's banner", |console| {
+        console.find(0, BANNER)
+    })
+    .map(drop)
+}
+
+/// Memory and processor use of one idle VM with 256 MiB, in the browser and natively.
+fn idle(paths: &Paths, images: &Images) -> Result<[Row; 2]> {
+    eprintln!("watching idle VMs of 256 MiB for {} s each", IDLE.as_secs());
+    let (_, profile) = PROFILES[0];
+    let overrides = VmOverrides {
+        memory_mib: Some(256),
+        ..VmOverrides::default()
+    };
+    let deadline = Deadline::after(Some(BOOT_LIMIT))?;
+
+    let (browser, extension) = start_browser(paths)?;
+    let launch = Launch {
+        overrides: overrides.clone(),
+        ..Launch::profile(profile)
+    };
+    let mut vm = Vm::launch(&browser, &extension, &launch, Console::default())?;
+    wait_prompt(&mut vm, deadline)?;
+    std::thread::sleep(SETTLE);
+    let processes = procfs::tree(browser.pid())?;
+    let cpu = procfs::cpu_percent(&procfs::extension_renderers(&processes), IDLE);
+    let memory = procfs::pss_mib(&processes);
+    vm.force_stop()?;
+    browser.close()?;
+
+    let mut vm = NativeVm::launch(profile, &overrides, &images.guest)?;
+    wait_prompt(&mut vm, deadline)?;
+    std::thread::sleep(SETTLE);
+    let native_cpu = procfs::cpu_percent(&[vm.pid()], IDLE);
+    let native_memory = procfs::pss_mib(&[vm.pid()]);
+
+    Ok([
+        Row {
+            name: "idle cpu percent".into(),
+            unit: "% of a core",
+            ours: cpu,
+            reference: Some(native_cpu),
+        },
+        Row {
+            name: "rss 256 MiB idle".into(),
+            unit: "MiB",
+            ours: memory,
+            reference: Some(native_memory),
+        },
+    ])
+}
+
+/// The geometric mean of the ratios; `None` when there is none.
+fn geomean_ratio(rows: &[Row]) -> Option<f64> {
+    let logs: Vec<f64> = rows.iter().filter_map(Row::ratio).map(f64::ln).collect();
+    (!logs.is_empty()).then(|| (logs.iter().sum::<f64>() / logs.len() as f64).exp())
+}
+
+fn as_json(name: &str, rows: &[Row]) -> Value {
+    let rounded = |value: f64| (value * 1000.0).round() / 1000.0;
+    let rows_json: Vec<Value> = rows
+        .iter()
+        .map(|row| {
+            json!({
+                "row": row.name, "unit": row.unit, "ours": rounded(row.ours),
+                "reference": row.reference.map(rounded), "ratio": row.ratio().map(rounded),
+            })
+        })
+        .collect();
+    json!({ "name": name, "rows": rows_json, "geomean_ratio": geomean_ratio(rows).map(rounded) })
+}
+
+fn as_table(rows: &[Row]) -> String {
+    let cell = |value: Option<f64>| value.map_or_else(String::new, |value| format!("{value:.2}"));
+    let mut table =
+        String::from("| row | unit | QemuWeb | native QEMU | ratio |\n|---|---|---:|---:|---:|\n");
+    for row in rows {
+        // Writing to a string cannot fail.
+        let _ = writeln!(
+            table,
+            "| {} | {} | {:.2} | {} | {} |",
+            row.name,
+            row.unit,
+            row.ours,
+            cell(row.reference),
+            cell(row.ratio())
+        );
+    }
+    if let Some(mean) = geomean_ratio(rows) {
+        let _ = writeln!(table, "| geometric mean | | | | {mean:.2} |");
+    }
+    table
+}
+
+/// Adds the results to `docs/benchmarks.md`, with the machine and the versions that gave them.
+fn save(paths: &Paths, rows: &[Row]) -> Result<()> {
+    let file = paths.root.join("docs/benchmarks.md");
+    let mut text = fs::read_to_string(&file).unwrap_or_else(|_| HEADING.to_owned());
+    let date = process::output(Command::new("date").args(["-u", "+%Y-%m-%d"]))?;
+    let commit = process::output(
+        Command::new("git")
+            .args(["rev-parse", "--short", "HEAD"])
+            .current_dir(&paths.root),
+    )?;
+    write!(
+        text,
+        "\n## Boot, {date}, {commit}\n\n{}\n\n{}",
+        machine()?,
+        as_table(rows)
+    )?;
+    fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))
+}
+
+const HEADING: &str = "# Benchmarks
+
+Written by `cargo xtask bench boot --save`. Boot times run from launch to the guest's banner, in Chromium and in Debian's
+native QEMU under TCG with the same kernel, initramfs and machine. Memory is the proportional set size summed over all
+processes of the browser; processor use that of the extension's renderer processes, QEMU's worker threads included.
+Ratios are ours over native.
+";
+
+/// One line on the machine and the programs.
+fn machine() -> Result<String> {
+    let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let field = |name: &str| {
+        cpuinfo
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.split(": ").nth(1))
+    };
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let browser = Browser::launch(&LaunchOptions::default())?;
+    let chromium = browser.version()?;
+    browser.close()?;
+    Ok(format!(
+        "{} × {}, {chromium}, native QEMU {}.",
+        cores,
+        field("model name").unwrap_or("unknown processor"),
+        native::version("x86_64")?
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_has_ratios_of_times_only() {
+        let row = |name: &str, unit, ours, reference| Row {
+            name: name.into(),
+            unit,
+            ours,
+            reference,
+        };
+        let rows = [
+            row("boot x86_64", "s", 8.0, Some(2.0)),
+            row("boot aarch64", "s", 9.0, Some(1.0)),
+            row("idle cpu percent", "% of a core", 2.0, Some(1.0)),
+            row("package size", "MiB", 30.0, None),
+        ];
+        let json = as_json("boot", &rows);
+        assert_eq!(json["geomean_ratio"], 6.0);
+        assert_eq!(
+            json["rows"][0],
+            json!({ "row": "boot x86_64", "unit": "s", "ours": 8.0, "reference": 2.0, "ratio": 4.0 })
+        );
+        assert!(json["rows"][2]["ratio"].is_null() && json["rows"][3]["reference"].is_null());
+        assert!(as_table(&rows).contains("| boot x86_64 | s | 8.00 | 2.00 | 4.00 |"));
+    }
+}

@@ -1,0 +1,249 @@
+//! One VM in a headless Chromium, started and followed through the extension's page for automation
+//! (`panel.html?automation`, whose `window.qemuweb` is the client of the VM host).
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use qemuweb_driver::{BindingCall, Browser, Extension, LogEntry, Session, format_log};
+use qemuweb_runtime::VmState;
+use qemuweb_runtime::protocol::{Event, LogLevel, VmInfo};
+use qemuweb_vm_config::{Attachment, DEFAULT_PROFILE_ID, DiskInput, InputSource, VmInputs, VmOverrides};
+use serde_json::{Value, json};
+
+use crate::console::Console;
+use crate::shell::{Happened, Terminal};
+
+/// What to boot.
+pub(crate) struct Launch {
+    /// The profile's id.
+    pub(crate) profile: String,
+    /// The person's images; attachments are indexes into `files`.
+    pub(crate) inputs: VmInputs,
+    /// Differences from the profile.
+    pub(crate) overrides: VmOverrides,
+    /// The files that `inputs` speak of.
+    pub(crate) files: Vec<PathBuf>,
+}
+
+impl Launch {
+    /// The profile as it is, with its built-in guest.
+    pub(crate) fn profile(id: &str) -> Self {
+        Launch {
+            profile: id.to_owned(),
+            inputs: VmInputs::default(),
+            overrides: VmOverrides::default(),
+            files: Vec::new(),
+        }
+    }
+
+    /// Whether nothing but the default profile was asked for.
+    pub(crate) fn is_default(&self) -> bool {
+        self.profile == DEFAULT_PROFILE_ID
+            && self.inputs.is_empty()
+            && self.overrides == VmOverrides::default()
+    }
+
+    /// Adds a file and returns the source that names it.
+    pub(crate) fn attach(&mut self, file: &std::path::Path) -> Result<InputSource> {
+        let size = file
+            .metadata()
+            .with_context(|| format!("cannot open {}", file.display()))?
+            .len();
+        let name = file
+            .file_name()
+            .context("a file without a name")?
+            .to_string_lossy()
+            .into_owned();
+        let index = u32::try_from(self.files.len()).context("too many files")?;
+        self.files.push(file.to_owned());
+        Ok(InputSource::Attachment(Attachment { index, name, size }))
+    }
+
+    /// Adds a disk image.
+    pub(crate) fn attach_disk(&mut self, file: &std::path::Path) -> Result<()> {
+        let disk = DiskInput::new(self.attach(file)?);
+        if self.inputs.disk.is_none() {
+            self.inputs.disk = Some(disk);
+        } else {
+            self.inputs.additional_disks.push(disk);
+        }
+        Ok(())
+    }
+}
+
+/// A VM that was launched, and its console.
+pub(crate) struct Vm {
+    page: Session,
+    events: BindingCall,
+    id: String,
+    console: Console,
+    /// When the launch was asked for.
+    pub(crate) launched: Instant,
+    ended: Option<Ended>,
+}
+
+/// How a VM ended.
+struct Ended {
+    crashed: bool,
+    why: String,
+}
+
+/// How long the browser may take to accept a launch (the files are only named by then, not read).
+const ACCEPT: Duration = Duration::from_secs(60);
+
+impl Vm {
+    /// Asks for a VM and returns when the host has accepted it.
+    pub(crate) fn launch(
+        browser: &Browser,
+        extension: &Extension,
+        launch: &Launch,
+        console: Console,
+    ) -> Result<Self> {
+        let page = browser.open_page(&extension.url("panel.html?automation"))?;
+        page.wait_for(
+            "the extension's automation page",
+            "window.qemuwebReady !== undefined",
+            ACCEPT,
+        )
+        .with_context(|| format!("its pages have printed:\n{}", complaints(&browser.log())))?;
+        let events = page.add_binding("qemuwebEvent")?;
+        page.evaluate(include_str!("automation.js"))?;
+        if !launch.files.is_empty() {
+            let files: Vec<_> = launch.files.iter().map(PathBuf::as_path).collect();
+            page.set_files("automation.fileInput()", &files)?;
+        }
+        let id = format!("cli-{}", std::process::id());
+        let arguments: Vec<String> = [
+            json!(id),
+            json!(launch.profile),
+            serde_json::to_value(&launch.inputs)?,
+            serde_json::to_value(&launch.overrides)?,
+        ]
+        .iter()
+        .map(Value::to_string)
+        .collect();
+        let launched = Instant::now();
+        page.evaluate_within(&format!("automation.start({})", arguments.join(", ")), ACCEPT)
+            .context("the VM host refused the start")?;
+        Ok(Vm {
+            page,
+            events,
+            id,
+            console,
+            launched,
+            ended: None,
+        })
+    }
+
+    /// The VM as the host describes it.
+    pub(crate) fn info(&self) -> Result<VmInfo> {
+        let info = self
+            .page
+            .evaluate(&format!("window.qemuweb.vmState({})", json!(self.id)))?;
+        serde_json::from_value(info).context("the page describes the VM in a way this xtask does not know")
+    }
+
+    /// The time of each phase that has ended, in milliseconds since the launch.
+    pub(crate) fn phases(&self) -> Result<Value> {
+        Ok(serde_json::to_value(self.info()?.phases)?)
+    }
+
+    /// Whether it ended without being asked to.
+    pub(crate) fn has_crashed(&self) -> bool {
+        self.ended.as_ref().is_some_and(|ended| ended.crashed)
+    }
+
+    /// Cuts its power and waits until it is gone.
+    pub(crate) fn force_stop(&mut self) -> Result<()> {
+        self.page
+            .evaluate(&format!("window.qemuweb.stopVm({}, true)", json!(self.id)))?;
+        let start = Instant::now();
+        while self.ended.is_none() {
+            if start.elapsed() > ACCEPT {
+                bail!(
+                    "the VM did not end within {} s of being powered off",
+                    ACCEPT.as_secs()
+                );
+            }
+            self.wait(Duration::from_millis(200))?;
+        }
+        Ok(())
+    }
+
+    /// Takes one event in; whether the console or the VM's life went on.
+    fn take(&mut self, text: &str) -> Result<Happened> {
+        let mut json: Value = serde_json::from_str(text).context("the page sent an event that is no JSON")?;
+        let data = json["data"].take();
+        // A newer host may know events that we have no use for.
+        let Ok(event) = serde_json::from_value::<Event>(json) else {
+            return Ok(Happened::Nothing);
+        };
+        match event {
+            Event::SerialOut { .. } => {
+                let data = data.as_str().context("console output without bytes")?;
+                self.console
+                    .push(&BASE64.decode(data).context("console output that is no base64")?);
+                return Ok(Happened::Output);
+            }
+            Event::VmStopped { state, .. } => {
+                let failure = self
+                    .info()
+                    .ok()
+                    .and_then(|info| info.failure)
+                    .map(|failure| format!(": {failure}"));
+                let why = format!("the VM {state}{}", failure.unwrap_or_default());
+                self.ended = Some(Ended {
+                    crashed: matches!(state, VmState::Crashed { .. }),
+                    why: why.clone(),
+                });
+                return Ok(Happened::Ended(why));
+            }
+            Event::Error { failure, .. } => eprintln!("error: {failure}"),
+            Event::Log {
+                level: LogLevel::Warning | LogLevel::Error,
+                message,
+                ..
+            } => eprintln!("qemuweb: {message}"),
+            _ => {}
+        }
+        Ok(Happened::Nothing)
+    }
+}
+
+impl Terminal for Vm {
+    fn console(&self) -> &Console {
+        &self.console
+    }
+
+    fn send(&mut self, bytes: &[u8]) -> Result<()> {
+        let call = format!(
+            "automation.type({}, {})",
+            json!(self.id),
+            json!(BASE64.encode(bytes))
+        );
+        self.page.evaluate(&call).map(drop)
+    }
+
+    fn wait(&mut self, limit: Duration) -> Result<Happened> {
+        if let Some(ended) = &self.ended {
+            return Ok(Happened::Ended(ended.why.clone()));
+        }
+        match self.events.next_within(limit)? {
+            Some(event) => self.take(&event),
+            None => Ok(Happened::Nothing),
+        }
+    }
+}
+
+/// The warnings and errors among what pages and workers have printed.
+pub(crate) fn complaints(log: &[LogEntry]) -> String {
+    let grave: Vec<LogEntry> = log
+        .iter()
+        .filter(|entry| matches!(entry.level.as_str(), "error" | "warning" | "exception" | "assert"))
+        .cloned()
+        .collect();
+    format_log(&grave[grave.len().saturating_sub(20)..])
+}

@@ -1,0 +1,70 @@
+//! What each verb takes on the command line.
+
+use std::path::PathBuf;
+
+xflags::xflags! {
+    /// The chores of QemuWeb.
+    cmd xtask {
+        /// Build everything, then open Chromium with the panel and boot a VM; or boot one without a window.
+        cmd run {
+            /// Open no window: boot, stream the console to standard output, end when the VM does.
+            optional --headless
+            /// Run a command in the guest's shell, print its output, exit with its status (implies --headless).
+            optional --exec command: String
+            /// Wait until a line on the console contains this text (implies --headless).
+            optional --until text: String
+            /// Print one JSON object: output, status and the time of each phase (implies --headless).
+            optional --json
+            /// Give up after so many seconds from the VM's launch, with exit status 124.
+            optional --timeout seconds: f64
+            /// The machine profile, such as minimal-x86_64 (the default) or linux-aarch64-virt-nographic.
+            optional --profile id: String
+            /// Boot this kernel.
+            optional --kernel file: PathBuf
+            /// With this initial RAM disk.
+            optional --initrd file: PathBuf
+            /// The kernel's command line.
+            optional --append text: String
+            /// Attach this disk image (raw or qcow2); may be given several times.
+            repeated --disk file: PathBuf
+            /// Guest memory in MiB.
+            optional --memory mib: u32
+            /// Number of virtual processors.
+            optional --smp count: u32
+            /// The guest's architecture when no profile is named: x86_64 or aarch64.
+            optional --arch name: String
+        }
+
+        /// Run all tests; the last line says how many passed and failed.
+        cmd test {
+            /// Only the steps whose name contains this text: tidy, build, native, browser, scripts, e2e.
+            optional --only step: String
+        }
+
+        /// Build QEMU, the guests and the extension into target/extension.
+        cmd build {
+            /// Only the extension, with QEMU and guests as the cache has them.
+            optional --extension-only
+        }
+
+        /// Measure.
+        cmd bench {
+            /// Boot times against native QEMU, memory, idle CPU use, size of the package.
+            cmd boot {
+                /// Print one JSON object.
+                optional --json
+                /// Also write the results to docs/benchmarks.md.
+                optional --save
+            }
+        }
+
+        /// Check the sources: format, lints, headers, sizes.
+        cmd tidy {}
+
+        /// Make the zip for the store from target/extension.
+        cmd package {}
+
+        /// Install what the other verbs need.
+        cmd setup {}
+    }
+}

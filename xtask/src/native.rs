@@ -1,0 +1,178 @@
+//! Debian's native QEMU under TCG with the machine that the extension would start: what we compare with.
+
+use std::fs::{self, File};
+use std::io::{PipeReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use qemuweb_vm_config::{InputSource, QemuArgsResult, VmInputs, VmOverrides, build_qemu_args, find_profile};
+
+use crate::console::Console;
+use crate::process;
+use crate::shell::{Happened, Terminal};
+
+/// A native QEMU and its console.
+pub(crate) struct NativeVm {
+    child: Child,
+    output: Receiver<Vec<u8>>,
+    console: Console,
+    /// When its process was started.
+    pub(crate) launched: Instant,
+    // The uncompressed images.
+    _images: tempfile::TempDir,
+}
+
+impl NativeVm {
+    /// Starts the machine of a profile with the built-in guest from `guest`, the output of the guests' recipe.
+    pub(crate) fn launch(profile: &str, overrides: &VmOverrides, guest: &Path) -> Result<Self> {
+        let profile = find_profile(profile).with_context(|| format!("unknown profile {profile}"))?;
+        let built = build_qemu_args(&profile, &VmInputs::default(), Some(overrides));
+        if let Some(error) = built.errors.first() {
+            bail!("the profile {} cannot start: {error}", profile.id);
+        }
+        let images = tempfile::Builder::new().prefix("qemuweb-native-").tempdir()?;
+        let arguments = native_arguments(&built, guest, images.path())?;
+        let program = format!("qemu-system-{}", built.arch);
+        let (reader, writer) = std::io::pipe()?;
+        let launched = Instant::now();
+        let child = Command::new(&program)
+            .args(&arguments)
+            .stdin(Stdio::piped())
+            .stdout(writer)
+            .spawn()
+            .with_context(|| format!("cannot start {program}"))?;
+        Ok(NativeVm {
+            child,
+            output: read_on(reader),
+            console: Console::default(),
+            launched,
+            _images: images,
+        })
+    }
+
+    /// QEMU's process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Terminal for NativeVm {
+    fn console(&self) -> &Console {
+        &self.console
+    }
+
+    fn send(&mut self, bytes: &[u8]) -> Result<()> {
+        use std::io::Write as _;
+        let stdin = self
+            .child
+            .stdin
+            .as_mut()
+            .context("QEMU was started without a console")?;
+        stdin
+            .write_all(bytes)
+            .and_then(|()| stdin.flush())
+            .context("cannot type into QEMU's console")
+    }
+
+    fn wait(&mut self, limit: Duration) -> Result<Happened> {
+        match self.output.recv_timeout(limit) {
+            Ok(bytes) => {
+                self.console.push(&bytes);
+                Ok(Happened::Output)
+            }
+            Err(RecvTimeoutError::Timeout) => Ok(Happened::Nothing),
+            Err(RecvTimeoutError::Disconnected) => Ok(Happened::Ended("native QEMU ended".into())),
+        }
+    }
+}
+
+impl Drop for NativeVm {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The version of a native QEMU, as it names it itself.
+pub(crate) fn version(arch: &str) -> Result<String> {
+    let printed = process::output(Command::new(format!("qemu-system-{arch}")).arg("--version"))?;
+    Ok(printed
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .trim_start_matches("QEMU emulator ")
+        .to_owned())
+}
+
+/// The same machine, with what only our QEMU has replaced: ring character devices, the folder of firmware, and the
+/// paths of files, which are unpacked into `images` as the VM host does.
+fn native_arguments(built: &QemuArgsResult, guest: &Path, images: &Path) -> Result<Vec<String>> {
+    let mut arguments = Vec::new();
+    let mut given = built.args.iter();
+    while let Some(argument) = given.next() {
+        match argument.as_str() {
+            "-L" => drop(given.next()),
+            "-chardev" => {
+                let value = given.next().context("-chardev without a value")?;
+                let native = match value.strip_prefix("ring,id=") {
+                    Some("serial0") => "stdio,id=serial0,signal=off".to_owned(),
+                    Some(id) => format!("null,id={id}"),
+                    None => value.clone(),
+                };
+                arguments.extend(["-chardev".to_owned(), native]);
+            }
+            _ => arguments.push(argument.clone()),
+        }
+    }
+    for file in &built.files_to_mount {
+        let InputSource::Builtin(builtin) = &file.source else {
+            bail!("only built-in guests are compared")
+        };
+        let unpacked = unpack(&guest.join(&builtin.path), images)?;
+        for argument in arguments.iter_mut().filter(|argument| **argument == file.path) {
+            *argument = unpacked
+                .to_str()
+                .context("a temporary directory whose name is no UTF-8")?
+                .to_owned();
+        }
+    }
+    Ok(arguments)
+}
+
+fn unpack(file: &Path, into: &Path) -> Result<PathBuf> {
+    let name = file
+        .file_name()
+        .and_then(|name| name.to_str())
+        .context("an image without a name")?;
+    let unpacked = into.join(name.trim_end_matches(".gz"));
+    let packed = File::open(file).with_context(|| format!("cannot open {}", file.display()))?;
+    if name.ends_with(".gz") {
+        let status = Command::new("gzip")
+            .arg("-dc")
+            .stdin(packed)
+            .stdout(File::create(&unpacked)?)
+            .status()?;
+        if !status.success() {
+            bail!("cannot unpack {}", file.display());
+        }
+    } else {
+        fs::copy(file, &unpacked)?;
+    }
+    Ok(unpacked)
+}
+
+fn read_on(mut reader: PipeReader) -> Receiver<Vec<u8>> {
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        while let Ok(read @ 1..) = reader.read(&mut buffer) {
+            if sender.send(buffer[..read].to_vec()).is_err() {
+                break;
+            }
+        }
+    });
+    receiver
+}

@@ -1,0 +1,237 @@
+//! `cargo xtask run`: the extension in a real Chromium; with a window and the panel, or headless with a VM whose
+//! console is ours.
+//!
+//! Exit status of a headless run: that of the command in the guest; 124 when `--timeout` has passed; 125 when the run
+//! itself failed; 0 when the VM ended in an orderly way or `--until` was met.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use qemuweb_driver::{Browser, Extension, LaunchOptions, format_log};
+use qemuweb_vm_config::{Arch, DEFAULT_PROFILE_ID, default_profiles, find_profile, infrastructure_profiles};
+use serde_json::{Value, json};
+
+use crate::boot::{Launch, Vm, complaints};
+use crate::build;
+use crate::console::Console;
+use crate::flags::Run;
+use crate::setup::Needs;
+use crate::shell::{Deadline, Happened, Outcome, Terminal, TimedOut, exec, wait_for, wait_prompt};
+
+/// As of `timeout(1)`.
+const TIMED_OUT: u8 = 124;
+const FAILED: u8 = 125;
+
+pub(crate) fn main(flags: &Run) -> ExitCode {
+    let result = launch(flags).and_then(|launch| {
+        if is_headless(flags) {
+            headless(flags, &launch)
+        } else {
+            headed(&launch)
+        }
+    });
+    match result {
+        Ok(status) => ExitCode::from(status),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(if error.is::<TimedOut>() { TIMED_OUT } else { FAILED })
+        }
+    }
+}
+
+fn is_headless(flags: &Run) -> bool {
+    flags.headless || flags.exec.is_some() || flags.until.is_some() || flags.json
+}
+
+/// What the flags ask to boot.
+fn launch(flags: &Run) -> Result<Launch> {
+    let own_images = flags.kernel.is_some() || !flags.disk.is_empty();
+    let profile = match (&flags.profile, flags.arch.as_deref()) {
+        (Some(id), None) => id.clone(),
+        (Some(id), Some(arch)) => {
+            let profile = find_profile(id).with_context(|| unknown_profile(id))?;
+            if profile.arch.as_str() != arch {
+                bail!(
+                    "the profile {id} is for {}, not for {arch}: leave out --arch, or --profile",
+                    profile.arch
+                );
+            }
+            id.clone()
+        }
+        (None, Some("aarch64")) => "linux-aarch64-virt-nographic".to_owned(),
+        (None, Some("x86_64") | None) if own_images => "linux-x86_64-pc-nographic".to_owned(),
+        (None, Some("x86_64") | None) => DEFAULT_PROFILE_ID.to_owned(),
+        (None, Some(arch)) => bail!(
+            "unknown architecture {arch}: use {} or {}",
+            Arch::X86_64,
+            Arch::Aarch64
+        ),
+    };
+    if find_profile(&profile).is_none() {
+        bail!(unknown_profile(&profile));
+    }
+    let mut launch = Launch::profile(&profile);
+    launch.overrides.memory_mib = flags.memory;
+    launch.overrides.smp = flags.smp;
+    launch.inputs.kernel_cmdline = flags.append.clone();
+    launch.inputs.kernel = flags
+        .kernel
+        .as_deref()
+        .map(|file| launch.attach(file))
+        .transpose()?;
+    launch.inputs.initrd = flags
+        .initrd
+        .as_deref()
+        .map(|file| launch.attach(file))
+        .transpose()?;
+    for disk in &flags.disk {
+        launch.attach_disk(disk)?;
+    }
+    Ok(launch)
+}
+
+fn unknown_profile(id: &str) -> String {
+    let known: Vec<String> = default_profiles()
+        .into_iter()
+        .chain(infrastructure_profiles())
+        .map(|profile| profile.id)
+        .collect();
+    format!("unknown profile {id}: known are {}", known.join(", "))
+}
+
+fn headless(flags: &Run, launch: &Launch) -> Result<u8> {
+    let paths = build::everything(&Needs::run())?;
+    let browser = Browser::launch(&LaunchOptions::default())?;
+    let extension = browser.load_extension(&paths.extension())?;
+    // Standard output is for the result: that of the command, the JSON object, or else the console itself.
+    let console = if flags.exec.is_some() || flags.json {
+        Console::with_sink(io::stderr())
+    } else {
+        Console::with_sink(io::stdout())
+    };
+    let result = follow(flags, launch, &browser, &extension, console);
+    if let Err(error) = &result
+        && !error.is::<TimedOut>()
+    {
+        eprint!("{}", complaints(&browser.log()));
+    }
+    let _ = browser.close();
+    result
+}
+
+/// Launches the VM and does with it what the flags say.
+fn follow(
+    flags: &Run,
+    launch: &Launch,
+    browser: &Browser,
+    extension: &Extension,
+    console: Console,
+) -> Result<u8> {
+    let mut vm = Vm::launch(browser, extension, launch, console)?;
+    let deadline = Deadline::after(flags.timeout)?;
+    let since_launch = |vm: &Vm| vm.launched.elapsed().as_secs_f64() * 1000.0;
+    let mut times = Vec::new();
+    if let Some(text) = &flags.until {
+        let what = format!("{text:?} on the console");
+        wait_for(&mut vm, deadline, &what, |console| {
+            console.find(0, text.as_bytes())
+        })?;
+        times.push(("until", since_launch(&vm)));
+    }
+    let mut outcome = None;
+    if let Some(command) = &flags.exec {
+        wait_prompt(&mut vm, deadline)?;
+        times.push(("prompt", since_launch(&vm)));
+        let ran = exec(&mut vm, command, deadline)?;
+        times.push(("command", since_launch(&vm)));
+        // The console went there too; end its last line.
+        eprintln!();
+        if !flags.json {
+            io::stdout().write_all(&ran.output)?;
+            io::stdout().flush()?;
+        }
+        outcome = Some(ran);
+    } else if flags.until.is_none() {
+        until_the_end(&mut vm, deadline)?;
+    }
+    if flags.json {
+        println!("{}", report(&vm, launch, outcome.as_ref(), &times)?);
+    }
+    Ok(outcome.map_or(0, |outcome| outcome.status))
+}
+
+/// Follows the console until the VM has ended by itself.
+fn until_the_end(vm: &mut Vm, deadline: Deadline) -> Result<()> {
+    loop {
+        if let Happened::Ended(why) = vm.wait(deadline.at_most(Duration::from_secs(1)))? {
+            eprintln!("\n{why}");
+            if vm.has_crashed() {
+                bail!("the VM crashed");
+            }
+            return Ok(());
+        }
+        deadline.check("the VM to end")?;
+    }
+}
+
+fn report(vm: &Vm, launch: &Launch, outcome: Option<&Outcome>, times: &[(&str, f64)]) -> Result<Value> {
+    let mut phases = vm.phases()?;
+    for (name, time) in times {
+        phases[name] = json!(time.round());
+    }
+    let mut report = json!({ "profile": launch.profile, "phasesMs": phases });
+    if let Some(outcome) = outcome {
+        report["status"] = outcome.status.into();
+        report["output"] = String::from_utf8_lossy(&outcome.output).into();
+    }
+    Ok(report)
+}
+
+/// A page to open DevTools on.
+const PAGE: &str = "data:text/html,<!doctype html><title>QemuWeb</title><p>The QemuWeb panel is in DevTools.";
+
+fn headed(launch: &Launch) -> Result<u8> {
+    if std::env::var_os("DISPLAY").is_none() && std::env::var_os("WAYLAND_DISPLAY").is_none() {
+        bail!(
+            "there is no display to open a window on ($DISPLAY and $WAYLAND_DISPLAY are not set). \
+             `cargo xtask run --headless` boots the VM here and streams its console; \
+             `--headless --exec 'uname -a'` runs a command in it"
+        );
+    }
+    let paths = build::everything(&Needs::run())?;
+    let mut browser = Browser::launch(&LaunchOptions {
+        headless: false,
+        ..LaunchOptions::default()
+    })?;
+    let extension = browser.load_extension(&paths.extension())?;
+    let page = browser.open_page(PAGE)?;
+    let devtools = browser.open_devtools(&page)?;
+    let panel = devtools.show_panel(&browser, &extension, "QemuWeb", "panel.html")?;
+    let mut vm = if launch.is_default() {
+        let button = "document.querySelector('[data-testid=launch-default]')";
+        panel.wait_for(
+            "the panel's button for the default VM",
+            &format!("{button} !== null"),
+            Duration::from_secs(30),
+        )?;
+        panel.evaluate(&format!("{button}.click()"))?;
+        None
+    } else {
+        Some(Vm::launch(&browser, &extension, launch, Console::default())?)
+    };
+    eprintln!("Chromium is open; close its window to end.");
+    while !browser.has_ended() {
+        match &mut vm {
+            // Keeps the tab's events from piling up.
+            Some(vm) => drop(vm.wait(Duration::from_millis(500))),
+            None => std::thread::sleep(Duration::from_millis(500)),
+        }
+    }
+    let log = browser.log();
+    if !log.is_empty() {
+        eprint!("{}", format_log(&log));
+    }
+    Ok(0)
+}

@@ -1,0 +1,259 @@
+//! The tools that the verbs need: installed where that is possible, named where it is not.
+//!
+//! On Debian, packages are installed with `apt-get` (through `sudo` when not root) after saying so. The WebAssembly
+//! target comes from rustup, the wasm-bindgen CLI from `cargo install` into the cache, npm packages from `npm ci`.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use qemuweb_driver::find_chromium;
+
+use crate::paths::Paths;
+use crate::process::{self, find_program};
+
+/// What a verb needs.
+pub(crate) struct Needs {
+    /// A Chromium to run the extension in.
+    pub(crate) chromium: bool,
+    /// chromedriver, for `wasm-bindgen-test`.
+    pub(crate) chromedriver: bool,
+    /// What builds the extension: the WebAssembly target, wasm-bindgen, wasm-opt, xterm.js.
+    pub(crate) extension: bool,
+    /// What builds QEMU and the guests.
+    pub(crate) images: bool,
+    /// Native QEMU, to compare with.
+    pub(crate) native_qemu: bool,
+}
+
+impl Needs {
+    /// All there is.
+    pub(crate) fn all() -> Self {
+        Needs {
+            chromium: true,
+            chromedriver: true,
+            extension: true,
+            images: true,
+            native_qemu: true,
+        }
+    }
+
+    /// What it takes to build the extension.
+    pub(crate) fn build() -> Self {
+        Needs {
+            chromium: false,
+            chromedriver: false,
+            extension: true,
+            images: true,
+            native_qemu: false,
+        }
+    }
+
+    /// What it takes to build the extension and run it.
+    pub(crate) fn run() -> Self {
+        Needs {
+            chromium: true,
+            ..Self::build()
+        }
+    }
+}
+
+/// A program that is missing, and the Debian package that has it.
+struct Missing {
+    program: &'static str,
+    package: &'static str,
+}
+
+/// Sees to everything in `needs`.
+pub(crate) fn ensure(needs: &Needs) -> Result<()> {
+    let paths = Paths::find()?;
+    install_packages(&missing_programs(needs))?;
+    if needs.extension {
+        ensure_wasm_target(&paths)?;
+        ensure_wasm_bindgen(&paths)?;
+        ensure_npm_packages(&paths)?;
+    }
+    Ok(())
+}
+
+fn missing_programs(needs: &Needs) -> Vec<Missing> {
+    let mut wanted: Vec<(&str, &str)> = Vec::new();
+    if needs.chromedriver {
+        wanted.push(("chromedriver", "chromium-driver"));
+    }
+    if needs.extension {
+        wanted.extend([("node", "nodejs"), ("npm", "npm"), ("cc", "gcc")]);
+    }
+    if needs.images {
+        wanted.extend([
+            ("mmdebstrap", "mmdebstrap"),
+            ("unshare", "util-linux"),
+            ("curl", "curl"),
+            ("flock", "util-linux"),
+        ]);
+        if !rustix::process::geteuid().is_root() {
+            wanted.push(("newuidmap", "uidmap"));
+        }
+    }
+    if needs.native_qemu {
+        wanted.extend([
+            ("qemu-system-x86_64", "qemu-system-x86"),
+            ("qemu-system-aarch64", "qemu-system-arm"),
+        ]);
+    }
+    let mut missing: Vec<Missing> = wanted
+        .into_iter()
+        .filter(|(program, _)| find_program(program).is_none())
+        .map(|(program, package)| Missing { program, package })
+        .collect();
+    if needs.chromium && find_chromium().is_none() {
+        missing.push(Missing {
+            program: "chromium",
+            package: "chromium",
+        });
+    }
+    missing
+}
+
+fn install_packages(missing: &[Missing]) -> Result<()> {
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let programs: Vec<&str> = missing.iter().map(|missing| missing.program).collect();
+    let mut packages: Vec<&str> = missing.iter().map(|missing| missing.package).collect();
+    packages.sort_unstable();
+    packages.dedup();
+    if !is_debian() {
+        bail!(
+            "missing on this machine: {}. Install them with your system's package manager (Debian's packages are \
+             called {}) and start again",
+            programs.join(", "),
+            packages.join(", ")
+        );
+    }
+    let command_line = format!("apt-get install --no-install-recommends {}", packages.join(" "));
+    let sudo = !rustix::process::geteuid().is_root();
+    if sudo && find_program("sudo").is_none() {
+        bail!(
+            "missing on this machine: {}. Run as root: {command_line}",
+            programs.join(", ")
+        );
+    }
+    eprintln!(
+        "missing on this machine: {}; installing: {command_line}",
+        programs.join(", ")
+    );
+    let apt = |arguments: &[&str]| {
+        let mut command = Command::new(if sudo { "sudo" } else { "apt-get" });
+        if sudo {
+            command.args(["DEBIAN_FRONTEND=noninteractive", "apt-get"]);
+        }
+        command
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .args(["-q", "-y"])
+            .args(arguments);
+        process::run(&mut command)
+    };
+    // Old lists may do; if they do not, the installation says what it cannot find.
+    if let Err(error) = apt(&["update"]) {
+        eprintln!("warning: {error:#}");
+    }
+    let mut arguments = vec!["install", "--no-install-recommends"];
+    arguments.extend(packages);
+    apt(&arguments)
+}
+
+fn is_debian() -> bool {
+    let release = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
+    release.lines().any(|line| line == "ID=debian") && find_program("apt-get").is_some()
+}
+
+fn ensure_wasm_target(paths: &Paths) -> Result<()> {
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let sysroot = process::output(
+        Command::new(rustc)
+            .args(["--print", "sysroot"])
+            .current_dir(&paths.root),
+    )?;
+    if PathBuf::from(sysroot)
+        .join("lib/rustlib")
+        .join(crate::wasm::TARGET)
+        .is_dir()
+    {
+        return Ok(());
+    }
+    if find_program("rustup").is_none() {
+        bail!(
+            "this Rust has no target {} and there is no rustup to add it: install rustup, or the target",
+            crate::wasm::TARGET
+        );
+    }
+    process::run(
+        Command::new("rustup")
+            .args(["target", "add", crate::wasm::TARGET])
+            .current_dir(&paths.root),
+    )
+}
+
+/// The directory of wasm-bindgen's programs, of the version that `Cargo.lock` has.
+pub(crate) fn wasm_bindgen_dir(paths: &Paths) -> Result<PathBuf> {
+    Ok(paths
+        .cache
+        .join("tools")
+        .join(format!("wasm-bindgen-{}", wasm_bindgen_version(paths)?))
+        .join("bin"))
+}
+
+fn wasm_bindgen_version(paths: &Paths) -> Result<String> {
+    let lock = std::fs::read_to_string(paths.root.join("Cargo.lock")).context("cannot read Cargo.lock")?;
+    let mut lines = lock
+        .lines()
+        .skip_while(|line| *line != r#"name = "wasm-bindgen""#);
+    let version = lines
+        .nth(1)
+        .and_then(|line| line.strip_prefix(r#"version = ""#)?.strip_suffix('"'));
+    version
+        .map(str::to_owned)
+        .context("Cargo.lock has no version of wasm-bindgen")
+}
+
+fn ensure_wasm_bindgen(paths: &Paths) -> Result<()> {
+    let directory = wasm_bindgen_dir(paths)?;
+    if directory.join("wasm-bindgen").is_file() {
+        return Ok(());
+    }
+    let version = wasm_bindgen_version(paths)?;
+    eprintln!("installing wasm-bindgen {version} into the cache (once; takes some minutes)");
+    let root = directory.parent().context("no cache")?;
+    process::run(
+        process::cargo(&paths.root)
+            .args([
+                "install",
+                "wasm-bindgen-cli",
+                "--locked",
+                "--version",
+                &version,
+                "--root",
+            ])
+            .arg(root)
+            // Not among the project's own products, nor for another target.
+            .env("CARGO_TARGET_DIR", root.join("build"))
+            .env_remove("CARGO_BUILD_TARGET"),
+    )?;
+    std::fs::remove_dir_all(root.join("build")).context("cannot remove the build of wasm-bindgen")
+}
+
+fn ensure_npm_packages(paths: &Paths) -> Result<()> {
+    let wanted =
+        std::fs::read(paths.root.join("package-lock.json")).context("cannot read package-lock.json")?;
+    let installed = paths.root.join("node_modules/.installed-package-lock.json");
+    if std::fs::read(&installed).is_ok_and(|installed| installed == wanted) {
+        return Ok(());
+    }
+    process::run(
+        Command::new("npm")
+            .args(["ci", "--no-audit", "--no-fund"])
+            .current_dir(&paths.root),
+    )?;
+    std::fs::write(&installed, wanted).context("cannot write into node_modules")
+}
