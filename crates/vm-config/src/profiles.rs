@@ -99,7 +99,7 @@ pub fn infrastructure_profiles() -> Vec<VmProfile> {
                     .into(),
             ),
             devices: VmDeviceConfig { net: NetMode::User, ..console_devices() },
-            default_inputs: VmInputs { kernel_cmdline: Some("console=ttyS0".into()), ..VmInputs::default() },
+            default_inputs: VmInputs::default(),
             ..pc()
         },
     ]
@@ -131,7 +131,12 @@ fn pc() -> VmProfile {
         devices: console_devices(),
         block_size_bytes: None,
         max_memory_mib: None,
-        default_inputs: built_in_guest(Arch::X86_64, "vmlinux.gz"),
+        default_inputs: built_in_guest(
+            Arch::X86_64,
+            "vmlinux.gz",
+            // The kernel neither doubts the clock of an emulated processor nor rewrites itself for a single one.
+            "console=ttyS0 quiet tsc=reliable noreplace-smp",
+        ),
     }
 }
 
@@ -147,7 +152,7 @@ fn virt() -> VmProfile {
              Image.gz), or none to start the built-in one."
                 .into(),
         ),
-        default_inputs: built_in_guest(Arch::Aarch64, "Image.gz"),
+        default_inputs: built_in_guest(Arch::Aarch64, "Image.gz", "console=ttyAMA0 quiet"),
         ..pc()
     }
 }
@@ -178,11 +183,11 @@ fn with_graphics(profile: VmProfile) -> VmProfile {
 }
 
 /// The kernel and initial RAM disk in the extension's package.
-fn built_in_guest(arch: Arch, kernel: &str) -> VmInputs {
+fn built_in_guest(arch: Arch, kernel: &str, cmdline: &str) -> VmInputs {
     VmInputs {
         kernel: Some(InputSource::builtin(format!("{arch}/{kernel}"))),
         initrd: Some(InputSource::builtin(format!("{arch}/initramfs.cpio.gz"))),
-        kernel_cmdline: Some(format!("console={} quiet", arch.console())),
+        kernel_cmdline: Some(cmdline.to_owned()),
         ..VmInputs::default()
     }
 }

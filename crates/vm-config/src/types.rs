@@ -261,10 +261,12 @@ pub struct VmInputs {
     /// A Linux kernel to start directly, without firmware or boot loader.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kernel: Option<InputSource>,
-    /// The kernel's initial RAM disk.
+    /// The kernel's initial RAM disk. When absent, it is the profile's for the profile's kernel, unless the command
+    /// line names a `root=`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub initrd: Option<InputSource>,
-    /// The kernel's whole command line; the profile's when absent.
+    /// The kernel's whole command line. When absent, it is the profile's for the profile's kernel, and for another
+    /// just the console.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kernel_cmdline: Option<String>,
     /// Further disks, which do not change what is booted.

@@ -66,25 +66,25 @@ impl Builder<'_> {
         let Some(kernel) = self.inputs.kernel.as_ref().or(default.kernel.as_ref()) else {
             return self.nothing("supply a kernel");
         };
-        let given = self
+        // The profile's command line and initrd belong to the profile's kernel.
+        let is_default = self.inputs.kernel.is_none();
+        let console = format!("console={}", self.profile.arch.console());
+        let default_cmdline = default
+            .kernel_cmdline
+            .as_ref()
+            .filter(|_| is_default)
+            .unwrap_or(&console);
+        let base = self
             .inputs
             .kernel_cmdline
             .as_ref()
-            .or(default.kernel_cmdline.as_ref());
-        let parts = [given, self.overrides.cmdline.as_ref()];
-        let cmdline = parts
-            .into_iter()
-            .flatten()
-            .map(|part| part.trim())
-            .filter(|part| !part.is_empty())
-            .collect::<Vec<_>>();
-        let cmdline = cmdline.join(" ");
-        // The default initrd belongs to the default kernel, and would keep it from a root file system on a disk.
-        let default_initrd = if self.inputs.kernel.is_some() || has_word(&cmdline, "root=") {
-            None
-        } else {
-            default.initrd.as_ref()
-        };
+            .unwrap_or(default_cmdline)
+            .trim();
+        let added = self.overrides.cmdline.as_deref().unwrap_or_default().trim();
+        let cmdline = format!("{base} {added}").trim().to_owned();
+        // The built-in guest's initrd never leaves itself for a root file system on a disk.
+        let with_initrd = is_default && !has_word(&cmdline, "root=");
+        let default_initrd = default.initrd.as_ref().filter(|_| with_initrd);
         let initrd = self.inputs.initrd.as_ref().or(default_initrd);
         Boot::Kernel(kernel.clone(), initrd.cloned(), cmdline)
     }

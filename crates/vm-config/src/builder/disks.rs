@@ -22,7 +22,8 @@ impl Builder<'_> {
             .map(|disk| (disk, "defaultInputs.disk")))
     }
 
-    pub(super) fn disks(&mut self) {
+    /// All disks, the boot disk first, each with the path of the field that names it.
+    fn all_disks(&self) -> Vec<(DiskInput, String)> {
         let main = self
             .main_disk()
             .map(|(disk, field)| (disk.clone(), field.to_owned()));
@@ -34,7 +35,18 @@ impl Builder<'_> {
             .iter()
             .enumerate()
             .map(|(i, disk)| (disk.clone(), format!("{list}.additionalDisks[{i}]")));
-        let mut disks: Vec<_> = main.into_iter().chain(further).collect();
+        main.into_iter().chain(further).collect()
+    }
+
+    /// Whether some disk is to be attached to an IDE or SATA controller.
+    pub(super) fn has_ide_disk(&self) -> bool {
+        self.all_disks()
+            .iter()
+            .any(|(disk, _)| self.wanted_interface(disk) == DiskInterface::Ide)
+    }
+
+    pub(super) fn disks(&mut self) {
+        let mut disks = self.all_disks();
         self.require(check_disk_count("inputs.additionalDisks", disks.len()));
         disks.truncate(MAX_DISKS);
 
@@ -62,12 +74,16 @@ impl Builder<'_> {
         }
     }
 
-    /// How a disk is attached: as itself, the overrides, or else the profile say, as far as the machine can.
-    fn interface(&mut self, number: usize, disk: &DiskInput) -> DiskInterface {
-        let wanted = disk
-            .interface
+    /// How a disk is to be attached: as itself, the overrides, or else the profile say.
+    fn wanted_interface(&self, disk: &DiskInput) -> DiskInterface {
+        disk.interface
             .or(self.overrides.disk_interface)
-            .unwrap_or(self.profile.devices.disk_interface);
+            .unwrap_or(self.profile.devices.disk_interface)
+    }
+
+    /// How a disk is attached, as far as the machine can.
+    fn interface(&mut self, number: usize, disk: &DiskInput) -> DiskInterface {
+        let wanted = self.wanted_interface(disk);
         if wanted == DiskInterface::Ide && !self.machine.is_pc() {
             let machine = self.profile.machine.clone();
             self.warnings.push(ConfigWarning::NoIde { number, machine });

@@ -26,30 +26,30 @@ fn a_disk_of_ones_own_boots_on_a_pc() {
         &inputs,
         &overrides,
         &expect![[r#"
-        -L /pc-bios
-        -nodefaults
-        -no-user-config
-        -display none
-        -machine q35,graphics=off
-        -cpu qemu64
-        -smp 1
-        -accel tcg,tb-size=64
-        -m 512M
-        -boot order=dc
-        -chardev ring,id=serial0
-        -serial chardev:serial0
-        -chardev ring,id=qmp0
-        -mon chardev=qmp0,mode=control
-        -device virtio-serial-pci,id=vserial0
-        -chardev ring,id=agent0
-        -device virtserialport,bus=vserial0.0,chardev=agent0,name=org.qemuweb.agent.0
-        -drive if=none,id=disk0,file=/vm/disk0.qcow2,format=qcow2,snapshot=on
-        -device virtio-blk-pci,drive=disk0
-        -object rng-builtin,id=rng0
-        -device virtio-rng-pci,rng=rng0
-        mount /vm/disk0.qcow2 (writable)
-        warning: disk 0: what the guest writes lasts until the machine stops; the image itself is not changed
-    "#]],
+            -L /pc-bios
+            -nodefaults
+            -no-user-config
+            -display none
+            -machine q35,smbus=off,usb=off,hpet=off,vmport=off,smm=off,sata=off,i8042=off,graphics=off
+            -cpu qemu64
+            -smp 1
+            -accel tcg,tb-size=64
+            -m 512M
+            -boot order=dc
+            -chardev ring,id=serial0
+            -serial chardev:serial0
+            -chardev ring,id=qmp0
+            -mon chardev=qmp0,mode=control
+            -device virtio-serial-pci,id=vserial0
+            -chardev ring,id=agent0
+            -device virtserialport,bus=vserial0.0,chardev=agent0,name=org.qemuweb.agent.0
+            -drive if=none,id=disk0,file=/vm/disk0.qcow2,format=qcow2,snapshot=on
+            -device virtio-blk-pci,drive=disk0
+            -object rng-builtin,id=rng0
+            -device virtio-rng-pci,rng=rng0
+            mount /vm/disk0.qcow2 (writable)
+            warning: disk 0: what the guest writes lasts until the machine stops; the image itself is not changed
+        "#]],
     );
 }
 
@@ -195,32 +195,32 @@ fn a_kernel_of_ones_own_and_every_override() {
         &inputs,
         &overrides,
         &expect![[r#"
-        -L /pc-bios
-        -nodefaults
-        -no-user-config
-        -display none
-        -machine q35
-        -cpu max,-avx
-        -smp 4
-        -accel tcg,tb-size=256
-        -m 2048M
-        -kernel /vm/kernel
-        -initrd /vm/initrd
-        -append console=ttyS0,115200 a="b c" debug
-        -chardev ring,id=serial0
-        -serial chardev:serial0
-        -chardev ring,id=qmp0
-        -mon chardev=qmp0,mode=control
-        -device virtio-serial-pci,id=vserial0
-        -chardev ring,id=agent0
-        -device virtserialport,bus=vserial0.0,chardev=agent0,name=org.qemuweb.agent.0
-        -object rng-builtin,id=rng0
-        -device virtio-rng-pci,rng=rng0
-        -device virtio-balloon-pci
-        -no-reboot
-        mount /vm/kernel
-        mount /vm/initrd
-    "#]],
+            -L /pc-bios
+            -nodefaults
+            -no-user-config
+            -display none
+            -machine q35,smbus=off,usb=off,hpet=off,vmport=off,smm=off,i8042=off
+            -cpu max,-avx
+            -smp 4
+            -accel tcg,tb-size=256
+            -m 2048M
+            -kernel /vm/kernel
+            -initrd /vm/initrd
+            -append console=ttyS0,115200 a="b c" debug
+            -chardev ring,id=serial0
+            -serial chardev:serial0
+            -chardev ring,id=qmp0
+            -mon chardev=qmp0,mode=control
+            -device virtio-serial-pci,id=vserial0
+            -chardev ring,id=agent0
+            -device virtserialport,bus=vserial0.0,chardev=agent0,name=org.qemuweb.agent.0
+            -object rng-builtin,id=rng0
+            -device virtio-rng-pci,rng=rng0
+            -device virtio-balloon-pci
+            -no-reboot
+            mount /vm/kernel
+            mount /vm/initrd
+        "#]],
     );
 }
 
@@ -253,14 +253,14 @@ fn disks_of_every_kind() {
             -nodefaults
             -no-user-config
             -display none
-            -machine q35
+            -machine q35,smbus=off,usb=off,hpet=off,vmport=off,smm=off,i8042=off
             -cpu qemu64
             -smp 1
             -accel tcg,tb-size=64
             -m 512M
             -kernel /vm/kernel
             -initrd /vm/initrd
-            -append console=ttyS0 quiet
+            -append console=ttyS0 quiet tsc=reliable noreplace-smp
             -chardev ring,id=serial0
             -serial chardev:serial0
             -chardev ring,id=qmp0
@@ -298,50 +298,50 @@ fn disks_of_every_kind() {
         &inputs,
         &VmOverrides::default(),
         &expect![[r#"
-        -L /pc-bios
-        -nodefaults
-        -no-user-config
-        -display none
-        -machine microvm
-        -cpu qemu64
-        -smp 1
-        -accel tcg,tb-size=32
-        -m 128M
-        -kernel /vm/kernel
-        -initrd /vm/initrd
-        -append console=ttyS0 quiet
-        -chardev ring,id=serial0
-        -serial chardev:serial0
-        -chardev ring,id=qmp0
-        -mon chardev=qmp0,mode=control
-        -device virtio-serial-device,id=vserial0
-        -chardev ring,id=agent0
-        -device virtserialport,bus=vserial0.0,chardev=agent0,name=org.qemuweb.agent.0
-        -device virtio-scsi-device,id=scsi0
-        -drive if=none,id=disk0,file=/vm/disk0.raw,format=raw,readonly=on
-        -device virtio-blk-device,drive=disk0
-        -drive if=none,id=disk1,file=/vm/disk1.qcow2,format=qcow2,readonly=on
-        -device virtio-blk-device,drive=disk1
-        -drive if=none,id=disk2,file=/vm/disk2.qcow2,format=qcow2,snapshot=on
-        -device scsi-hd,bus=scsi0.0,drive=disk2
-        -drive if=none,id=disk3,file=/vm/disk3.qcow2,format=qcow2,snapshot=on
-        -device virtio-blk-device,drive=disk3
-        -drive if=none,id=disk4,file=/vm/disk4.raw,format=raw,readonly=on
-        -device scsi-hd,bus=scsi0.0,drive=disk4
-        -object rng-builtin,id=rng0
-        -device virtio-rng-device,rng=rng0
-        mount /vm/kernel
-        mount /vm/initrd
-        mount /vm/disk0.raw
-        mount /vm/disk1.qcow2
-        mount /vm/disk2.qcow2 (writable)
-        mount /vm/disk3.qcow2 (writable)
-        mount /vm/disk4.raw
-        warning: disk 1: machine microvm has no IDE controller; the disk is attached as virtio-blk
-        warning: disk 3: machine microvm has no IDE controller; the disk is attached as virtio-blk
-        warning: disk 2: what the guest writes lasts until the machine stops; the image itself is not changed
-        warning: disk 3: what the guest writes lasts until the machine stops; the image itself is not changed
-    "#]],
+            -L /pc-bios
+            -nodefaults
+            -no-user-config
+            -display none
+            -machine microvm
+            -cpu qemu64
+            -smp 1
+            -accel tcg,tb-size=32
+            -m 128M
+            -kernel /vm/kernel
+            -initrd /vm/initrd
+            -append console=ttyS0 quiet tsc=reliable noreplace-smp
+            -chardev ring,id=serial0
+            -serial chardev:serial0
+            -chardev ring,id=qmp0
+            -mon chardev=qmp0,mode=control
+            -device virtio-serial-device,id=vserial0
+            -chardev ring,id=agent0
+            -device virtserialport,bus=vserial0.0,chardev=agent0,name=org.qemuweb.agent.0
+            -device virtio-scsi-device,id=scsi0
+            -drive if=none,id=disk0,file=/vm/disk0.raw,format=raw,readonly=on
+            -device virtio-blk-device,drive=disk0
+            -drive if=none,id=disk1,file=/vm/disk1.qcow2,format=qcow2,readonly=on
+            -device virtio-blk-device,drive=disk1
+            -drive if=none,id=disk2,file=/vm/disk2.qcow2,format=qcow2,snapshot=on
+            -device scsi-hd,bus=scsi0.0,drive=disk2
+            -drive if=none,id=disk3,file=/vm/disk3.qcow2,format=qcow2,snapshot=on
+            -device virtio-blk-device,drive=disk3
+            -drive if=none,id=disk4,file=/vm/disk4.raw,format=raw,readonly=on
+            -device scsi-hd,bus=scsi0.0,drive=disk4
+            -object rng-builtin,id=rng0
+            -device virtio-rng-device,rng=rng0
+            mount /vm/kernel
+            mount /vm/initrd
+            mount /vm/disk0.raw
+            mount /vm/disk1.qcow2
+            mount /vm/disk2.qcow2 (writable)
+            mount /vm/disk3.qcow2 (writable)
+            mount /vm/disk4.raw
+            warning: disk 1: machine microvm has no IDE controller; the disk is attached as virtio-blk
+            warning: disk 3: machine microvm has no IDE controller; the disk is attached as virtio-blk
+            warning: disk 2: what the guest writes lasts until the machine stops; the image itself is not changed
+            warning: disk 3: what the guest writes lasts until the machine stops; the image itself is not changed
+        "#]],
     );
 }
 
@@ -361,14 +361,14 @@ fn what_does_not_fit() {
             -nodefaults
             -no-user-config
             -display none
-            -machine q35
+            -machine q35,smbus=off,usb=off,hpet=off,vmport=off,smm=off,sata=off,i8042=off
             -cpu qemu64
             -smp 99
             -accel tcg,tb-size=256
             -m 8192M
             -kernel /vm/kernel
             -initrd /vm/initrd
-            -append console=ttyS0 quiet
+            -append console=ttyS0 quiet tsc=reliable noreplace-smp
             -chardev ring,id=serial0
             -serial chardev:serial0
             -chardev ring,id=qmp0

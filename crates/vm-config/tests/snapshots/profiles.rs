@@ -14,30 +14,30 @@ fn minimal_x86_64() {
     check_default(
         "minimal-x86_64",
         &expect![[r#"
-        -L /pc-bios
-        -nodefaults
-        -no-user-config
-        -display none
-        -machine q35
-        -cpu qemu64
-        -smp 1
-        -accel tcg,tb-size=32
-        -m 128M
-        -kernel /vm/kernel
-        -initrd /vm/initrd
-        -append console=ttyS0 quiet
-        -chardev ring,id=serial0
-        -serial chardev:serial0
-        -chardev ring,id=qmp0
-        -mon chardev=qmp0,mode=control
-        -device virtio-serial-pci,id=vserial0
-        -chardev ring,id=agent0
-        -device virtserialport,bus=vserial0.0,chardev=agent0,name=org.qemuweb.agent.0
-        -object rng-builtin,id=rng0
-        -device virtio-rng-pci,rng=rng0
-        mount /vm/kernel
-        mount /vm/initrd
-    "#]],
+            -L /pc-bios
+            -nodefaults
+            -no-user-config
+            -display none
+            -machine q35,smbus=off,usb=off,hpet=off,vmport=off,smm=off,sata=off,i8042=off
+            -cpu qemu64
+            -smp 1
+            -accel tcg,tb-size=32
+            -m 128M
+            -kernel /vm/kernel
+            -initrd /vm/initrd
+            -append console=ttyS0 quiet tsc=reliable noreplace-smp
+            -chardev ring,id=serial0
+            -serial chardev:serial0
+            -chardev ring,id=qmp0
+            -mon chardev=qmp0,mode=control
+            -device virtio-serial-pci,id=vserial0
+            -chardev ring,id=agent0
+            -device virtserialport,bus=vserial0.0,chardev=agent0,name=org.qemuweb.agent.0
+            -object rng-builtin,id=rng0
+            -device virtio-rng-pci,rng=rng0
+            mount /vm/kernel
+            mount /vm/initrd
+        "#]],
     );
 }
 
@@ -46,30 +46,30 @@ fn linux_x86_64_pc_nographic() {
     check_default(
         "linux-x86_64-pc-nographic",
         &expect![[r#"
-        -L /pc-bios
-        -nodefaults
-        -no-user-config
-        -display none
-        -machine q35
-        -cpu qemu64
-        -smp 1
-        -accel tcg,tb-size=64
-        -m 512M
-        -kernel /vm/kernel
-        -initrd /vm/initrd
-        -append console=ttyS0 quiet
-        -chardev ring,id=serial0
-        -serial chardev:serial0
-        -chardev ring,id=qmp0
-        -mon chardev=qmp0,mode=control
-        -device virtio-serial-pci,id=vserial0
-        -chardev ring,id=agent0
-        -device virtserialport,bus=vserial0.0,chardev=agent0,name=org.qemuweb.agent.0
-        -object rng-builtin,id=rng0
-        -device virtio-rng-pci,rng=rng0
-        mount /vm/kernel
-        mount /vm/initrd
-    "#]],
+            -L /pc-bios
+            -nodefaults
+            -no-user-config
+            -display none
+            -machine q35,smbus=off,usb=off,hpet=off,vmport=off,smm=off,sata=off,i8042=off
+            -cpu qemu64
+            -smp 1
+            -accel tcg,tb-size=64
+            -m 512M
+            -kernel /vm/kernel
+            -initrd /vm/initrd
+            -append console=ttyS0 quiet tsc=reliable noreplace-smp
+            -chardev ring,id=serial0
+            -serial chardev:serial0
+            -chardev ring,id=qmp0
+            -mon chardev=qmp0,mode=control
+            -device virtio-serial-pci,id=vserial0
+            -chardev ring,id=agent0
+            -device virtserialport,bus=vserial0.0,chardev=agent0,name=org.qemuweb.agent.0
+            -object rng-builtin,id=rng0
+            -device virtio-rng-pci,rng=rng0
+            mount /vm/kernel
+            mount /vm/initrd
+        "#]],
     );
 }
 
@@ -78,33 +78,33 @@ fn linux_x86_64_pc_graphics() {
     check_default(
         "linux-x86_64-pc-graphics",
         &expect![[r#"
-        -L /pc-bios
-        -nodefaults
-        -no-user-config
-        -display none
-        -machine q35
-        -cpu qemu64
-        -smp 1
-        -accel tcg,tb-size=64
-        -m 512M
-        -kernel /vm/kernel
-        -initrd /vm/initrd
-        -append console=ttyS0 quiet
-        -chardev ring,id=serial0
-        -serial chardev:serial0
-        -chardev ring,id=qmp0
-        -mon chardev=qmp0,mode=control
-        -device virtio-serial-pci,id=vserial0
-        -chardev ring,id=agent0
-        -device virtserialport,bus=vserial0.0,chardev=agent0,name=org.qemuweb.agent.0
-        -object rng-builtin,id=rng0
-        -device virtio-rng-pci,rng=rng0
-        -device VGA
-        -device qemu-xhci,id=usb0
-        -device usb-tablet,bus=usb0.0
-        mount /vm/kernel
-        mount /vm/initrd
-    "#]],
+            -L /pc-bios
+            -nodefaults
+            -no-user-config
+            -display none
+            -machine q35,smbus=off,usb=off,hpet=off,vmport=off,smm=off,sata=off
+            -cpu qemu64
+            -smp 1
+            -accel tcg,tb-size=64
+            -m 512M
+            -kernel /vm/kernel
+            -initrd /vm/initrd
+            -append console=ttyS0 quiet tsc=reliable noreplace-smp
+            -chardev ring,id=serial0
+            -serial chardev:serial0
+            -chardev ring,id=qmp0
+            -mon chardev=qmp0,mode=control
+            -device virtio-serial-pci,id=vserial0
+            -chardev ring,id=agent0
+            -device virtserialport,bus=vserial0.0,chardev=agent0,name=org.qemuweb.agent.0
+            -object rng-builtin,id=rng0
+            -device virtio-rng-pci,rng=rng0
+            -device VGA
+            -device qemu-xhci,id=usb0
+            -device usb-tablet,bus=usb0.0
+            mount /vm/kernel
+            mount /vm/initrd
+        "#]],
     );
 }
 
@@ -181,30 +181,30 @@ fn microvm_x86_64() {
     check_default(
         "microvm-x86_64",
         &expect![[r#"
-        -L /pc-bios
-        -nodefaults
-        -no-user-config
-        -display none
-        -machine microvm
-        -cpu qemu64
-        -smp 1
-        -accel tcg,tb-size=32
-        -m 128M
-        -kernel /vm/kernel
-        -initrd /vm/initrd
-        -append console=ttyS0 quiet
-        -chardev ring,id=serial0
-        -serial chardev:serial0
-        -chardev ring,id=qmp0
-        -mon chardev=qmp0,mode=control
-        -device virtio-serial-device,id=vserial0
-        -chardev ring,id=agent0
-        -device virtserialport,bus=vserial0.0,chardev=agent0,name=org.qemuweb.agent.0
-        -object rng-builtin,id=rng0
-        -device virtio-rng-device,rng=rng0
-        mount /vm/kernel
-        mount /vm/initrd
-    "#]],
+            -L /pc-bios
+            -nodefaults
+            -no-user-config
+            -display none
+            -machine microvm
+            -cpu qemu64
+            -smp 1
+            -accel tcg,tb-size=32
+            -m 128M
+            -kernel /vm/kernel
+            -initrd /vm/initrd
+            -append console=ttyS0 quiet tsc=reliable noreplace-smp
+            -chardev ring,id=serial0
+            -serial chardev:serial0
+            -chardev ring,id=qmp0
+            -mon chardev=qmp0,mode=control
+            -device virtio-serial-device,id=vserial0
+            -chardev ring,id=agent0
+            -device virtserialport,bus=vserial0.0,chardev=agent0,name=org.qemuweb.agent.0
+            -object rng-builtin,id=rng0
+            -device virtio-rng-device,rng=rng0
+            mount /vm/kernel
+            mount /vm/initrd
+        "#]],
     );
 }
 
@@ -213,31 +213,31 @@ fn busybox_router() {
     check_default(
         "busybox-router",
         &expect![[r#"
-        -L /pc-bios
-        -nodefaults
-        -no-user-config
-        -display none
-        -machine q35
-        -cpu qemu64
-        -smp 1
-        -accel tcg,tb-size=32
-        -m 128M
-        -kernel /vm/kernel
-        -initrd /vm/initrd
-        -append console=ttyS0 quiet
-        -chardev ring,id=serial0
-        -serial chardev:serial0
-        -chardev ring,id=qmp0
-        -mon chardev=qmp0,mode=control
-        -device virtio-serial-pci,id=vserial0
-        -chardev ring,id=agent0
-        -device virtserialport,bus=vserial0.0,chardev=agent0,name=org.qemuweb.agent.0
-        -object rng-builtin,id=rng0
-        -device virtio-rng-pci,rng=rng0
-        mount /vm/kernel
-        mount /vm/initrd
-        warning: net: user-mode networking is not part of this build of QEMU; the machine starts without a network
-    "#]],
+            -L /pc-bios
+            -nodefaults
+            -no-user-config
+            -display none
+            -machine q35,smbus=off,usb=off,hpet=off,vmport=off,smm=off,sata=off,i8042=off
+            -cpu qemu64
+            -smp 1
+            -accel tcg,tb-size=32
+            -m 128M
+            -kernel /vm/kernel
+            -initrd /vm/initrd
+            -append console=ttyS0 quiet tsc=reliable noreplace-smp
+            -chardev ring,id=serial0
+            -serial chardev:serial0
+            -chardev ring,id=qmp0
+            -mon chardev=qmp0,mode=control
+            -device virtio-serial-pci,id=vserial0
+            -chardev ring,id=agent0
+            -device virtserialport,bus=vserial0.0,chardev=agent0,name=org.qemuweb.agent.0
+            -object rng-builtin,id=rng0
+            -device virtio-rng-pci,rng=rng0
+            mount /vm/kernel
+            mount /vm/initrd
+            warning: net: user-mode networking is not part of this build of QEMU; the machine starts without a network
+        "#]],
     );
 }
 
@@ -246,27 +246,27 @@ fn hashicorp_vault() {
     check_default(
         "hashicorp-vault",
         &expect![[r#"
-        -L /pc-bios
-        -nodefaults
-        -no-user-config
-        -display none
-        -machine q35
-        -cpu qemu64
-        -smp 1
-        -accel tcg,tb-size=128
-        -m 1024M
-        -chardev ring,id=serial0
-        -serial chardev:serial0
-        -chardev ring,id=qmp0
-        -mon chardev=qmp0,mode=control
-        -device virtio-serial-pci,id=vserial0
-        -chardev ring,id=agent0
-        -device virtserialport,bus=vserial0.0,chardev=agent0,name=org.qemuweb.agent.0
-        -object rng-builtin,id=rng0
-        -device virtio-rng-pci,rng=rng0
-        warning: net: user-mode networking is not part of this build of QEMU; the machine starts without a network
-        error: profile hashicorp-vault has nothing to boot: Supply a bootable x86-64 disk image (raw or qcow2) with HashiCorp Vault installed: QemuWeb ships none.
-    "#]],
+            -L /pc-bios
+            -nodefaults
+            -no-user-config
+            -display none
+            -machine q35,smbus=off,usb=off,hpet=off,vmport=off,smm=off,sata=off,i8042=off
+            -cpu qemu64
+            -smp 1
+            -accel tcg,tb-size=128
+            -m 1024M
+            -chardev ring,id=serial0
+            -serial chardev:serial0
+            -chardev ring,id=qmp0
+            -mon chardev=qmp0,mode=control
+            -device virtio-serial-pci,id=vserial0
+            -chardev ring,id=agent0
+            -device virtserialport,bus=vserial0.0,chardev=agent0,name=org.qemuweb.agent.0
+            -object rng-builtin,id=rng0
+            -device virtio-rng-pci,rng=rng0
+            warning: net: user-mode networking is not part of this build of QEMU; the machine starts without a network
+            error: profile hashicorp-vault has nothing to boot: Supply a bootable x86-64 disk image (raw or qcow2) with HashiCorp Vault installed: QemuWeb ships none.
+        "#]],
     );
 }
 
@@ -275,26 +275,26 @@ fn alpine_linux() {
     check_default(
         "alpine-linux",
         &expect![[r#"
-        -L /pc-bios
-        -nodefaults
-        -no-user-config
-        -display none
-        -machine q35
-        -cpu qemu64
-        -smp 1
-        -accel tcg,tb-size=32
-        -m 256M
-        -chardev ring,id=serial0
-        -serial chardev:serial0
-        -chardev ring,id=qmp0
-        -mon chardev=qmp0,mode=control
-        -device virtio-serial-pci,id=vserial0
-        -chardev ring,id=agent0
-        -device virtserialport,bus=vserial0.0,chardev=agent0,name=org.qemuweb.agent.0
-        -object rng-builtin,id=rng0
-        -device virtio-rng-pci,rng=rng0
-        warning: net: user-mode networking is not part of this build of QEMU; the machine starts without a network
-        error: profile alpine-linux has nothing to boot: Supply an Alpine Linux disk image for x86-64 (raw or qcow2), or Alpine's vmlinuz-virt as kernel and initramfs-virt as initrd: QemuWeb ships none.
-    "#]],
+            -L /pc-bios
+            -nodefaults
+            -no-user-config
+            -display none
+            -machine q35,smbus=off,usb=off,hpet=off,vmport=off,smm=off,sata=off,i8042=off
+            -cpu qemu64
+            -smp 1
+            -accel tcg,tb-size=32
+            -m 256M
+            -chardev ring,id=serial0
+            -serial chardev:serial0
+            -chardev ring,id=qmp0
+            -mon chardev=qmp0,mode=control
+            -device virtio-serial-pci,id=vserial0
+            -chardev ring,id=agent0
+            -device virtserialport,bus=vserial0.0,chardev=agent0,name=org.qemuweb.agent.0
+            -object rng-builtin,id=rng0
+            -device virtio-rng-pci,rng=rng0
+            warning: net: user-mode networking is not part of this build of QEMU; the machine starts without a network
+            error: profile alpine-linux has nothing to boot: Supply an Alpine Linux disk image for x86-64 (raw or qcow2), or Alpine's vmlinuz-virt as kernel and initramfs-virt as initrd: QemuWeb ships none.
+        "#]],
     );
 }
