@@ -275,6 +275,7 @@ pub struct VmInfo {
     /// Its architecture.
     pub arch: Arch,
     /// Its RAM in MiB.
+    #[serde(rename = "memoryMiB")]
     pub memory_mib: u32,
     /// Its number of vCPUs.
     pub smp: u32,
