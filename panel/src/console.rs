@@ -1,0 +1,401 @@
+//! The consoles: one terminal per VM that was looked at, kept while its VM exists.
+//!
+//! A terminal outlives its place in the page, so that switching VMs loses neither text nor position, and the
+//! last output of a VM that crashed stays readable.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use js_sys::{Object, Uint8Array};
+use qemuweb_runtime::protocol::{Command, VmId, VmInfo};
+use sycamore::prelude::*;
+use sycamore::web::document;
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::spawn_local;
+use web_sys::{HtmlElement, KeyboardEvent};
+
+use crate::browser::{copy, object, set, token};
+use crate::keys::{Key, Route, route};
+use crate::serial::SerialOrder;
+use crate::state::Store;
+use crate::text;
+use crate::workbench::Host;
+use crate::xterm::{FitAddon, Results, SearchAddon, Size, Terminal, WebglAddon};
+
+/// Lines that a terminal keeps beyond the screen.
+const SCROLLBACK: u32 = 10_000;
+
+/// What empties a terminal, scrollback included, in the order of what is written to it.
+const RESET: &str = "\x1bc";
+
+type SharedHost = Signal<Option<Rc<dyn Host>>>;
+
+/// All terminals.
+pub struct Consoles {
+    store: Store,
+    host: SharedHost,
+    scope: NodeHandle,
+    by_vm: RefCell<HashMap<VmId, Rc<Console>>>,
+    focus_next: Cell<bool>,
+}
+
+/// A VM's terminal.
+pub struct Console {
+    terminal: Terminal,
+    fit: FitAddon,
+    search: SearchAddon,
+    webgl: RefCell<Option<WebglAddon>>,
+    /// Where the terminal draws; moves in and out of the page.
+    element: HtmlElement,
+    is_open: Cell<bool>,
+    order: Cell<SerialOrder>,
+    /// What the search found: the number of the current match from 0 (or -1), and how many there are.
+    results: Signal<(i32, u32)>,
+    /// Keeps what JavaScript calls.
+    _handlers: Vec<JsValue>,
+}
+
+impl Consoles {
+    /// None yet. `scope` is the root scope.
+    pub fn new(store: Store, host: SharedHost, scope: NodeHandle) -> Self {
+        Self { store, host, scope, by_vm: RefCell::default(), focus_next: Cell::new(false) }
+    }
+
+    /// The terminal of a VM, if it is watched.
+    pub fn get(&self, vm_id: &str) -> Option<Rc<Console>> {
+        self.by_vm.borrow().get(vm_id).cloned()
+    }
+
+    /// Makes a terminal for a VM that has none, and asks the host for its output.
+    pub fn watch(&self, vm_id: &str) {
+        if self.get(vm_id).is_some() {
+            return;
+        }
+        let Some(console) = self.scope.run_in(|| Console::new(vm_id, self.store, self.host)) else { return };
+        self.by_vm.borrow_mut().insert(vm_id.to_owned(), Rc::new(console));
+        self.ask(vm_id);
+    }
+
+    /// Asks a host that is new to us for the output of all VMs that are watched.
+    pub fn watch_all(&self) {
+        let watched: Vec<VmId> = self.by_vm.borrow().keys().cloned().collect();
+        for vm_id in watched {
+            self.ask(&vm_id);
+        }
+    }
+
+    fn ask(&self, vm_id: &str) {
+        if let Some(host) = self.host.get_clone_untracked() {
+            let answer = host.request(Command::WatchVm { vm_id: vm_id.to_owned() }, Vec::new());
+            // A VM that is gone by now has nothing to show.
+            spawn_local(async move { drop(answer.await) });
+        }
+    }
+
+    /// Takes console output. Where none of it is awaited, it is dropped.
+    pub fn take(&self, vm_id: &str, offset: u64, bytes: &Uint8Array) {
+        if let Some(console) = self.get(vm_id) {
+            console.take(offset, bytes);
+        }
+    }
+
+    /// Notes a VM's change: a new start empties its terminal, a guest that runs is told its terminal's size.
+    pub fn changed(&self, vm: &VmInfo) {
+        let Some(console) = self.get(&vm.vm_id) else { return };
+        console.restarted(vm.started_at);
+        if console.is_open.get() && vm.state.is_active() {
+            console.tell_size(&vm.vm_id, self.host);
+        }
+    }
+
+    /// Forgets the terminal of a VM that is no more.
+    pub fn forget(&self, vm_id: &str) {
+        if let Some(console) = self.by_vm.borrow_mut().remove(vm_id) {
+            console.element.remove();
+            console.terminal.dispose();
+        }
+    }
+
+    /// Draws all terminals in the page's present theme.
+    pub fn restyle(&self) {
+        for console in self.by_vm.borrow().values() {
+            set(&console.terminal.options(), "theme", &theme());
+        }
+    }
+
+    /// Gives the focus to the terminal that is shown next.
+    pub fn focus_when_shown(&self) {
+        self.focus_next.set(true);
+    }
+
+    /// Whether the terminal that is shown now should take the focus. Asked once.
+    pub fn takes_focus(&self) -> bool {
+        self.focus_next.take()
+    }
+}
+
+impl Console {
+    /// Call it in the root scope.
+    fn new(vm_id: &str, store: Store, host: SharedHost) -> Option<Self> {
+        let element: HtmlElement = document().create_element("div").ok()?.unchecked_into();
+        element.set_class_name("terminal-frame");
+        let terminal = Terminal::new(&options());
+        let (fit, search) = (FitAddon::new(), SearchAddon::new());
+        terminal.load_addon(fit.as_ref()).ok()?;
+        terminal.load_addon(search.as_ref()).ok()?;
+        let results = create_signal((-1, 0));
+
+        let typed = {
+            let vm_id = vm_id.to_owned();
+            Closure::<dyn FnMut(String)>::new(move |text: String| type_in(host, &vm_id, text.as_bytes()))
+        };
+        terminal.on_data(&typed);
+        let typed_binary = {
+            let vm_id = vm_id.to_owned();
+            // A character for each byte.
+            Closure::<dyn FnMut(String)>::new(move |text: String| {
+                let bytes: Vec<u8> = text.chars().map(|byte| byte as u8).collect();
+                type_in(host, &vm_id, &bytes);
+            })
+        };
+        terminal.on_binary(&typed_binary);
+        let resized = {
+            let vm_id = vm_id.to_owned();
+            Closure::<dyn FnMut(Size)>::new(move |size: Size| {
+                if let Some(host) = host.get_clone_untracked() {
+                    host.resize_console(&vm_id, size.rows(), size.cols());
+                }
+            })
+        };
+        terminal.on_resize(&resized);
+        let found = Closure::<dyn FnMut(Results)>::new(move |found: Results| results.set((found.index(), found.count())));
+        search.on_did_change_results(&found);
+        let pressed = {
+            let terminal = terminal.clone();
+            Closure::<dyn FnMut(KeyboardEvent) -> bool>::new(move |event| takes_key(&event, &terminal, store))
+        };
+        terminal.attach_custom_key_event_handler(&pressed);
+
+        let started_at = store.vm(vm_id).map_or(0.0, |vm| vm.started_at);
+        Some(Self {
+            terminal,
+            fit,
+            search,
+            webgl: RefCell::default(),
+            element,
+            is_open: Cell::new(false),
+            order: Cell::new(SerialOrder::new(started_at)),
+            results,
+            _handlers: vec![
+                typed.into_js_value(),
+                typed_binary.into_js_value(),
+                resized.into_js_value(),
+                found.into_js_value(),
+                pressed.into_js_value(),
+            ],
+        })
+    }
+
+    fn take(&self, offset: u64, bytes: &Uint8Array) {
+        let mut order = self.order.get();
+        let Some(accepted) = order.accept(offset, bytes.length() as usize) else { return };
+        self.order.set(order);
+        if accepted.lost > 0 {
+            let lost = text::bytes(accepted.lost);
+            self.terminal.write_text(&format!("\x1b[2m[{lost} of earlier output are not kept]\x1b[0m\r\n"));
+        }
+        // Fits: it is at most the length.
+        self.terminal.write(&bytes.subarray(accepted.skip as u32, bytes.length()));
+    }
+
+    fn restarted(&self, started_at: f64) {
+        let mut order = self.order.get();
+        if order.restart(started_at) {
+            self.terminal.write_text(RESET);
+        }
+        self.order.set(order);
+    }
+
+    fn tell_size(&self, vm_id: &str, host: SharedHost) {
+        if let Some(host) = host.get_clone_untracked() {
+            host.resize_console(vm_id, self.terminal.rows(), self.terminal.cols());
+        }
+    }
+
+    /// Shows the terminal in `place`.
+    pub fn mount(&self, place: &HtmlElement) {
+        // Fails for no element of the page.
+        let _ = place.append_child(&self.element);
+        if !self.is_open.replace(true) {
+            self.terminal.open(&self.element);
+        }
+        self.draw_with_webgl();
+        self.fit();
+    }
+
+    /// Takes the terminal out of the page. It goes on taking output.
+    pub fn unmount(&self) {
+        if let Some(webgl) = self.webgl.take() {
+            webgl.dispose();
+        }
+        self.element.remove();
+    }
+
+    /// Uses WebGL where there is a GPU. Browsers allow few contexts, so that only what is shown has one.
+    fn draw_with_webgl(&self) {
+        if let Ok(webgl) = WebglAddon::new()
+            && self.terminal.load_addon(webgl.as_ref()).is_ok()
+        {
+            *self.webgl.borrow_mut() = Some(webgl);
+        }
+    }
+
+    /// Fits the terminal into its place.
+    pub fn fit(&self) {
+        // Without a size there are no columns.
+        if self.element.client_width() > 0 && self.element.client_height() > 0 {
+            self.fit.fit();
+        }
+    }
+
+    /// Gives the terminal the focus.
+    pub fn focus(&self) {
+        self.terminal.focus();
+    }
+
+    /// All text of the terminal.
+    pub fn all_text(&self) -> String {
+        self.terminal.all_text()
+    }
+
+    /// What is selected.
+    pub fn selection(&self) -> String {
+        self.terminal.selection()
+    }
+
+    /// Whether screen readers are told what is written.
+    pub fn set_screen_reader(&self, on: bool) {
+        set(&self.terminal.options(), "screenReaderMode", &on.into());
+    }
+
+    /// Marks all places of `term` and goes to the next or the one before.
+    pub fn find(&self, term: &str, forward: bool, incremental: bool) {
+        if term.is_empty() {
+            self.end_search();
+            return;
+        }
+        let colors = object([
+            ("matchBackground", token("--console-match").into()),
+            ("activeMatchBackground", token("--console-match-active").into()),
+            ("matchOverviewRuler", token("--console-match").into()),
+            ("activeMatchColorOverviewRuler", token("--console-match-active").into()),
+        ]);
+        let options = object([("decorations", colors.into()), ("incremental", incremental.into())]);
+        if forward {
+            self.search.find_next(term, &options);
+        } else {
+            self.search.find_previous(term, &options);
+        }
+    }
+
+    /// Takes the marks of a search away.
+    pub fn end_search(&self) {
+        self.search.clear_decorations();
+        self.terminal.clear_selection();
+        self.results.set((-1, 0));
+    }
+
+    /// What the search found: `2 of 7`. Tracked.
+    pub fn search_result(&self, term: &str) -> String {
+        let (index, count) = self.results.get();
+        match (term.is_empty(), count) {
+            (true, _) => String::new(),
+            (false, 0) => "No matches".to_owned(),
+            (false, count) => format!("{} of {count}", index + 1),
+        }
+    }
+}
+
+fn type_in(host: SharedHost, vm_id: &str, bytes: &[u8]) {
+    if let Some(host) = host.get_clone_untracked() {
+        host.type_bytes(vm_id, bytes);
+    }
+}
+
+/// Decides about a key that is pressed in the terminal. `true` leaves it to xterm.js.
+fn takes_key(event: &KeyboardEvent, terminal: &Terminal, store: Store) -> bool {
+    let (name, code) = (event.key(), event.code());
+    let key = Key {
+        key: &name,
+        code: &code,
+        ctrl: event.ctrl_key(),
+        shift: event.shift_key(),
+        alt: event.alt_key(),
+        meta: event.meta_key(),
+    };
+    let is_press = event.type_() == "keydown";
+    match route(key, store.captured.get_untracked()) {
+        Route::Guest => true,
+        Route::Captured => {
+            event.stop_propagation();
+            // A key that types a character does so by its default action.
+            if is_press && (key.ctrl || key.alt || key.meta || name.chars().count() > 1) {
+                event.prevent_default();
+            }
+            true
+        }
+        Route::Browser => false,
+        // The browser pastes into xterm's text area, if nobody takes the key before.
+        Route::Paste => {
+            event.stop_propagation();
+            false
+        }
+        Route::Copy => {
+            consume(event);
+            let selected = terminal.selection();
+            if is_press && !selected.is_empty() {
+                copy(selected);
+            }
+            false
+        }
+        Route::Search => {
+            consume(event);
+            if is_press {
+                store.searching.set(true);
+            }
+            false
+        }
+        Route::ToggleCapture => {
+            consume(event);
+            if is_press {
+                store.captured.set(!store.captured.get_untracked());
+            }
+            false
+        }
+    }
+}
+
+fn consume(event: &KeyboardEvent) {
+    event.prevent_default();
+    event.stop_propagation();
+}
+
+fn options() -> Object {
+    object([
+        ("allowProposedApi", true.into()),
+        ("fontFamily", token("--font-mono").into()),
+        ("fontSize", 12.into()),
+        ("scrollback", SCROLLBACK.into()),
+        ("theme", theme()),
+        ("overviewRuler", object([("width", 10.into())]).into()),
+        ("minimumContrastRatio", 4.5.into()),
+    ])
+}
+
+fn theme() -> JsValue {
+    const NAMES: [&str; 5] = ["background", "foreground", "cursor", "cursorAccent", "selectionBackground"];
+    const TOKENS: [&str; 5] =
+        ["--console-background", "--console-text", "--console-cursor", "--console-background", "--console-selection"];
+    object(NAMES.into_iter().zip(TOKENS.map(|name| JsValue::from(token(name))))).into()
+}

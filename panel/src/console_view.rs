@@ -1,0 +1,210 @@
+//! The console's place in the page: the terminal of the VM that is shown, its tools and its search bar.
+
+use std::rc::Rc;
+
+use qemuweb_runtime::protocol::VmId;
+use sycamore::prelude::*;
+use sycamore::web::{create_client_effect, queue_microtask};
+use wasm_bindgen::prelude::*;
+use web_sys::{HtmlElement, HtmlInputElement, KeyboardEvent, ResizeObserver};
+
+use crate::browser::{copy, focus, preference, set_preference};
+use crate::console::Console;
+use crate::icons::{self, icon};
+use crate::keys::CAPTURE_CHORD;
+use crate::toolbar::tool;
+use crate::workbench::Workbench;
+
+/// Where the choice to speak output to screen readers is kept.
+const SCREEN_READER: &str = "console.screenReader";
+
+/// The terminal that is shown, if there is one. Not tracked.
+fn shown(workbench: Workbench) -> Option<Rc<Console>> {
+    workbench.store.selected.with_untracked(|vm_id| workbench.consoles().get(vm_id.as_deref()?))
+}
+
+/// The console.
+#[component(inline_props)]
+pub fn ConsoleView(workbench: Workbench) -> View {
+    let store = workbench.store;
+    let place = create_node_ref();
+    is_not_ssr! {
+        mount_shown(workbench, place);
+        fit_with(workbench, place);
+    }
+    view! {
+        div(class=if store.captured.get() { "console-frame captured" } else { "console-frame" }, id="panel-console",
+            role="tabpanel", aria-labelledby="tab-console") {
+            SearchBar(workbench=workbench)
+            (if store.captured.get() {
+                view! {
+                    p(class="capture-notice", role="status") {
+                        "All keys go to the guest. Press " kbd { (CAPTURE_CHORD) } " to release the keyboard."
+                    }
+                }
+            } else {
+                View::new()
+            })
+            div(class="console", data-testid="console", r#ref=place)
+        }
+    }
+}
+
+/// Keeps the terminal of the selected VM in its place.
+#[cfg_attr(not(target_arch = "wasm32"), expect(dead_code, reason = "there is no terminal outside of a browser"))]
+fn mount_shown(workbench: Workbench, place: NodeRef) {
+    let store = workbench.store;
+    let mounted: Signal<Option<Rc<Console>>> = create_signal(None);
+    let leave = move || {
+        if let Some(console) = mounted.take_silent() {
+            console.unmount();
+        }
+    };
+    on_cleanup(leave);
+    create_client_effect(move || {
+        let vm_id: Option<VmId> = store.selected.get_clone();
+        queue_microtask(move || {
+            if !mounted.is_alive() {
+                return;
+            }
+            leave();
+            let (Some(place), Some(vm_id)) = (place.try_get(), vm_id) else { return };
+            workbench.consoles().watch(&vm_id);
+            let Some(console) = workbench.consoles().get(&vm_id) else { return };
+            console.mount(&place.unchecked_into::<HtmlElement>());
+            console.set_screen_reader(preference(SCREEN_READER).is_some_and(|on| on == "true"));
+            if workbench.consoles().takes_focus() {
+                console.focus();
+            }
+            mounted.set_silent(Some(console));
+        });
+    });
+}
+
+/// Fits the terminal whenever its place changes its size.
+#[cfg_attr(not(target_arch = "wasm32"), expect(dead_code, reason = "there is no terminal outside of a browser"))]
+fn fit_with(workbench: Workbench, place: NodeRef) {
+    let resized = Closure::<dyn FnMut()>::new(move || {
+        if let Some(console) = shown(workbench) {
+            console.fit();
+        }
+    });
+    let Ok(observer) = ResizeObserver::new(resized.as_ref().unchecked_ref()) else { return };
+    let observed = observer.clone();
+    queue_microtask(move || {
+        if let Some(place) = place.try_get() {
+            observed.observe(place.unchecked_ref());
+        }
+    });
+    on_cleanup(move || {
+        observer.disconnect();
+        drop(resized);
+    });
+}
+
+/// The buttons at the end of the row of tabs.
+#[component(inline_props)]
+pub fn ConsoleTools(workbench: Workbench) -> View {
+    let store = workbench.store;
+    let speaks = create_signal(preference_or_default());
+    let speak = move |_| {
+        speaks.set(!speaks.get_untracked());
+        set_preference(SCREEN_READER, if speaks.get_untracked() { "true" } else { "false" });
+        if let Some(console) = shown(workbench) {
+            console.set_screen_reader(speaks.get_untracked());
+        }
+    };
+    let capture = move |_| {
+        store.captured.set(!store.captured.get_untracked());
+        if let Some(console) = shown(workbench) {
+            console.focus();
+        }
+    };
+    let copy_all = move |_| {
+        if let Some(console) = shown(workbench) {
+            let selected = console.selection();
+            copy(if selected.is_empty() { console.all_text() } else { selected });
+        }
+    };
+    let capture_title = format!("Capture the keyboard ({CAPTURE_CHORD})");
+    view! {
+        div(class="tools", role="group", aria-label="Console") {
+            button(class="tool", r#type="button", data-testid="capture", title=capture_title, aria-label="Capture the keyboard",
+                aria-pressed=store.captured.get().to_string(), on:click=capture) { (icon(icons::KEYBOARD)) }
+            button(class="tool", r#type="button", title="Search (Ctrl+F)", aria-label="Search the console",
+                aria-pressed=store.searching.get().to_string(),
+                on:click=move |_| store.searching.set(!store.searching.get_untracked())) { (icon(icons::SEARCH)) }
+            button(class="tool", r#type="button", title="Copy the selection, or all output", aria-label="Copy output",
+                on:click=copy_all) { (icon(icons::COPY)) }
+            button(class="tool", r#type="button", title="Announce output to screen readers", aria-label="Announce output to screen readers",
+                aria-pressed=speaks.get().to_string(), on:click=speak) { (icon(icons::SPEAK)) }
+        }
+    }
+}
+
+/// Whether output is announced; a choice can be stored in a browser only.
+fn preference_or_default() -> bool {
+    cfg!(target_arch = "wasm32") && preference(SCREEN_READER).is_some_and(|on| on == "true")
+}
+
+/// The search bar, when it is open.
+#[component(inline_props)]
+fn SearchBar(workbench: Workbench) -> View {
+    let store = workbench.store;
+    let term = create_signal(String::new());
+    let field = create_node_ref();
+    let find = move |forward: bool, incremental: bool| {
+        if let Some(console) = shown(workbench) {
+            term.with_untracked(|term| console.find(term, forward, incremental));
+        }
+    };
+    let close = move || {
+        store.searching.set(false);
+        if let Some(console) = shown(workbench) {
+            console.end_search();
+            console.focus();
+        }
+    };
+    let keys = move |event: KeyboardEvent| match event.key().as_str() {
+        "Enter" => {
+            event.prevent_default();
+            find(!event.shift_key(), false);
+        }
+        "Escape" => {
+            event.stop_propagation();
+            close();
+        }
+        _ => {}
+    };
+    create_client_effect(move || {
+        if store.searching.get() {
+            // The field comes with the same change.
+            queue_microtask(move || {
+                if let Some(field) = term.is_alive().then(|| field.try_get()).flatten() {
+                    focus(&field);
+                    field.unchecked_into::<HtmlInputElement>().select();
+                }
+            });
+        }
+    });
+    let result = move || {
+        store.selected.track();
+        term.with(|term| shown(workbench).map(|console| console.search_result(term)).unwrap_or_default())
+    };
+    view! {
+        (if store.searching.get() {
+            view! {
+                div(class="search-bar", role="search", on:keydown=keys) {
+                    input(r#type="search", data-testid="console-search", placeholder="Find in console", aria-label="Find in console",
+                        "spellcheck"="false", autocomplete="off", r#ref=field, bind:value=term, on:input=move |_| find(true, true))
+                    span(class="search-result", aria-live="polite") { (result()) }
+                    (tool(icons::UP, "search-previous", "Previous match (Shift+Enter)", || false, move |_| find(false, false)))
+                    (tool(icons::DOWN, "search-next", "Next match (Enter)", || false, move |_| find(true, false)))
+                    (tool(icons::CLOSE, "search-close", "Close (Escape)", || false, move |_| close()))
+                }
+            }
+        } else {
+            View::new()
+        })
+    }
+}

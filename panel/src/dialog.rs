@@ -1,0 +1,76 @@
+//! The dialog that asks before something is lost, and the frame that all dialogs share.
+
+use std::rc::Rc;
+
+use sycamore::prelude::*;
+use sycamore::web::{create_client_effect, queue_microtask};
+use wasm_bindgen::JsCast;
+use web_sys::HtmlDialogElement;
+
+use crate::workbench::Workbench;
+
+/// A question, and what to do if the answer is yes.
+#[derive(Clone)]
+pub struct Confirm {
+    title: String,
+    text: &'static str,
+    ok: &'static str,
+    action: Rc<dyn Fn()>,
+}
+
+impl Confirm {
+    /// A question with the name of the action that `ok` does.
+    pub fn new(title: String, text: &'static str, ok: &'static str, action: impl Fn() + 'static) -> Self {
+        Self { title, text, ok, action: Rc::new(action) }
+    }
+}
+
+/// Keeps a `<dialog>` open, modally, as long as `is_open` says so. Escape calls `cancel`. The browser gives the
+/// focus back to where it was.
+pub fn modal(dialog: NodeRef, is_open: impl Fn() -> bool + 'static) {
+    create_client_effect(move || {
+        let is_open = is_open();
+        let Some(dialog) = dialog.try_get().map(|node| node.unchecked_into::<HtmlDialogElement>()) else {
+            return;
+        };
+        // The dialog's content may be made by the same change: let it come first.
+        queue_microtask(move || match (is_open, dialog.open()) {
+            // It fails only for a dialog that is not in the document, which this one always is.
+            (true, false) => drop(dialog.show_modal()),
+            (false, true) => dialog.close(),
+            _ => {}
+        });
+    });
+}
+
+/// The dialog for [`Confirm`].
+#[component(inline_props)]
+pub fn ConfirmDialog(workbench: Workbench) -> View {
+    let confirm = workbench.store.confirm;
+    let dialog = create_node_ref();
+    let content = move || match confirm.get_clone() {
+        None => View::new(),
+        Some(Confirm { title, text, ok, action }) => {
+            let answer = move |_| {
+                confirm.set(None);
+                action();
+            };
+            view! {
+                h2(id="confirm-title") { (title) }
+                p(id="confirm-text") { (text) }
+                div(class="dialog-buttons") {
+                    button(class="button", r#type="button", "autofocus"="true", data-testid="confirm-cancel",
+                        on:click=move |_| confirm.set(None)) { "Cancel" }
+                    button(class="button danger", r#type="button", data-testid="confirm-ok", on:click=answer) { (ok) }
+                }
+            }
+        }
+    };
+    modal(dialog, move || confirm.with(Option::is_some));
+    view! {
+        dialog(class="dialog", r#ref=dialog, role="alertdialog", aria-labelledby="confirm-title",
+            aria-describedby="confirm-text", on:close=move |_| if confirm.with_untracked(Option::is_some) { confirm.set(None) }) {
+            (content)
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! The connection to the VM host: made, kept fed into the workbench, made anew.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use gloo_timers::callback::Interval;
+use js_sys::Uint8Array;
+use qemuweb_runtime::client::Subscription;
+use qemuweb_runtime::failure::Failure;
+use qemuweb_runtime::protocol::Event;
+use qemuweb_runtime::web;
+use sycamore::prelude::*;
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::spawn_local;
+
+use crate::browser::now;
+use crate::state::Connection;
+use crate::workbench::Workbench;
+
+/// How often what is being timed is drawn anew, in milliseconds.
+const TICK_MS: u32 = 250;
+
+/// Is called with each event and its attachments.
+pub type Listener = Rc<dyn Fn(&Event, &[JsValue])>;
+
+thread_local! {
+    /// What hears events beside the workbench, over all connections of this page.
+    static LISTENERS: RefCell<Vec<(u32, Listener)>> = const { RefCell::new(Vec::new()) };
+    /// The subscription to the present connection.
+    static SUBSCRIPTION: RefCell<Option<Subscription>> = const { RefCell::new(None) };
+}
+
+/// Has `listener` called with each event from now on. Returns what [`forget`] takes.
+pub fn listen(listener: Listener) -> u32 {
+    LISTENERS.with_borrow_mut(|listeners| {
+        let key = listeners.last().map_or(0, |(key, _)| key + 1);
+        listeners.push((key, listener));
+        key
+    })
+}
+
+/// Calls a listener no more.
+pub fn forget(key: u32) {
+    LISTENERS.with_borrow_mut(|listeners| listeners.retain(|(other, _)| *other != key));
+}
+
+/// Connects the workbench to the host.
+///
+/// # Errors
+/// The [`Failure`] that the workbench shows from then on.
+pub async fn connect(workbench: Workbench) -> Result<(), Failure> {
+    workbench.run(|| workbench.store.connection.set(Connection::Connecting));
+    let client = match web::connect().await {
+        Ok(client) => client,
+        Err(failure) => {
+            workbench.run(|| workbench.detach(failure.clone()));
+            return Err(failure);
+        }
+    };
+    client.on_close(move || {
+        let failure = Failure::new("the connection to the VM host was lost")
+            .with_next_step("Reconnect. If the extension was updated or reloaded, its VMs have ended.");
+        workbench.run(|| workbench.detach(failure));
+    });
+    let subscription = client.subscribe(move |event, attachments| {
+        workbench.run(|| take(workbench, event, attachments));
+        let listeners = LISTENERS.with_borrow(|all| all.iter().map(|(_, listener)| Rc::clone(listener)).collect::<Vec<_>>());
+        for listener in listeners {
+            listener(event, attachments);
+        }
+    });
+    SUBSCRIPTION.with_borrow_mut(|current| *current = Some(subscription));
+    workbench.run(|| {
+        // What came before the subscription.
+        if let Some(capabilities) = client.capabilities() {
+            take(workbench, &Event::Capabilities { capabilities }, &[]);
+        }
+        take(workbench, &Event::VmList { vms: client.vms() }, &[]);
+        workbench.attach(Rc::new(client));
+        workbench.select_any();
+    });
+    Ok(())
+}
+
+/// Connects anew, for a button.
+pub fn reconnect(workbench: Workbench) {
+    // The workbench shows a failure.
+    spawn_local(async move { drop(connect(workbench).await) });
+}
+
+fn take(workbench: Workbench, event: &Event, attachments: &[JsValue]) {
+    let consoles = workbench.consoles();
+    match event {
+        Event::SerialOut { vm_id, offset } => {
+            if let Some(bytes) = attachments.first().and_then(|bytes| bytes.dyn_ref::<Uint8Array>()) {
+                consoles.take(vm_id, *offset, bytes);
+            }
+            return;
+        }
+        Event::VmList { vms } => vms.iter().for_each(|vm| consoles.changed(vm)),
+        Event::VmChanged { vm } => consoles.changed(vm),
+        Event::VmRemoved { vm_id } => consoles.forget(vm_id),
+        _ => {}
+    }
+    batch(|| {
+        workbench.store.apply(event);
+        if matches!(event, Event::VmChanged { .. } | Event::VmRemoved { .. }) {
+            workbench.select_any();
+        }
+    });
+}
+
+/// Renews the time while something is being timed, as long as the page lives.
+pub fn keep_time(workbench: Workbench) {
+    Interval::new(TICK_MS, move || {
+        if workbench.run(|| untrack(|| workbench.store.is_timing())) {
+            workbench.store.now.set(now());
+        }
+    })
+    .forget();
+}
