@@ -1,1 +1,17 @@
-//! Fixtures shared by the end-to-end tests.
+//! Fixtures of the end-to-end tests: the extension in a real Chromium, its panel in DevTools, guests that boot.
+//!
+//! `cargo xtask test` builds the extension and runs them. By itself, `cargo test -p qemuweb-e2e` takes the unpacked
+//! extension from `$QEMUWEB_EXTENSION`, or else as `cargo xtask build` leaves it in `target/extension`. A step that fails
+//! leaves a screenshot and all logs in `target/e2e/<scenario>/<step>/` (or below `$QEMUWEB_E2E_REPORTS`).
+
+mod desk;
+mod panel;
+mod report;
+mod scenario;
+mod site;
+
+pub use desk::{BOOT, Desk, extension_dir};
+pub use panel::Panel;
+pub use report::Report;
+pub use scenario::{Scenario, run};
+pub use site::Site;

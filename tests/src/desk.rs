@@ -1,0 +1,112 @@
+//! A Chromium with the extension, a page, DevTools on it and the panel in them.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use qemuweb_driver::{Browser, DevTools, Extension, LaunchOptions, Session};
+use tempfile::TempDir;
+
+use crate::report::write_browser;
+use crate::{Panel, Report, Site};
+
+/// How long a guest may take from launch to prompt.
+pub const BOOT: Duration = Duration::from_secs(300);
+
+/// The title of the panel's tab in DevTools.
+const TITLE: &str = "QemuWeb";
+
+/// The fixture of most scenarios.
+pub struct Desk {
+    /// The browser.
+    pub browser: Browser,
+    /// QemuWeb in it.
+    pub extension: Extension,
+    /// The page that DevTools inspect.
+    pub page: Session,
+    devtools: Option<(DevTools, Panel)>,
+    _site: Site,
+    // After the browser, which reads it as long as it lives.
+    _extension: Option<TempDir>,
+}
+
+/// The unpacked extension to test.
+pub fn extension_dir() -> PathBuf {
+    std::env::var_os("QEMUWEB_EXTENSION").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/extension"),
+        PathBuf::from,
+    )
+}
+
+impl Desk {
+    /// Opens a page in a browser that has the extension; DevTools stay closed.
+    pub fn open() -> Result<Self> {
+        Self::open_in(&extension_dir(), None)
+    }
+
+    /// [`Desk::open`] with an unpacked extension of one's own, which is removed at the end.
+    pub fn open_with(extension: TempDir) -> Result<Self> {
+        Self::open_in(&extension.path().to_owned(), Some(extension))
+    }
+
+    fn open_in(extension: &Path, owned: Option<TempDir>) -> Result<Self> {
+        let site = Site::start()?;
+        let browser = Browser::launch(&LaunchOptions::default())?;
+        let extension = browser.load_extension(extension)?;
+        let page = browser.open_page(&site.url())?;
+        Ok(Desk {
+            browser,
+            extension,
+            page,
+            devtools: None,
+            _site: site,
+        })
+    }
+
+    /// Opens DevTools on the page and the panel in them.
+    pub fn open_panel(&mut self) -> Result<&Panel> {
+        let devtools = self.browser.open_devtools(&self.page)?;
+        let session = devtools.show_panel(&self.browser, &self.extension, TITLE, "panel.html")?;
+        let panel = Panel::new(session)?;
+        Ok(&self.devtools.insert((devtools, panel)).1)
+    }
+
+    /// The open panel.
+    pub fn panel(&self) -> Result<&Panel> {
+        self.devtools
+            .as_ref()
+            .map(|(_, panel)| panel)
+            .context("the panel is not open (did an earlier step fail?)")
+    }
+
+    /// DevTools, while they are open.
+    pub fn devtools(&self) -> Result<&DevTools> {
+        self.devtools
+            .as_ref()
+            .map(|(devtools, _)| devtools)
+            .context("DevTools are not open")
+    }
+
+    /// Closes DevTools, and the panel with them.
+    pub fn close_devtools(&mut self) -> Result<()> {
+        let (devtools, _) = self.devtools.take().context("DevTools are not open")?;
+        devtools.close(&self.browser)
+    }
+
+    /// Opens the panel's page in a tab of its own.
+    pub fn open_tab(&self) -> Result<Panel> {
+        Panel::new(self.browser.open_page(&self.extension.url("panel.html"))?)
+    }
+}
+
+impl Report for Desk {
+    fn report(&self, directory: &Path) -> Result<()> {
+        let mut pages = vec![("page", &self.page)];
+        if let Some((devtools, panel)) = &self.devtools {
+            pages.push(("devtools", devtools.front_end()));
+            let state = panel.describe().unwrap_or_else(|error| format!("{error:#}"));
+            std::fs::write(directory.join("panel.txt"), state)?;
+        }
+        write_browser(&self.browser, &pages, directory)
+    }
+}

@@ -1,0 +1,179 @@
+//! Bad input gets a clear error in the panel, and nothing else breaks.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use qemuweb_driver::DEFAULT_TIMEOUT;
+use qemuweb_e2e::{Desk, Panel, Scenario, extension_dir};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// How long the host may take to find out that something cannot be started.
+const REFUSAL: Duration = Duration::from_secs(60);
+
+fn main() {
+    let mut trials = Scenario::new("bad input", || {
+        let mut desk = Desk::open()?;
+        desk.open_panel()?;
+        Ok(desk)
+    })
+    .step("a kernel that is no kernel", |desk| {
+        let panel = desk.panel()?;
+        let file = tempfile::Builder::new().suffix(".bin").tempfile()?;
+        fs::write(file.path(), "this is no kernel\n".repeat(1000))?;
+        panel.click("new-vm")?;
+        let input = "document.querySelector('[data-testid=kernel-file]')";
+        panel.session().wait_for(
+            "the form for a VM of one's own",
+            &format!("{input} !== null"),
+            DEFAULT_TIMEOUT,
+        )?;
+        panel.session().set_files(input, &[file.path()])?;
+        panel.click("launch-custom")?;
+        panel.wait_error("kernel", REFUSAL).map(drop)
+    })
+    .step("more memory than the heap allows", |desk| {
+        refused(
+            desk.panel()?,
+            &json!(["greedy", "minimal-x86_64", {}, { "memoryMiB": 1_000_000 }, []]),
+            "memory",
+        )
+    })
+    .step("an unknown profile", |desk| {
+        refused(
+            desk.panel()?,
+            &json!(["lost", "no-such-profile", {}, {}, []]),
+            "no-such-profile",
+        )
+    })
+    .step("inputs of a wrong shape", |desk| {
+        refused(
+            desk.panel()?,
+            &json!(["odd", "minimal-x86_64", { "kernel": 7 }, {}, []]),
+            "inputs",
+        )
+    })
+    .step("a message of a wrong version", |desk| {
+        let panel = desk.panel()?;
+        let answer = panel.session().evaluate(
+            "new Promise(async (resolve) => {
+                const { port1, port2 } = new MessageChannel();
+                port1.onmessage = (event) => resolve(JSON.stringify(event.data));
+                const { active } = await navigator.serviceWorker.ready;
+                active.postMessage('connect', [port2]);
+                port1.postMessage([99, JSON.stringify({ id: 1, command: { type: 'init' } })]);
+            })",
+        )?;
+        let answer = answer.as_str().unwrap_or_default().to_owned();
+        ensure!(
+            answer.contains("version 1") && answer.contains("99"),
+            "the host answered {answer}"
+        );
+        Ok(())
+    })
+    .step("a good machine still boots after all that", |desk| {
+        let panel = desk.panel()?;
+        let vm = panel.launch("minimal-x86_64")?;
+        panel.wait_prompt(&vm)?;
+        panel.expect(&vm, "echo well", "well")
+    })
+    .trials();
+
+    trials.extend(broken("an empty wasm", |wasm| {
+        wasm.clear();
+        Ok(())
+    }));
+    trials.extend(broken("a truncated wasm", |wasm| {
+        wasm.truncate(wasm.len() / 2);
+        Ok(())
+    }));
+    trials.extend(
+        Scenario::new("no SharedArrayBuffer", || {
+            // Without isolation the browser has none for pages.
+            let extension = doctored(|directory| {
+                let file = directory.join("manifest.json");
+                let mut manifest: Value = serde_json::from_slice(&fs::read(&file)?)?;
+                let keys = manifest.as_object_mut().context("a manifest that is no object")?;
+                keys.remove("cross_origin_embedder_policy");
+                keys.remove("cross_origin_opener_policy");
+                fs::remove_file(&file)?;
+                Ok(fs::write(&file, manifest.to_string())?)
+            })?;
+            Desk::open_with(extension)
+        })
+        .step("the panel says what is missing and starts nothing", |desk| {
+            let panel = desk.open_panel()?;
+            panel.wait_error("SharedArrayBuffer", DEFAULT_TIMEOUT)?;
+            let launch = "document.querySelector('[data-testid=launch-default]').disabled";
+            panel
+                .session()
+                .wait_for("the button for launching to be disabled", launch, DEFAULT_TIMEOUT)
+                .map(drop)
+        })
+        .trials(),
+    );
+    qemuweb_e2e::run(trials)
+}
+
+/// Demands that `startVm` with these arguments is refused with an error that has `word` in it.
+fn refused(panel: &Panel, arguments: &Value, word: &str) -> Result<()> {
+    let answer = panel.session().evaluate(&format!(
+        "window.qemuweb.startVm(...{arguments}).then(() => 'started', (error) => error.message)"
+    ))?;
+    let answer = answer.as_str().unwrap_or_default();
+    ensure!(answer.to_lowercase().contains(word), "the answer was {answer:?}");
+    Ok(())
+}
+
+/// A scenario with an extension whose QEMU was spoilt.
+fn broken(
+    name: &'static str,
+    spoil: impl Fn(&mut Vec<u8>) -> Result<()> + Send + 'static,
+) -> Vec<libtest_mimic::Trial> {
+    Scenario::new(name, move || {
+        let extension = doctored(|directory| {
+            let file = directory.join("qemu/qemu-system-x86_64.wasm");
+            let mut wasm = fs::read(&file).context("the extension has no QEMU for x86_64")?;
+            spoil(&mut wasm)?;
+            fs::remove_file(&file)?;
+            Ok(fs::write(&file, wasm)?)
+        })?;
+        let mut desk = Desk::open_with(extension)?;
+        desk.open_panel()?;
+        Ok(desk)
+    })
+    .step("the machine fails with an error that names it", |desk| {
+        let panel = desk.panel()?;
+        let vm = panel.launch("minimal-x86_64")?;
+        panel.wait_state(&vm, "crashed", REFUSAL)?;
+        panel
+            .wait_error("qemu-system-x86_64.wasm", DEFAULT_TIMEOUT)
+            .map(drop)
+    })
+    .trials()
+}
+
+/// A copy of the extension with something changed.
+fn doctored(change: impl Fn(&Path) -> Result<()>) -> Result<TempDir> {
+    let directory = tempfile::Builder::new().prefix("qemuweb-doctored-").tempdir()?;
+    link_tree(&extension_dir(), directory.path())?;
+    change(directory.path())?;
+    Ok(directory)
+}
+
+/// Copies a directory tree by hard links where the file system allows it.
+fn link_tree(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from).with_context(|| format!("cannot read {}", from.display()))? {
+        let entry = entry?;
+        let (source, target) = (entry.path(), to.join(entry.file_name()));
+        if source.is_dir() {
+            link_tree(&source, &target)?;
+        } else if fs::hard_link(&source, &target).is_err() {
+            fs::copy(&source, &target)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,109 @@
+//! Each architecture's guest, launched by its card in the panel and used through the console.
+
+use anyhow::{Context, Result, ensure};
+use libtest_mimic::Trial;
+use qemuweb_e2e::{Desk, Panel, Report, Scenario};
+
+/// The panel and, once launched, a VM.
+struct Machine {
+    desk: Desk,
+    vm: Option<String>,
+}
+
+impl Machine {
+    fn panel(&self) -> Result<(&Panel, &str)> {
+        Ok((
+            self.desk.panel()?,
+            self.vm.as_deref().context("no VM was launched")?,
+        ))
+    }
+}
+
+impl Report for Machine {
+    fn report(&self, directory: &std::path::Path) -> Result<()> {
+        self.desk.report(directory)
+    }
+}
+
+fn main() {
+    let mut trials = guest("x86_64", "minimal-x86_64", "x86_64");
+    trials.extend(guest("PC", "linux-x86_64-pc-nographic", "x86_64"));
+    trials.extend(guest("aarch64", "linux-aarch64-virt-nographic", "aarch64"));
+    qemuweb_e2e::run(trials)
+}
+
+fn guest(name: &'static str, profile: &'static str, arch: &'static str) -> Vec<Trial> {
+    Scenario::new(name, || {
+        Ok(Machine {
+            desk: Desk::open()?,
+            vm: None,
+        })
+    })
+    .step("the panel opens in DevTools", |machine| {
+        machine.desk.open_panel().map(drop)
+    })
+    .step("the guest is launched from its card", move |machine| {
+        machine.vm = Some(machine.desk.panel()?.launch(profile)?);
+        Ok(())
+    })
+    .step("its shell prompts", |machine| {
+        let (panel, vm) = machine.panel()?;
+        panel.wait_prompt(vm)?;
+        let text = panel.console_text(vm)?;
+        ensure!(text.contains("Welcome to QemuWeb"), "no banner in {text}");
+        panel.wait_state(vm, "running", qemuweb_driver::DEFAULT_TIMEOUT)
+    })
+    .step("uname names its architecture", move |machine| {
+        let (panel, vm) = machine.panel()?;
+        panel.expect(vm, "uname -m", arch)
+    })
+    .step("it calculates", |machine| {
+        let (panel, vm) = machine.panel()?;
+        panel.expect(vm, "echo $((123456789 * 8 + 1))", "987654313")?;
+        panel.expect(vm, "(exit 7) || echo $?", "7")
+    })
+    .step("a file is written and read", |machine| {
+        let (panel, vm) = machine.panel()?;
+        panel.expect(vm, "echo 'kept for later' > /tmp/note", "")?;
+        panel.expect(vm, "cat /tmp/note", "kept for later")
+    })
+    .step("64 KiB come out of the console unbroken", |machine| {
+        let (panel, vm) = machine.panel()?;
+        let expected: String = (0..1024).map(|number| format!("{number:063}\n")).collect();
+        let output = panel.run(vm, "printf '%063d\\n' $(seq 0 1023)")?;
+        let first_difference = output
+            .text
+            .lines()
+            .zip(expected.lines())
+            .find(|(got, want)| got != want);
+        ensure!(
+            first_difference.is_none(),
+            "first difference: {first_difference:?}"
+        );
+        ensure!(
+            output.text.len() == expected.len(),
+            "{} bytes came, not {}",
+            output.text.len(),
+            expected.len()
+        );
+        Ok(())
+    })
+    .step("64 KiB go into the console unbroken", |machine| {
+        let (panel, vm) = machine.panel()?;
+        let text: String = (0..1024).map(|number| format!("{number:063}\\n")).collect();
+        panel.type_keys("stty -echo; head -c 65536 > /tmp/in; stty echo; echo rea''d\n")?;
+        // As a paste arrives: all at once.
+        panel
+            .session()
+            .evaluate(&format!("window.qemuweb.sendSerialIn({vm:?}, \"{text}\")"))?;
+        panel.wait_console(vm, "the guest to have read", qemuweb_e2e::BOOT, |text| {
+            text.contains("\nread\n").then_some(())
+        })?;
+        panel.expect(
+            vm,
+            "printf '%063d\\n' $(seq 0 1023) | cmp - /tmp/in && echo same",
+            "same",
+        )
+    })
+    .trials()
+}

@@ -1,0 +1,146 @@
+//! VMs outlive what starts them: panels, DevTools, the service worker. And they end when told to.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use qemuweb_driver::DEFAULT_TIMEOUT;
+use qemuweb_e2e::{Desk, Panel, Report, Scenario};
+
+const PROFILE: &str = "minimal-x86_64";
+
+/// The panel and the VMs that were launched, in order.
+struct Room {
+    desk: Desk,
+    vms: Vec<String>,
+}
+
+impl Room {
+    fn open() -> Result<Self> {
+        let mut desk = Desk::open()?;
+        desk.open_panel()?;
+        Ok(Room {
+            desk,
+            vms: Vec::new(),
+        })
+    }
+
+    /// The panel and the VM launched as number `index`.
+    fn panel(&self, index: usize) -> Result<(&Panel, &str)> {
+        Ok((
+            self.desk.panel()?,
+            self.vms.get(index).context("the VM was not launched")?,
+        ))
+    }
+
+    fn launch(&mut self) -> Result<()> {
+        let vm = self.desk.panel()?.launch(PROFILE)?;
+        self.desk.panel()?.wait_prompt(&vm)?;
+        self.vms.push(vm);
+        Ok(())
+    }
+}
+
+impl Report for Room {
+    fn report(&self, directory: &std::path::Path) -> Result<()> {
+        self.desk.report(directory)
+    }
+}
+
+fn main() {
+    let trials = Scenario::new("life", Room::open)
+        .step("a guest boots", Room::launch)
+        .step("the panel is closed and opened while it runs", |room| {
+            let (panel, vm) = room.panel(0)?;
+            panel.expect(vm, "(sleep 3; echo gone on > /tmp/alone) & echo left", "left")?;
+            room.desk.close_devtools()?;
+            std::thread::sleep(Duration::from_secs(5));
+            room.desk.open_panel()?;
+            let (panel, vm) = room.panel(0)?;
+            panel.wait_state(vm, "running", DEFAULT_TIMEOUT)?;
+            panel.select(vm)?;
+            panel.wait_console(vm, "what the console showed before", DEFAULT_TIMEOUT, |text| {
+                (text.contains("Welcome to QemuWeb") && text.contains("left")).then_some(())
+            })?;
+            panel.expect(vm, "cat /tmp/alone", "gone on")
+        })
+        .step("the service worker dies while it runs", |room| {
+            room.desk.browser.terminate_service_worker(&room.desk.extension)?;
+            let (panel, vm) = room.panel(0)?;
+            panel.expect(vm, "echo still here", "still here")
+        })
+        .step("a panel opened after that finds the VM", |room| {
+            let tab = room.desk.open_tab()?;
+            let (panel, vm) = room.panel(0)?;
+            tab.wait_state(vm, "running", DEFAULT_TIMEOUT)?;
+            tab.select(vm)?;
+            tab.expect(vm, "echo from the tab", "from the tab")?;
+            panel.wait_console(
+                vm,
+                "the tab's command in the first panel",
+                DEFAULT_TIMEOUT,
+                |text| text.contains("\nfrom the tab\n").then_some(()),
+            )?;
+            room.desk.browser.close_target(tab.session())
+        })
+        .step("a second guest boots beside it", Room::launch)
+        .step("the two are machines of their own", |room| {
+            for (index, word) in ["first", "second"].into_iter().enumerate() {
+                let (panel, vm) = room.panel(index)?;
+                panel.select(vm)?;
+                panel.expect(vm, &format!("echo {word} > /tmp/own"), "")?;
+            }
+            for (index, word) in ["first", "second"].into_iter().enumerate() {
+                let (panel, vm) = room.panel(index)?;
+                panel.select(vm)?;
+                panel.expect(vm, "cat /tmp/own", word)?;
+            }
+            Ok(())
+        })
+        .step("reset starts it anew", |room| {
+            let (panel, vm) = room.panel(1)?;
+            panel.select(vm)?;
+            panel.click("reset")?;
+            panel.click("confirm-ok")?;
+            panel.wait_console(vm, "a second banner", qemuweb_e2e::BOOT, |text| {
+                (text.matches("Welcome to QemuWeb").count() >= 2 || !text.contains("/tmp/own")).then_some(())
+            })?;
+            panel.wait_prompt(vm)?;
+            panel.expect(vm, "test -e /tmp/own || echo anew", "anew")
+        })
+        .step("a hung guest is forced to stop", |room| {
+            let (panel, vm) = room.panel(1)?;
+            panel.select(vm)?;
+            panel.type_keys("trap '' INT; while :; do :; done\n")?;
+            panel.type_keys("echo never\n")?;
+            std::thread::sleep(Duration::from_secs(2));
+            ensure!(
+                !panel.console_text(vm)?.contains("\nnever\n"),
+                "the guest does not hang"
+            );
+            panel.click("force-stop")?;
+            panel.click("confirm-ok")?;
+            panel.wait_state(vm, "stopped", DEFAULT_TIMEOUT)
+        })
+        .step("the other goes on meanwhile", |room| {
+            let (panel, vm) = room.panel(0)?;
+            panel.select(vm)?;
+            panel.expect(vm, "cat /tmp/own", "first")
+        })
+        .step("a stopped machine starts again", |room| {
+            let (panel, vm) = room.panel(1)?;
+            panel.select(vm)?;
+            panel.click("start")?;
+            panel.wait_state(vm, "running", qemuweb_e2e::BOOT)?;
+            panel.click("force-stop")?;
+            panel.click("confirm-ok")?;
+            panel.wait_state(vm, "stopped", DEFAULT_TIMEOUT)
+        })
+        .step("a guest shuts down when asked to", |room| {
+            let (panel, vm) = room.panel(0)?;
+            panel.select(vm)?;
+            panel.click("stop")?;
+            panel.wait_state(vm, "stopped", Duration::from_secs(90))
+        })
+        .trials();
+    qemuweb_e2e::run(trials)
+}
