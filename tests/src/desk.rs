@@ -60,6 +60,7 @@ impl Desk {
             page,
             devtools: None,
             _site: site,
+            _extension: owned,
         })
     }
 
