@@ -1,0 +1,82 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0 OR MIT
+# Builds the guests' kernels and initramfs and prints the directory that holds them as the last line:
+#   x86_64/{vmlinux.gz,initramfs.cpio.gz} aarch64/{Image.gz,initramfs.cpio.gz} guest-build.json licences/
+#   build.sh [--print-output]
+# Everything comes from the Debian packages that lock/*.lock pins by SHA-256. A build that was interrupted resumes.
+set -euo pipefail
+. "$(dirname "$0")/../scripts/lib.sh"
+GUEST=$QEMU_WASM_DIR/guest
+BUDGET=$((12 * 1024 * 1024)) # bytes of compressed kernel and initramfs together, per architecture
+
+kernel_inputs=("$GUEST"/kernel/*.config "$GUEST"/kernel/patches/*.patch "$GUEST/packages.txt" "$GUEST/build-kernel.sh")
+initramfs_inputs=("$GUEST"/src/*.[ch] "$GUEST/make-initramfs.sh" "$GUEST/make-licences.sh" "$GUEST/write-manifest.py")
+while IFS= read -r file; do initramfs_inputs+=("$file"); done < <(find "$GUEST/initramfs" -type f | LC_ALL=C sort)
+linux_lock=$(grep ' linux-source-' "$GUEST/lock/amd64.lock")
+kernel_hash=$(hash_of "=$linux_lock" "${kernel_inputs[@]}")
+output=$CACHE/guest/$(hash_of "=$kernel_hash" "$GUEST"/lock/*.lock "${initramfs_inputs[@]}" "$GUEST/build.sh")
+
+if [[ ${1:-} == --print-output ]]; then
+  printf '%s\n' "$output"
+  exit
+fi
+if [[ -e $output/.complete ]]; then
+  printf '%s\n' "$output"
+  exit
+fi
+lock "$output"
+need_tools curl:curl gzip:gzip
+need_space "$CACHE/guest" 6000
+root=$("$QEMU_WASM_DIR/toolchain.sh" guest | tail -1)
+work=$CACHE/guest-work/$kernel_hash
+packing=$output.work
+rm -rf "$packing"
+mkdir -p "$work" "$packing/out/licences"
+
+run() { # in the root, with our recipe, the kernel's work directory and the packing directory laid in
+  in_root "$root" --bind "$GUEST:/qemuweb/guest" --bind "$work:/qemuweb/work" --bind "$packing:/qemuweb/packing" -- "$@"
+}
+
+# fetch_locked LINE -> path
+fetch_locked() {
+  local sha pool package rest
+  read -r sha pool package rest <<<"$1"
+  fetch "${pool##*/}" "$sha" "$pool"
+}
+
+say "kernel source"
+if [[ ! -e $work/source/.complete ]]; then
+  cp "$(fetch_locked "$linux_lock")" "$work/linux-source.deb"
+fi
+for architecture in x86_64 aarch64; do
+  say "kernel for $architecture (log: $work/$architecture.log)"
+  run bash /qemuweb/guest/build-kernel.sh "$architecture" >"$work/$architecture.log" 2>&1 || {
+    tail -20 "$work/$architecture.log" >&2
+    fail "the kernel for $architecture did not build" "see $work/$architecture.log; starting again resumes"
+  }
+done
+
+for architecture in x86_64 aarch64; do
+  debian=$([[ $architecture == x86_64 ]] && echo amd64 || echo arm64)
+  kernel=$([[ $architecture == x86_64 ]] && echo vmlinux || echo Image)
+  say "initramfs for $architecture"
+  mkdir -p "$packing/debs-$architecture" "$packing/out/$architecture"
+  while IFS= read -r line; do
+    read -r _ _ package _ <<<"$line"
+    [[ $package == linux-source-* ]] || cp "$(fetch_locked "$line")" "$packing/debs-$architecture/$package.deb"
+  done <"$GUEST/lock/$debian.lock"
+  run bash /qemuweb/guest/make-initramfs.sh "$architecture" /qemuweb/packing
+  run bash /qemuweb/guest/make-licences.sh "$architecture" /qemuweb/packing
+  cp "$work/$architecture/$kernel.stripped" "$packing/$architecture-$kernel"
+  gzip -9 -n <"$work/$architecture/$kernel.stripped" >"$packing/out/$architecture/$kernel.gz"
+  gzip -9 -n <"$packing/$architecture-initramfs.cpio" >"$packing/out/$architecture/initramfs.cpio.gz"
+  size=$(cat "$packing/out/$architecture"/*.gz | wc -c)
+  ((size < BUDGET)) || fail "kernel and initramfs for $architecture have $size bytes compressed, the limit is $BUDGET" \
+    "take something out of guest/initramfs/programs.txt or guest/kernel/*.config"
+done
+run python3 /qemuweb/guest/write-manifest.py /qemuweb/packing
+rm -rf "$output"
+mv "$packing/out" "$output"
+touch "$output/.complete"
+rm -rf "$packing"
+printf '%s\n' "$output"

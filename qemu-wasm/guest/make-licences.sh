@@ -1,0 +1,32 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0 OR MIT
+# Runs in the toolchain root (called by build.sh): collects the licence notices of all that an architecture's images hold.
+#   make-licences.sh ARCHITECTURE PACKING-DIRECTORY
+# -> out/licences/SOURCE-PACKAGE.txt, and a line per source package in out/licences/SOURCES.txt
+set -euo pipefail
+architecture=$1 packing=$2
+guest=$(cd "$(dirname "$0")" && pwd)
+licences=$packing/out/licences
+lock=$guest/lock/$([[ $architecture == x86_64 ]] && echo amd64 || echo arm64).lock
+
+[[ -e $licences/SOURCES.txt ]] || cat >"$licences/SOURCES.txt" <<END
+Source packages of the Debian distribution from which the guest images are made, with the binary packages taken.
+Each can be had from Debian's archive under this name and version; the notices lie beside this file.
+The first process of the images (/init) is QemuWeb's own: qemu-wasm/guest/src, Apache-2.0 OR MIT, with the kernel's nolibc headers (MIT).
+END
+note() { # PACKAGE DEB
+  local version source source_version copyright
+  read -r _ _ _ version source source_version < <(awk -v p="$1" '$3 == p' "$lock")
+  # Some packages share the notice of another one of their source: their directory is a link to its.
+  copyright=$(dpkg-deb --fsys-tarfile "$2" | tar -xO "./usr/share/doc/$1/copyright" 2>/dev/null || true)
+  [[ -z $copyright ]] || printf '%s\n' "$copyright" >"$licences/$source.txt"
+  [[ -s $licences/$source.txt ]] || {
+    echo "no copyright notice found for $1 (source $source)" >&2
+    exit 1
+  }
+  echo "$architecture: $1 $version from source $source $source_version" >>"$licences/SOURCES.txt"
+}
+note linux-source-6.12 /qemuweb/work/linux-source.deb
+while read -r package; do
+  note "$package" "$packing/debs-$architecture/$package.deb"
+done <"$packing/$architecture-packages"

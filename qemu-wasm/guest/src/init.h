@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/*
+ * The guest's first process: what its parts offer each other.
+ *
+ * Built with the kernel's nolibc headers (no C library), so that it is a few KiB to load and has nothing to link at
+ * start. Each part owns some file descriptors and is called by the loop in init.c when one of them is readable.
+ */
+#ifndef QEMUWEB_INIT_H
+#define QEMUWEB_INIT_H
+
+#include <stdbool.h>
+
+enum { MAX_CONSOLES = 4, MAX_BUTTONS = 8 };
+
+/* console.c: a root shell on each of the kernel's consoles, started again when it ends. */
+void consoles_open(void);
+void consoles_start(void);
+bool console_ended(int pid); /* was `pid` a shell? if so, another one has been started */
+void consoles_write(const char *text);
+void consoles_resize(unsigned rows, unsigned columns);
+
+/* devices.c: the agent's port and power buttons, now and as they are plugged in. */
+int devices_open(void);      /* -> descriptor of the kernel's announcements, or -1 */
+void devices_announced(int fd);
+int agent_fd(void);          /* -> descriptor of the agent's port, or -1 */
+int button_fd(unsigned i);   /* -> descriptor of the i-th input device with a power key, or -1 */
+bool button_pressed(int fd); /* reads events; has its power key been pressed? */
+
+/* agent.c: text lines from the host on the virtio port org.qemuweb.agent.0. */
+#define AGENT_PORT "org.qemuweb.agent.0"
+void agent_read(int fd);
+
+/* system.c: file systems, network, power. */
+void system_mount(void);
+void network_start(void);
+enum power { POWER_OFF, POWER_REBOOT, POWER_HALT };
+void system_stop(enum power how) __attribute__((noreturn));
+
+/* system.c: helpers over nolibc. */
+void join(char *to, long size, const char *a, const char *b, const char *c); /* cut when longer than `size` */
+int spawn(char *const argv[], int tty); /* tty >= 0: becomes the controlling terminal; -1: /dev/null -> pid */
+long read_file(const char *path, char *to, long size); /* NUL-terminated, -> bytes read or -1 */
+int signals_open(void);                                /* -> signalfd of the signals that we act on */
+int signal_next(int fd);                               /* -> its next signal number, or 0 */
+
+#endif
