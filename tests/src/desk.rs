@@ -41,18 +41,21 @@ pub fn extension_dir() -> PathBuf {
 impl Desk {
     /// Opens a page in a browser that has the extension; DevTools stay closed.
     pub fn open() -> Result<Self> {
-        Self::open_in(&extension_dir(), None)
+        Self::open_in(None)
     }
 
     /// [`Desk::open`] with an unpacked extension of one's own, which is removed at the end.
     pub fn open_with(extension: TempDir) -> Result<Self> {
-        Self::open_in(&extension.path().to_owned(), Some(extension))
+        Self::open_in(Some(extension))
     }
 
-    fn open_in(extension: &Path, owned: Option<TempDir>) -> Result<Self> {
+    fn open_in(owned: Option<TempDir>) -> Result<Self> {
+        let directory = owned
+            .as_ref()
+            .map_or_else(extension_dir, |owned| owned.path().to_owned());
         let site = Site::start()?;
         let browser = Browser::launch(&LaunchOptions::default())?;
-        let extension = browser.load_extension(extension)?;
+        let extension = browser.load_extension(&directory)?;
         let page = browser.open_page(&site.url())?;
         Ok(Desk {
             browser,
