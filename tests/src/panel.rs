@@ -122,7 +122,13 @@ impl Panel {
 
     /// Shows a VM's console.
     pub fn select(&self, vm: &str) -> Result<()> {
-        self.click_selector(&format!("[data-testid=vm-row][data-vm-id={}]", json!(vm)))
+        let row = format!("[data-testid=vm-row][data-vm-id={}]", json!(vm));
+        let shown = format!("document.querySelector({})?.offsetParent != null", json!(row));
+        if self.session.evaluate(&shown)? != true {
+            // In a narrow panel the list waits behind a button.
+            self.click_selector("[aria-controls=vm-list]")?;
+        }
+        self.click_selector(&row)
     }
 
     /// A VM's terminal as plain text, scrollback included.
