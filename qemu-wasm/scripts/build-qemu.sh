@@ -10,7 +10,7 @@ cd /qemuweb/build
 
 if [[ ! -e build.ninja ]]; then
   # Everything that a browser tab has no use for, or that cannot work there, is off; what is left is in the device lists.
-  emconfigure "$source/configure" --static --cpu=wasm64 --target-list=x86_64-softmmu,aarch64-softmmu \
+  emconfigure "$source/configure" --cpu=wasm64 --target-list=x86_64-softmmu,aarch64-softmmu \
     --enable-tcg-interpreter --without-default-features --without-default-devices \
     --with-devices-x86_64=qemuweb --with-devices-aarch64=qemuweb --with-coroutine=wasm \
     --enable-system --enable-fdt=system --enable-pixman \

@@ -11,7 +11,7 @@
  */
 
 #include "qemu/osdep.h"
-#include "chardev/char.h"
+#include "chardev/char-fe.h"
 #include "qapi/error.h"
 #include "qemu/atomic.h"
 #include "qemu/futex.h"

@@ -187,7 +187,9 @@ static void take_pool_thread(CoroutineWasm *co)
 
 Coroutine *qemu_coroutine_new(void)
 {
-    return &g_new0(CoroutineWasm, 1)->base;
+    CoroutineWasm *co = g_new0(CoroutineWasm, 1);
+
+    return &co->base;
 }
 
 void qemu_coroutine_delete(Coroutine *co_)

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0 OR MIT
+# Lays out the output directory: emulators, firmware, licences, qemu-build.json. Sourced by build.sh.
+
+# Firmware that our machines load: SeaBIOS (pc, q35), its microvm build and qboot, the option ROMs that start a kernel given
+# with -kernel, and the VGA BIOSes of std and virtio VGA. None is needed by `virt`, which starts a kernel directly; Debian's
+# UEFI for it is 64 MiB unpacked and stays out.
+FIRMWARE=(
+  seabios/usr/share/seabios/{bios-256k.bin,bios-microvm.bin,vgabios-stdvga.bin,vgabios-virtio.bin}
+  qemu-system-data/usr/share/qemu/{qboot.rom,kvmvapic.bin,linuxboot.bin,linuxboot_dma.bin,multiboot.bin,multiboot_dma.bin,pvh.bin}
+)
+
+# pack BUILD QEMU-SOURCE FIRMWARE OUT ROOT
+pack() {
+  local build=$1 source=$2 firmware=$3 out=$4 root=$5 file arch name dir rest licences licence
+  rm -rf "$out"
+  mkdir -p "$out/pc-bios/keymaps" "$out/licences"
+  for arch in x86_64 aarch64; do
+    cp "$build/qemu-system-$arch.js" "$build/qemu-system-$arch.wasm" "$out/"
+  done
+  for file in "${FIRMWARE[@]}"; do
+    cp --dereference "$firmware/$file" "$out/pc-bios/"
+  done
+  cp "$source/pc-bios/keymaps/en-us" "$out/pc-bios/keymaps/"
+
+  while read -r name _ dir licences; do
+    dir=${name%%_*}
+    for licence in ${licences//,/ }; do
+      tar --extract --to-stdout --wildcards --no-wildcards-match-slash --file="$CACHE/downloads/"*"-$name" "*/$licence" \
+        >"$out/licences/$dir-$(basename "$licence")"
+    done
+  done < <(grep -v '^#' "$QEMU_WASM_DIR/sources.txt")
+  for file in "$firmware"/*/usr/share/doc/{seabios,qemu-system-data,qemu-system-common}/copyright; do
+    [[ -e $file ]] && cp "$file" "$out/licences/firmware-$(basename "$(dirname "$file")")-copyright"
+  done
+  cp "${root%/}/usr/share/doc/emscripten/copyright" "$out/licences/emscripten-copyright"
+  cp "${root%/}/usr/share/emscripten/system/lib/libc/musl/COPYRIGHT" "$out/licences/musl-COPYRIGHT"
+  python3 "$QEMU_WASM_DIR/scripts/manifest.py" --root "$root" --out "$out"
+}

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Smoke test of a QEMU output, in Node: rings, QMP, sleeping, disks through coroutines, and a guest's console.
+//   node smoke.mjs QEMU-OUTPUT [GUEST-OUTPUT] [ARCH]...
+import { createHash, randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { gunzipSync } from 'node:zlib';
+import { Vm, cpuShare } from './vm.mjs';
+
+const [output, guest, ...archs] = process.argv.slice(2);
+const IDLE_LIMIT = 0.03;
+const BOOT_MS = 240_000;
+
+const MACHINES = {
+  x86_64: { machine: ['-M', 'q35', '-cpu', 'max'], kernel: 'vmlinux.gz', console: 'ttyS0' },
+  aarch64: { machine: ['-M', 'virt', '-cpu', 'cortex-a57'], kernel: 'Image.gz', console: 'ttyAMA0' },
+};
+
+const COMMON = [
+  '-nodefaults', '-display', 'none', '-no-user-config', '-m', '128',
+  '-chardev', 'ring,id=qmp0', '-mon', 'chardev=qmp0,mode=control',
+];
+const SERIAL = ['-chardev', 'ring,id=serial0', '-serial', 'chardev:serial0'];
+
+let passed = 0;
+let failed = 0;
+
+async function test(name, body) {
+  const start = performance.now();
+  try {
+    const note = await body();
+    passed += 1;
+    console.log(`ok    ${name} (${((performance.now() - start) / 1000).toFixed(1)} s)${note ? `: ${note}` : ''}`);
+    return true;
+  } catch (error) {
+    failed += 1;
+    console.log(`FAIL  ${name}: ${error.stack ?? error}`);
+    return false;
+  }
+}
+
+function check(condition, message) {
+  if (!condition) throw new Error(message);
+}
+
+function within(promise, ms, what) {
+  let timer;
+  const late = new Promise((_, reject) => { timer = setTimeout(() => reject(new Error(`${what}: not within ${ms} ms`)), ms); });
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}
+
+async function quits(vm, qmp) {
+  await qmp('quit');
+  const code = await within(vm.exited, 20_000, 'exit');
+  check(code === 0, `exit code ${code}`);
+}
+
+async function idle(limit = IDLE_LIMIT) {
+  const share = await cpuShare(5000);
+  check(share <= limit, `burns ${(share * 100).toFixed(1)} % of a core, at most ${limit * 100} % wanted`);
+  return `${(share * 100).toFixed(2)} % of a core`;
+}
+
+/** A paused VM: QMP, idling, and the block layer without a guest. */
+async function testPaused(arch) {
+  const { machine } = MACHINES[arch];
+  const disk = Buffer.alloc(8 << 20, 0);
+  let vm, qmp;
+  const started = await test(`${arch}: QMP greeting and query-status`, async () => {
+    vm = await Vm.start({
+      output, arch, files: { '/raw.img': disk },
+      args: [...machine, ...COMMON, ...SERIAL, '-S',
+        '-blockdev', 'driver=file,filename=/raw.img,node-name=rawfile', '-blockdev', 'driver=raw,file=rawfile,node-name=raw'],
+    });
+    qmp = await vm.qmp();
+    const { major, minor, micro } = vm.greeting.QMP.version.qemu;
+    check(`${major}.${minor}.${micro}` === '10.2.2', `version ${major}.${minor}.${micro}`);
+    const { status } = await qmp('query-status');
+    check(status === 'prelaunch', `status ${status}`);
+  });
+  if (!started) return vm?.kill();
+
+  await test(`${arch}: a paused VM sleeps`, () => idle());
+
+  await test(`${arch}: a job copies raw to qcow2 and back through coroutines`, async () => {
+    randomBytes(disk.length).copy(disk);
+    vm.module.FS.writeFile('/source.img', disk);
+    const size = disk.length;
+    await qmp('blockdev-add', { driver: 'file', filename: '/source.img', 'node-name': 'source' });
+    await qmp('blockdev-create', { 'job-id': 'f', options: { driver: 'file', filename: '/q.qcow2', size: 0 } });
+    await jobDone(qmp, 'f');
+    await qmp('blockdev-add', { driver: 'file', filename: '/q.qcow2', 'node-name': 'qfile' });
+    await qmp('blockdev-create', { 'job-id': 'q', options: { driver: 'qcow2', file: 'qfile', size } });
+    await jobDone(qmp, 'q');
+    await qmp('blockdev-add', { driver: 'qcow2', file: 'qfile', 'node-name': 'q' });
+    await qmp('blockdev-mirror', { 'job-id': 'to', device: 'source', target: 'q', sync: 'full', 'auto-dismiss': false });
+    await jobDone(qmp, 'to', true);
+    await qmp('blockdev-mirror', { 'job-id': 'from', device: 'q', target: 'raw', sync: 'full', 'auto-dismiss': false });
+    await jobDone(qmp, 'from', true);
+    const copy = vm.module.FS.readFile('/raw.img');
+    check(sha256(copy) === sha256(disk), 'the copy differs');
+  });
+
+  await test(`${arch}: quit`, () => quits(vm, qmp));
+}
+
+async function jobDone(qmp, id, mirror = false) {
+  for (;;) {
+    const job = (await qmp('query-jobs')).find((j) => j.id === id);
+    check(job, `job ${id} is gone`);
+    if (mirror && job.status === 'ready') await qmp('job-complete', { id });
+    if (job.status === 'concluded') {
+      check(!job.error, `job ${id}: ${job.error}`);
+      await qmp('job-dismiss', { id });
+      return;
+    }
+    await new Promise((resolve) => { setTimeout(resolve, 50); });
+  }
+}
+
+function sha256(bytes) {
+  return createHash('sha256').update(bytes).digest('hex');
+}
+
+/** Runs a command in the guest's shell and returns what it printed. */
+async function run(serial, command, ms) {
+  const mark = `done${Math.random().toString(36).slice(2)}`;
+  // The mark is split, so that the echoed command line does not contain it.
+  await serial.write(`${command}; echo ${mark.slice(0, 6)}''${mark.slice(6)} $?\n`);
+  const text = await serial.expect(new RegExp(`${mark} (\\d+)\\r?\\n`), ms);
+  const status = Number(text.match(/ (\d+)\r?\n$/)[1]);
+  const lines = text.split('\n').slice(1, -2).map((line) => line.replace(/\r$/, ''));
+  return { status, lines };
+}
+
+/** A booted guest: console both ways, disks, idling. */
+async function testGuest(arch) {
+  const { machine, kernel, console: tty } = MACHINES[arch];
+  let vm, qmp, serial;
+  const disk = randomBytes(4 << 20);
+  const booted = await test(`${arch}: Linux boots to a shell`, async () => {
+    vm = await Vm.start({
+      output, arch,
+      files: {
+        '/kernel': gunzipSync(readFileSync(join(guest, arch, kernel))),
+        '/initrd': readFileSync(join(guest, arch, 'initramfs.cpio.gz')),
+        '/disk.img': disk,
+        '/empty.img': Buffer.alloc(disk.length),
+      },
+      args: [...machine, ...COMMON, ...SERIAL, '-no-reboot',
+        '-kernel', '/kernel', '-initrd', '/initrd', '-append', `console=${tty} quiet`,
+        '-device', 'virtio-rng-pci',
+        '-drive', 'file=/disk.img,format=raw,if=none,id=a', '-device', 'virtio-blk-pci,drive=a',
+        '-drive', 'file=/empty.img,format=raw,if=none,id=b', '-device', 'virtio-blk-pci,drive=b'],
+    });
+    qmp = await vm.qmp();
+    serial = await vm.channel('serial0');
+    await serial.expect('Welcome to QemuWeb', BOOT_MS);
+    await serial.expect(/[#$] $/, 30_000);
+  });
+  if (!booted) {
+    console.log(vm?.log.join('\n'));
+    return vm?.kill();
+  }
+
+  await test(`${arch}: the shell answers`, async () => {
+    const { status, lines } = await run(serial, 'uname -m; echo $((6 * 7))', 30_000);
+    check(status === 0 && lines.join(' ') === `${arch} 42`, JSON.stringify(lines));
+  });
+
+  await test(`${arch}: 64 KiB through the console, both ways, unbroken`, async () => {
+    const text = randomBytes(49_152).toString('base64').replace(/.{64}/g, '$&\n');
+    await run(serial, 'stty -echo', 10_000);
+    await serial.write('cat > /tmp/in << END\n' + text + '\nEND\n');
+    const { lines } = await run(serial, 'cat /tmp/in', 120_000);
+    await run(serial, 'stty echo', 10_000);
+    const back = lines.filter((line) => /^[A-Za-z0-9+/=]{4,}$/.test(line)).join('');
+    check(sha256(back) === sha256(text.replaceAll('\n', '')), `${back.length} bytes came back, of ${text.length}`);
+  });
+
+  await test(`${arch}: a disk is read and written with several requests in flight`, async () => {
+    const command = 'for i in 0 1 2 3; do dd if=/dev/vda of=/dev/vdb bs=64k skip=$((i*16)) seek=$((i*16)) count=16 '
+      + 'conv=notrunc 2>/dev/null & done; wait; sync; sha256sum < /dev/vda';
+    const { lines } = await run(serial, command, 120_000);
+    check(lines.join('\n').includes(sha256(disk)), 'the guest read other bytes than the disk has');
+    check(sha256(vm.module.FS.readFile('/empty.img')) === sha256(disk), 'the copy on the second disk differs');
+  });
+
+  await test(`${arch}: a guest at its prompt sleeps`, async () => {
+    await new Promise((resolve) => { setTimeout(resolve, 2000); });
+    return idle();
+  });
+
+  await test(`${arch}: quit with a running guest`, () => quits(vm, qmp));
+}
+
+for (const arch of archs.length ? archs : Object.keys(MACHINES)) {
+  await testPaused(arch);
+  if (guest && guest !== '-') await testGuest(arch);
+}
+console.log(`${passed} passed, ${failed} failed`);
+process.exit(failed ? 1 : 0);
