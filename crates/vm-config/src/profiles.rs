@@ -49,8 +49,12 @@ pub fn default_profiles() -> Vec<VmProfile> {
         VmProfile {
             id: "microvm-x86_64".into(),
             name: "microVM (x86-64)".into(),
-            description: "A machine without PCI and with next to no devices, for the fastest start.".into(),
-            machine: "microvm".into(),
+            description:
+                "A machine without PCI and with next to no devices, for the fastest start. It cannot switch \
+                          itself off."
+                    .into(),
+            // With ACPI, the machine has no timer that a kernel without kvmclock could calibrate its clock by.
+            machine: "microvm,acpi=off".into(),
             memory_mib: 128,
             requires_kernel: true,
             kernel_help_text: Some(

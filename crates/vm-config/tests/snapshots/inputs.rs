@@ -151,7 +151,7 @@ fn a_disk_on_a_machine_that_boots_none() {
             -nodefaults
             -no-user-config
             -display none
-            -machine microvm
+            -machine microvm,acpi=off
             -cpu qemu64
             -smp 1
             -accel tcg,tb-size=32
@@ -169,7 +169,7 @@ fn a_disk_on_a_machine_that_boots_none() {
             -device virtio-rng-device,rng=rng0
             mount /vm/disk0.qcow2 (writable)
             warning: disk 0: what the guest writes lasts until the machine stops; the image itself is not changed
-            error: overrides.bootFrom: expected kernel (machine "microvm" does not boot disks), found "disk"
+            error: overrides.bootFrom: expected kernel (machine "microvm,acpi=off" does not boot disks), found "disk"
         "#]],
     );
 }
@@ -302,7 +302,7 @@ fn disks_of_every_kind() {
             -nodefaults
             -no-user-config
             -display none
-            -machine microvm
+            -machine microvm,acpi=off
             -cpu qemu64
             -smp 1
             -accel tcg,tb-size=32
@@ -337,8 +337,8 @@ fn disks_of_every_kind() {
             mount /vm/disk2.qcow2 (writable)
             mount /vm/disk3.qcow2 (writable)
             mount /vm/disk4.raw
-            warning: disk 1: machine microvm has no IDE controller; the disk is attached as virtio-blk
-            warning: disk 3: machine microvm has no IDE controller; the disk is attached as virtio-blk
+            warning: disk 1: machine microvm,acpi=off has no IDE controller; the disk is attached as virtio-blk
+            warning: disk 3: machine microvm,acpi=off has no IDE controller; the disk is attached as virtio-blk
             warning: disk 2: what the guest writes lasts until the machine stops; the image itself is not changed
             warning: disk 3: what the guest writes lasts until the machine stops; the image itself is not changed
         "#]],

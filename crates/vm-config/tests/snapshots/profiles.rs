@@ -185,7 +185,7 @@ fn microvm_x86_64() {
             -nodefaults
             -no-user-config
             -display none
-            -machine microvm
+            -machine microvm,acpi=off
             -cpu qemu64
             -smp 1
             -accel tcg,tb-size=32
