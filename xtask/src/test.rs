@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
+use serde_json::Value;
 
 use crate::build;
 use crate::flags::Test;
@@ -83,7 +84,7 @@ fn native(paths: &Paths, summary: &mut Summary) -> Result<()> {
 fn browser(paths: &Paths, summary: &mut Summary) -> Result<()> {
     let runner = wasm_bindgen_dir(paths)?.join("wasm-bindgen-test-runner");
     let chromedriver = find_program("chromedriver").context("there is no chromedriver in $PATH")?;
-    for package in browser_tested(paths) {
+    for (package, targets) in browser_tested(paths) {
         let mut cargo = process::cargo(&paths.root);
         cargo
             .args([
@@ -92,10 +93,9 @@ fn browser(paths: &Paths, summary: &mut Summary) -> Result<()> {
                 wasm::TARGET,
                 "--package",
                 &package,
-                "--lib",
-                "--tests",
                 "--no-fail-fast",
             ])
+            .args(targets)
             .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", &runner)
             .env("CHROMEDRIVER", &chromedriver)
             .env("WASM_BINDGEN_USE_BROWSER", "1");
@@ -104,25 +104,28 @@ fn browser(paths: &Paths, summary: &mut Summary) -> Result<()> {
     Ok(())
 }
 
-/// The packages of the workspace that depend on wasm-bindgen-test.
-fn browser_tested(paths: &Paths) -> Vec<String> {
-    let packages = paths.metadata["packages"]
-        .as_array()
-        .map(Vec::as_slice)
-        .unwrap_or_default();
-    packages
-        .iter()
-        .filter(|package| {
-            let dependencies = package["dependencies"]
-                .as_array()
-                .map(Vec::as_slice)
-                .unwrap_or_default();
-            dependencies
-                .iter()
-                .any(|dependency| dependency["name"] == "wasm-bindgen-test")
-        })
-        .filter_map(|package| package["name"].as_str().map(str::to_owned))
-        .collect()
+/// The packages of the workspace that have tests for the browser, with cargo's arguments for the targets that do: a
+/// library whose own file, or an integration test, that speaks of `wasm_bindgen_test`. Other tests are native ones.
+fn browser_tested(paths: &Paths) -> Vec<(String, Vec<String>)> {
+    let array = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let mut tested = Vec::new();
+    for package in array(&paths.metadata["packages"]) {
+        let mut arguments = Vec::new();
+        for target in array(&package["targets"]) {
+            let source = target["src_path"].as_str().unwrap_or_default();
+            let speaks = std::fs::read_to_string(source).is_ok_and(|text| text.contains("wasm_bindgen_test"));
+            let is_test = array(&target["kind"]).iter().any(|kind| kind == "test");
+            match target["name"].as_str() {
+                Some(name) if speaks && is_test => arguments.extend(["--test".to_owned(), name.to_owned()]),
+                Some(_) if speaks => arguments.push("--lib".to_owned()),
+                _ => {}
+            }
+        }
+        if let Some(name) = package["name"].as_str().filter(|_| !arguments.is_empty()) {
+            tested.push((name.to_owned(), arguments));
+        }
+    }
+    tested
 }
 
 fn scripts(paths: &Paths, summary: &mut Summary) -> Result<()> {

@@ -146,11 +146,11 @@ const REGISTRY_SETTINGS: [&str; 9] = [
 
 impl Particulars {
     fn of_this_machine(root: &Path) -> Self {
-        let mut texts = BTreeSet::from(["/home/".to_owned()]);
+        let mut texts = BTreeSet::new();
         let home = std::env::var("HOME").unwrap_or_default();
         if home == "/root" {
             // The home directory itself is also that of every root in our images.
-            texts.extend(["/root/.cache", "/root/.cargo"].map(str::to_owned));
+            texts.extend([".cache/", ".cargo/", ".rustup/"].map(|directory| format!("{home}/{directory}")));
         } else if home.len() > 1 {
             texts.insert(format!("{home}/"));
         }
