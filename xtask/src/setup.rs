@@ -16,8 +16,8 @@ use crate::process::{self, find_program};
 pub(crate) struct Needs {
     /// A Chromium to run the extension in.
     pub(crate) chromium: bool,
-    /// chromedriver, for `wasm-bindgen-test`.
-    pub(crate) chromedriver: bool,
+    /// What only tests need: chromedriver for `wasm-bindgen-test`, git for tidy.
+    pub(crate) tests: bool,
     /// What builds the extension: the WebAssembly target, wasm-bindgen, wasm-opt, xterm.js.
     pub(crate) extension: bool,
     /// What builds QEMU and the guests.
@@ -31,7 +31,7 @@ impl Needs {
     pub(crate) fn all() -> Self {
         Needs {
             chromium: true,
-            chromedriver: true,
+            tests: true,
             extension: true,
             images: true,
             native_qemu: true,
@@ -42,7 +42,7 @@ impl Needs {
     pub(crate) fn build() -> Self {
         Needs {
             chromium: false,
-            chromedriver: false,
+            tests: false,
             extension: true,
             images: true,
             native_qemu: false,
@@ -78,7 +78,8 @@ pub(crate) fn ensure(needs: &Needs) -> Result<()> {
 
 fn missing_programs(needs: &Needs) -> Vec<Missing> {
     let mut wanted: Vec<(&str, &str)> = Vec::new();
-    if needs.chromedriver {
+    if needs.tests {
+        wanted.push(("git", "git"));
         wanted.push(("chromedriver", "chromium-driver"));
     }
     if needs.extension {
@@ -88,8 +89,14 @@ fn missing_programs(needs: &Needs) -> Vec<Missing> {
         wanted.extend([
             ("mmdebstrap", "mmdebstrap"),
             ("unshare", "util-linux"),
-            ("curl", "curl"),
             ("flock", "util-linux"),
+            ("curl", "curl"),
+            ("dpkg-deb", "dpkg"),
+            ("gzip", "gzip"),
+            ("patch", "patch"),
+            ("python3", "python3"),
+            ("tar", "tar"),
+            ("xz", "xz-utils"),
         ]);
         if !rustix::process::geteuid().is_root() {
             wanted.push(("newuidmap", "uidmap"));
