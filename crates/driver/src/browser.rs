@@ -42,7 +42,12 @@ impl Browser {
             .clone()
             .unwrap_or_else(|| directory.path().join("profile"));
         std::fs::create_dir_all(&profile).with_context(|| format!("cannot make {}", profile.display()))?;
-        let started = start(options, &profile, &stderr_file(directory.path()))?;
+        let started = start(
+            options,
+            &profile,
+            &stderr_file(directory.path()),
+            directory.path(),
+        )?;
         let connection = Connection::new(started.reader, started.writer);
         let mut child = started.child;
         match Targets::follow(&connection, DEFAULT_TIMEOUT) {

@@ -67,8 +67,14 @@ pub(crate) struct Started {
     pub(crate) writer: PipeWriter,
 }
 
-/// Starts the browser with `profile` as user data directory and its own messages in the file `stderr`.
-pub(crate) fn start(options: &LaunchOptions, profile: &Path, stderr: &Path) -> Result<Started> {
+/// Starts the browser with `profile` as user data directory, its own messages in the file `stderr`, and temporary files in
+/// `directory` (it leaves some behind).
+pub(crate) fn start(
+    options: &LaunchOptions,
+    profile: &Path,
+    stderr: &Path,
+    directory: &Path,
+) -> Result<Started> {
     let Some(executable) = options.executable.clone().or_else(find_chromium) else {
         bail!(
             "found no Chromium: looked for {} in $PATH. Install one, or name it in $QEMUWEB_CHROMIUM",
@@ -109,6 +115,7 @@ pub(crate) fn start(options: &LaunchOptions, profile: &Path, stderr: &Path) -> R
     command.args(&options.arguments);
     command.arg("about:blank");
     let log = File::create(stderr).with_context(|| format!("cannot write {}", stderr.display()))?;
+    command.env("TMPDIR", directory);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
 
     let (browser_reads, writer) = pipe().context("cannot make a pipe")?;
