@@ -27,7 +27,10 @@ pub fn App(workbench: Workbench, reconnect: fn(Workbench)) -> View {
         Connection::Connecting | Connection::Connected => None,
     });
     let is_waiting = create_selector(move || {
-        store.connection.with(|connection| *connection == Connection::Connecting) && store.vms.with(Vec::is_empty)
+        store
+            .connection
+            .with(|connection| *connection == Connection::Connecting)
+            && store.vms.with(Vec::is_empty)
     });
     view! {
         div(class="app", on:keydown=move |event: KeyboardEvent| shortcuts::keydown(&event, workbench)) {
@@ -90,11 +93,16 @@ mod tests {
     fn vms_are_listed_with_their_state() {
         let html = render(|workbench| {
             workbench.store.connection.set(Connection::Connected);
-            workbench.store.apply(&Event::VmList { vms: vec![vm("a", VmState::Running), vm("b", VmState::NOT_STARTED)] });
+            workbench.store.apply(&Event::VmList {
+                vms: vec![vm("a", VmState::Running), vm("b", VmState::NOT_STARTED)],
+            });
         });
         assert!(html.contains("data-vm-id=\"a\" data-state=\"running\""), "{html}");
         assert!(html.contains("data-vm-id=\"b\" data-state=\"stopped\""), "{html}");
-        assert!(!html.contains("data-testid=\"launch-default\""), "not the first run");
+        assert!(
+            !html.contains("data-testid=\"launch-default\""),
+            "not the first run"
+        );
     }
 
     #[test]

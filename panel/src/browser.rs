@@ -25,7 +25,10 @@ fn copy_by_selection(text: &str) {
         fn exec_command(command: &str) -> bool;
     }
     let focused = document().active_element();
-    let Ok(area) = document().create_element("textarea").map(JsCast::unchecked_into::<HtmlTextAreaElement>) else {
+    let Ok(area) = document()
+        .create_element("textarea")
+        .map(JsCast::unchecked_into::<HtmlTextAreaElement>)
+    else {
         return;
     };
     area.set_value(text);
@@ -57,10 +60,15 @@ pub fn find(parent: &Node, selector: &str) -> Option<Element> {
 
 /// All elements that a CSS selector finds below `parent`, in the document's order.
 pub fn find_all(parent: &Node, selector: &str) -> Vec<HtmlElement> {
-    let Some(list) = parent.dyn_ref::<Element>().and_then(|parent| parent.query_selector_all(selector).ok()) else {
+    let Some(list) = parent
+        .dyn_ref::<Element>()
+        .and_then(|parent| parent.query_selector_all(selector).ok())
+    else {
         return Vec::new();
     };
-    (0..list.length()).filter_map(|index| list.get(index)?.dyn_into().ok()).collect()
+    (0..list.length())
+        .filter_map(|index| list.get(index)?.dyn_into().ok())
+        .collect()
 }
 
 /// A preference of this extension's pages, if one is stored and storage is allowed.
@@ -78,8 +86,14 @@ pub fn set_preference(name: &str, value: &str) {
 
 /// The value of a style token of the page, such as `--console-background`.
 pub fn token(name: &str) -> String {
-    let style = document().document_element().and_then(|root| window().get_computed_style(&root).ok().flatten());
-    style.and_then(|style| style.get_property_value(name).ok()).unwrap_or_default().trim().to_owned()
+    let style = document()
+        .document_element()
+        .and_then(|root| window().get_computed_style(&root).ok().flatten());
+    style
+        .and_then(|style| style.get_property_value(name).ok())
+        .unwrap_or_default()
+        .trim()
+        .to_owned()
 }
 
 /// A JavaScript object of these fields.

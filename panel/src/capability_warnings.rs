@@ -12,7 +12,9 @@ pub fn CapabilityWarnings(workbench: Workbench) -> View {
     let store = workbench.store;
     let hidden = create_signal(false);
     let missing = create_selector(move || {
-        store.capabilities.with(|capabilities| capabilities.as_ref().map(|it| it.missing()).unwrap_or_default())
+        store
+            .capabilities
+            .with(|capabilities| capabilities.as_ref().map(|it| it.missing()).unwrap_or_default())
     });
     view! {
         (match (hidden.get(), missing.get_clone()) {
@@ -42,8 +44,16 @@ pub fn CapabilityWarnings(workbench: Workbench) -> View {
 
 fn warning(missing: MissingCapability) -> View {
     let MissingCapability { name, fatal, advice } = missing;
-    let (class, role) = if fatal { ("capability fatal", "alert") } else { ("capability", "note") };
-    let consequence = if fatal { " is missing: no VM can run. " } else { " is missing. " };
+    let (class, role) = if fatal {
+        ("capability fatal", "alert")
+    } else {
+        ("capability", "note")
+    };
+    let consequence = if fatal {
+        " is missing: no VM can run. "
+    } else {
+        " is missing. "
+    };
     view! {
         li(class=class, role=role, data-testid="capability-warning") {
             (icon(icons::WARNING))
@@ -60,9 +70,15 @@ mod tests {
 
     #[test]
     fn what_is_fatal_is_an_alert() {
-        let missing = |fatal| MissingCapability { name: "WebGPU".into(), fatal, advice: "Do this.".into() };
+        let missing = |fatal| MissingCapability {
+            name: "WebGPU".into(),
+            fatal,
+            advice: "Do this.".into(),
+        };
         let html = render_to_string(move || warning(missing(true)));
-        assert!(html.contains("role=\"alert\"") && html.contains("no VM can run") && html.contains("Do this."));
+        assert!(
+            html.contains("role=\"alert\"") && html.contains("no VM can run") && html.contains("Do this.")
+        );
         assert!(!render_to_string(move || warning(missing(false))).contains("alert"));
     }
 }

@@ -13,7 +13,7 @@ use sycamore::prelude::*;
 use sycamore::web::document;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::spawn_local;
-use web_sys::{HtmlElement, KeyboardEvent};
+use web_sys::{HtmlCanvasElement, HtmlElement, KeyboardEvent};
 
 use crate::browser::{copy, object, set, token};
 use crate::keys::{Key, Route, route};
@@ -38,6 +38,7 @@ pub struct Consoles {
     scope: NodeHandle,
     by_vm: RefCell<HashMap<VmId, Rc<Console>>>,
     focus_next: Cell<bool>,
+    is_enabled: Cell<bool>,
 }
 
 /// A VM's terminal.
@@ -59,7 +60,19 @@ pub struct Console {
 impl Consoles {
     /// None yet. `scope` is the root scope.
     pub fn new(store: Store, host: SharedHost, scope: NodeHandle) -> Self {
-        Self { store, host, scope, by_vm: RefCell::default(), focus_next: Cell::new(false) }
+        Self {
+            store,
+            host,
+            scope,
+            by_vm: RefCell::default(),
+            focus_next: Cell::new(false),
+            is_enabled: Cell::new(false),
+        }
+    }
+
+    /// Allows terminals: the page has loaded xterm.js. The popup has not, and watches nothing.
+    pub fn enable(&self) {
+        self.is_enabled.set(true);
     }
 
     /// The terminal of a VM, if it is watched.
@@ -69,10 +82,12 @@ impl Consoles {
 
     /// Makes a terminal for a VM that has none, and asks the host for its output.
     pub fn watch(&self, vm_id: &str) {
-        if self.get(vm_id).is_some() {
+        if !self.is_enabled.get() || self.get(vm_id).is_some() {
             return;
         }
-        let Some(console) = self.scope.run_in(|| Console::new(vm_id, self.store, self.host)) else { return };
+        let Some(console) = self.scope.run_in(|| Console::new(vm_id, self.store, self.host)) else {
+            return;
+        };
         self.by_vm.borrow_mut().insert(vm_id.to_owned(), Rc::new(console));
         self.ask(vm_id);
     }
@@ -87,7 +102,12 @@ impl Consoles {
 
     fn ask(&self, vm_id: &str) {
         if let Some(host) = self.host.get_clone_untracked() {
-            let answer = host.request(Command::WatchVm { vm_id: vm_id.to_owned() }, Vec::new());
+            let answer = host.request(
+                Command::WatchVm {
+                    vm_id: vm_id.to_owned(),
+                },
+                Vec::new(),
+            );
             // A VM that is gone by now has nothing to show.
             spawn_local(async move { drop(answer.await) });
         }
@@ -102,7 +122,9 @@ impl Consoles {
 
     /// Notes a VM's change: a new start empties its terminal, a guest that runs is told its terminal's size.
     pub fn changed(&self, vm: &VmInfo) {
-        let Some(console) = self.get(&vm.vm_id) else { return };
+        let Some(console) = self.get(&vm.vm_id) else {
+            return;
+        };
         console.restarted(vm.started_at);
         if console.is_open.get() && vm.state.is_active() {
             console.tell_size(&vm.vm_id, self.host);
@@ -169,7 +191,9 @@ impl Console {
             })
         };
         terminal.on_resize(&resized);
-        let found = Closure::<dyn FnMut(Results)>::new(move |found: Results| results.set((found.index(), found.count())));
+        let found = Closure::<dyn FnMut(Results)>::new(move |found: Results| {
+            results.set((found.index(), found.count()))
+        });
         search.on_did_change_results(&found);
         let pressed = {
             let terminal = terminal.clone();
@@ -199,14 +223,19 @@ impl Console {
 
     fn take(&self, offset: u64, bytes: &Uint8Array) {
         let mut order = self.order.get();
-        let Some(accepted) = order.accept(offset, bytes.length() as usize) else { return };
+        let Some(accepted) = order.accept(offset, bytes.length() as usize) else {
+            return;
+        };
         self.order.set(order);
         if accepted.lost > 0 {
             let lost = text::bytes(accepted.lost);
-            self.terminal.write_text(&format!("\x1b[2m[{lost} of earlier output are not kept]\x1b[0m\r\n"));
+            self.terminal.write_text(&format!(
+                "\x1b[2m[{lost} of earlier output are not kept]\x1b[0m\r\n"
+            ));
         }
         // Fits: it is at most the length.
-        self.terminal.write(&bytes.subarray(accepted.skip as u32, bytes.length()));
+        self.terminal
+            .write(&bytes.subarray(accepted.skip as u32, bytes.length()));
     }
 
     fn restarted(&self, started_at: f64) {
@@ -244,7 +273,8 @@ impl Console {
 
     /// Uses WebGL where there is a GPU. Browsers allow few contexts, so that only what is shown has one.
     fn draw_with_webgl(&self) {
-        if let Ok(webgl) = WebglAddon::new()
+        if has_gpu()
+            && let Ok(webgl) = WebglAddon::new()
             && self.terminal.load_addon(webgl.as_ref()).is_ok()
         {
             *self.webgl.borrow_mut() = Some(webgl);
@@ -289,9 +319,15 @@ impl Console {
             ("matchBackground", token("--console-match").into()),
             ("activeMatchBackground", token("--console-match-active").into()),
             ("matchOverviewRuler", token("--console-match").into()),
-            ("activeMatchColorOverviewRuler", token("--console-match-active").into()),
+            (
+                "activeMatchColorOverviewRuler",
+                token("--console-match-active").into(),
+            ),
         ]);
-        let options = object([("decorations", colors.into()), ("incremental", incremental.into())]);
+        let options = object([
+            ("decorations", colors.into()),
+            ("incremental", incremental.into()),
+        ]);
         if forward {
             self.search.find_next(term, &options);
         } else {
@@ -315,6 +351,21 @@ impl Console {
             (false, count) => format!("{} of {count}", index + 1),
         }
     }
+}
+
+/// Whether WebGL is drawn by a GPU: without one, plain elements cost the processor less.
+fn has_gpu() -> bool {
+    let probe = || {
+        let canvas: HtmlCanvasElement = document().create_element("canvas").ok()?.unchecked_into();
+        let options = object([("failIfMajorPerformanceCaveat", true.into())]);
+        canvas.get_context_with_context_options("webgl2", &options).ok()?
+    };
+    thread_local! {
+        static FOUND: Cell<Option<bool>> = const { Cell::new(None) };
+    }
+    let found = FOUND.get().unwrap_or_else(|| probe().is_some());
+    FOUND.set(Some(found));
+    found
 }
 
 fn type_in(host: SharedHost, vm_id: &str, bytes: &[u8]) {
@@ -393,9 +444,32 @@ fn options() -> Object {
     ])
 }
 
+/// The terminal's colours, by xterm's names and by the page's tokens.
+const THEME: [(&str, &str); 22] = [
+    ("background", "--console-background"),
+    ("foreground", "--console-text"),
+    ("cursor", "--console-cursor"),
+    ("cursorAccent", "--console-background"),
+    ("selectionBackground", "--console-selection"),
+    ("overviewRulerBorder", "--console-background"),
+    ("black", "--ansi-black"),
+    ("red", "--ansi-red"),
+    ("green", "--ansi-green"),
+    ("yellow", "--ansi-yellow"),
+    ("blue", "--ansi-blue"),
+    ("magenta", "--ansi-magenta"),
+    ("cyan", "--ansi-cyan"),
+    ("white", "--ansi-white"),
+    ("brightBlack", "--ansi-bright-black"),
+    ("brightRed", "--ansi-bright-red"),
+    ("brightGreen", "--ansi-bright-green"),
+    ("brightYellow", "--ansi-bright-yellow"),
+    ("brightBlue", "--ansi-bright-blue"),
+    ("brightMagenta", "--ansi-bright-magenta"),
+    ("brightCyan", "--ansi-bright-cyan"),
+    ("brightWhite", "--ansi-bright-white"),
+];
+
 fn theme() -> JsValue {
-    const NAMES: [&str; 5] = ["background", "foreground", "cursor", "cursorAccent", "selectionBackground"];
-    const TOKENS: [&str; 5] =
-        ["--console-background", "--console-text", "--console-cursor", "--console-background", "--console-selection"];
-    object(NAMES.into_iter().zip(TOKENS.map(|name| JsValue::from(token(name))))).into()
+    object(THEME.map(|(name, style)| (name, token(style).into()))).into()
 }

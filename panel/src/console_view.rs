@@ -20,7 +20,8 @@ const SCREEN_READER: &str = "console.screenReader";
 
 /// The terminal that is shown, if there is one. Not tracked.
 fn shown(workbench: Workbench) -> Option<Rc<Console>> {
-    workbench.store.selected.with_untracked(|vm_id| workbench.consoles().get(vm_id.as_deref()?))
+    let vm_id = workbench.store.selected.get_clone_untracked()?;
+    workbench.consoles().get(&vm_id)
 }
 
 /// The console.
@@ -51,7 +52,10 @@ pub fn ConsoleView(workbench: Workbench) -> View {
 }
 
 /// Keeps the terminal of the selected VM in its place.
-#[cfg_attr(not(target_arch = "wasm32"), expect(dead_code, reason = "there is no terminal outside of a browser"))]
+#[cfg_attr(
+    not(target_arch = "wasm32"),
+    expect(dead_code, reason = "there is no terminal outside of a browser")
+)]
 fn mount_shown(workbench: Workbench, place: NodeRef) {
     let store = workbench.store;
     let mounted: Signal<Option<Rc<Console>>> = create_signal(None);
@@ -68,9 +72,13 @@ fn mount_shown(workbench: Workbench, place: NodeRef) {
                 return;
             }
             leave();
-            let (Some(place), Some(vm_id)) = (place.try_get(), vm_id) else { return };
+            let (Some(place), Some(vm_id)) = (place.try_get(), vm_id) else {
+                return;
+            };
             workbench.consoles().watch(&vm_id);
-            let Some(console) = workbench.consoles().get(&vm_id) else { return };
+            let Some(console) = workbench.consoles().get(&vm_id) else {
+                return;
+            };
             console.mount(&place.unchecked_into::<HtmlElement>());
             console.set_screen_reader(preference(SCREEN_READER).is_some_and(|on| on == "true"));
             if workbench.consoles().takes_focus() {
@@ -82,14 +90,19 @@ fn mount_shown(workbench: Workbench, place: NodeRef) {
 }
 
 /// Fits the terminal whenever its place changes its size.
-#[cfg_attr(not(target_arch = "wasm32"), expect(dead_code, reason = "there is no terminal outside of a browser"))]
+#[cfg_attr(
+    not(target_arch = "wasm32"),
+    expect(dead_code, reason = "there is no terminal outside of a browser")
+)]
 fn fit_with(workbench: Workbench, place: NodeRef) {
     let resized = Closure::<dyn FnMut()>::new(move || {
         if let Some(console) = shown(workbench) {
             console.fit();
         }
     });
-    let Ok(observer) = ResizeObserver::new(resized.as_ref().unchecked_ref()) else { return };
+    let Ok(observer) = ResizeObserver::new(resized.as_ref().unchecked_ref()) else {
+        return;
+    };
     let observed = observer.clone();
     queue_microtask(move || {
         if let Some(place) = place.try_get() {
@@ -109,7 +122,10 @@ pub fn ConsoleTools(workbench: Workbench) -> View {
     let speaks = create_signal(preference_or_default());
     let speak = move |_| {
         speaks.set(!speaks.get_untracked());
-        set_preference(SCREEN_READER, if speaks.get_untracked() { "true" } else { "false" });
+        set_preference(
+            SCREEN_READER,
+            if speaks.get_untracked() { "true" } else { "false" },
+        );
         if let Some(console) = shown(workbench) {
             console.set_screen_reader(speaks.get_untracked());
         }
@@ -123,7 +139,11 @@ pub fn ConsoleTools(workbench: Workbench) -> View {
     let copy_all = move |_| {
         if let Some(console) = shown(workbench) {
             let selected = console.selection();
-            copy(if selected.is_empty() { console.all_text() } else { selected });
+            copy(if selected.is_empty() {
+                console.all_text()
+            } else {
+                selected
+            });
         }
     };
     let capture_title = format!("Capture the keyboard ({CAPTURE_CHORD})");
@@ -155,7 +175,8 @@ fn SearchBar(workbench: Workbench) -> View {
     let field = create_node_ref();
     let find = move |forward: bool, incremental: bool| {
         if let Some(console) = shown(workbench) {
-            term.with_untracked(|term| console.find(term, forward, incremental));
+            // xterm.js calls back at once: no signal may be borrowed.
+            console.find(&term.get_clone_untracked(), forward, incremental);
         }
     };
     let close = move || {
@@ -189,7 +210,10 @@ fn SearchBar(workbench: Workbench) -> View {
     });
     let result = move || {
         store.selected.track();
-        term.with(|term| shown(workbench).map(|console| console.search_result(term)).unwrap_or_default())
+        let term = term.get_clone();
+        shown(workbench)
+            .map(|console| console.search_result(&term))
+            .unwrap_or_default()
     };
     view! {
         (if store.searching.get() {

@@ -24,9 +24,15 @@ fn facts(vm: &VmInfo) -> Vec<(&'static str, String)> {
 fn command_line(vm: &VmInfo) -> String {
     let quote = |arg: &String| {
         let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_=,./:+%@".contains(c);
-        if !arg.is_empty() && arg.chars().all(is_plain) { arg.clone() } else { format!("'{}'", arg.replace('\'', r"'\''")) }
+        if !arg.is_empty() && arg.chars().all(is_plain) {
+            arg.clone()
+        } else {
+            format!("'{}'", arg.replace('\'', r"'\''"))
+        }
     };
-    let args: Vec<String> = std::iter::once(format!("qemu-system-{}", vm.arch)).chain(vm.args.iter().map(quote)).collect();
+    let args: Vec<String> = std::iter::once(format!("qemu-system-{}", vm.arch))
+        .chain(vm.args.iter().map(quote))
+        .collect();
     args.join(" ")
 }
 
@@ -35,10 +41,19 @@ fn command_line(vm: &VmInfo) -> String {
 pub fn Details(workbench: Workbench) -> View {
     let store = workbench.store;
     // Progress changes nothing here.
-    let vm = create_selector(move || store.shown.with(|vm| vm.clone().map(|vm| VmInfo { progress: None, ..vm })));
+    let vm = create_selector(move || {
+        store
+            .shown
+            .with(|vm| vm.clone().map(|vm| VmInfo { progress: None, ..vm }))
+    });
     let lines = create_selector(move || {
         store.selected.with(|vm_id| {
-            store.log.with(|log| log.iter().filter(|line| line.vm_id.is_some() && line.vm_id == *vm_id).cloned().collect::<Vec<_>>())
+            store.log.with(|log| {
+                log.iter()
+                    .filter(|line| line.vm_id.is_some() && line.vm_id == *vm_id)
+                    .cloned()
+                    .collect::<Vec<_>>()
+            })
         })
     });
     view! {
@@ -56,7 +71,12 @@ fn about(vm: &VmInfo) -> View {
         .into_iter()
         .map(|(phase, took)| definition((text::phase(phase), text::seconds(took))))
         .collect();
-    let warnings: Vec<View> = vm.warnings.iter().cloned().map(|warning| view! { li { (warning) } }).collect();
+    let warnings: Vec<View> = vm
+        .warnings
+        .iter()
+        .cloned()
+        .map(|warning| view! { li { (warning) } })
+        .collect();
     let times = (!times.is_empty()).then(|| view! { section { h2 { "Last start" } dl { (times) } } });
     let warnings = (!warnings.is_empty()).then(|| view! { section { h2 { "Notes" } ul { (warnings) } } });
     let command = (!vm.args.is_empty()).then(|| {
@@ -107,7 +127,15 @@ mod tests {
     #[test]
     fn the_command_line_can_be_pasted_into_a_shell() {
         let mut vm = vm("a", VmState::Running);
-        vm.args = vec!["-machine".into(), "q35".into(), "-append".into(), "console=ttyS0 it's".into()];
-        assert_eq!(command_line(&vm), r"qemu-system-x86_64 -machine q35 -append 'console=ttyS0 it'\''s'");
+        vm.args = vec![
+            "-machine".into(),
+            "q35".into(),
+            "-append".into(),
+            "console=ttyS0 it's".into(),
+        ];
+        assert_eq!(
+            command_line(&vm),
+            r"qemu-system-x86_64 -machine q35 -append 'console=ttyS0 it'\''s'"
+        );
     }
 }

@@ -21,7 +21,12 @@ pub struct Confirm {
 impl Confirm {
     /// A question with the name of the action that `ok` does.
     pub fn new(title: String, text: &'static str, ok: &'static str, action: impl Fn() + 'static) -> Self {
-        Self { title, text, ok, action: Rc::new(action) }
+        Self {
+            title,
+            text,
+            ok,
+            action: Rc::new(action),
+        }
     }
 }
 
@@ -30,7 +35,10 @@ impl Confirm {
 pub fn modal(dialog: NodeRef, is_open: impl Fn() -> bool + 'static) {
     create_client_effect(move || {
         let is_open = is_open();
-        let Some(dialog) = dialog.try_get().map(|node| node.unchecked_into::<HtmlDialogElement>()) else {
+        let Some(dialog) = dialog
+            .try_get()
+            .map(|node| node.unchecked_into::<HtmlDialogElement>())
+        else {
             return;
         };
         // The dialog's content may be made by the same change: let it come first.
@@ -50,7 +58,12 @@ pub fn ConfirmDialog(workbench: Workbench) -> View {
     let dialog = create_node_ref();
     let content = move || match confirm.get_clone() {
         None => View::new(),
-        Some(Confirm { title, text, ok, action }) => {
+        Some(Confirm {
+            title,
+            text,
+            ok,
+            action,
+        }) => {
             let answer = move |_| {
                 confirm.set(None);
                 action();

@@ -19,13 +19,16 @@ use crate::workbench::Workbench;
 #[wasm_bindgen]
 pub async fn start_panel() -> Result<QemuClient, JsError> {
     let workbench = mount(|workbench| view! { App(workbench=workbench, reconnect=reconnect) })?;
+    workbench.consoles().enable();
     follow_theme(workbench);
     session::keep_time(workbench);
     if let Some(vm_id) = vm_in_address() {
         // It is known once the list of VMs is here.
         workbench.store.selected.set(Some(vm_id));
     }
-    session::connect(workbench).await.map_err(|failure| JsError::new(&failure.to_string()))?;
+    session::connect(workbench)
+        .await
+        .map_err(|failure| JsError::new(&failure.to_string()))?;
     Ok(QemuClient::new(workbench))
 }
 
@@ -36,13 +39,17 @@ pub async fn start_panel() -> Result<QemuClient, JsError> {
 #[wasm_bindgen]
 pub async fn start_popup() -> Result<(), JsError> {
     let workbench = mount(|workbench| view! { Popup(workbench=workbench, reconnect=reconnect) })?;
-    session::connect(workbench).await.map_err(|failure| JsError::new(&failure.to_string()))
+    session::connect(workbench)
+        .await
+        .map_err(|failure| JsError::new(&failure.to_string()))
 }
 
 /// Puts a view into the page's element `app`, in place of what stands there until the wasm is loaded.
 fn mount(view: impl FnOnce(Workbench) -> View) -> Result<Workbench, JsError> {
     console_error_panic_hook::set_once();
-    let app = document().get_element_by_id("app").ok_or_else(|| JsError::new("expected an element with the id app"))?;
+    let app = document()
+        .get_element_by_id("app")
+        .ok_or_else(|| JsError::new("expected an element with the id app"))?;
     let mut mounted = None;
     // The page's scope is never disposed.
     let _ = create_root(|| {
@@ -56,7 +63,9 @@ fn mount(view: impl FnOnce(Workbench) -> View) -> Result<Workbench, JsError> {
 
 /// Draws terminals anew when the theme changes.
 fn follow_theme(workbench: Workbench) {
-    let Ok(Some(dark)) = window().match_media("(prefers-color-scheme: dark)") else { return };
+    let Ok(Some(dark)) = window().match_media("(prefers-color-scheme: dark)") else {
+        return;
+    };
     let changed = Closure::<dyn FnMut()>::new(move || workbench.consoles().restyle());
     // It fails for no list of media queries.
     let _ = dark.add_event_listener_with_callback("change", changed.as_ref().unchecked_ref());
@@ -69,5 +78,8 @@ fn follow_theme(workbench: Workbench) {
 fn vm_in_address() -> Option<String> {
     let hash = window().location().hash().ok()?;
     let encoded = hash.strip_prefix("#vm=")?;
-    js_sys::decode_uri_component(encoded).ok().map(String::from).filter(|vm_id| !vm_id.is_empty())
+    js_sys::decode_uri_component(encoded)
+        .ok()
+        .map(String::from)
+        .filter(|vm_id| !vm_id.is_empty())
 }

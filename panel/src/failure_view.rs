@@ -10,7 +10,11 @@ use crate::workbench::Workbench;
 /// A failure. `actions` are buttons beside "Copy".
 pub fn failure_view(failure: Failure, actions: View) -> View {
     let text = failure.to_string();
-    let Failure { message, causes, next_step } = failure;
+    let Failure {
+        message,
+        causes,
+        next_step,
+    } = failure;
     let next_step = next_step.map(|next_step| view! { p(class="next-step") { (next_step) } });
     let causes = (!causes.is_empty()).then(|| {
         let items: Vec<View> = causes.into_iter().map(|cause| view! { li { (cause) } }).collect();
@@ -58,10 +62,19 @@ mod tests {
 
     #[test]
     fn shows_message_causes_and_next_step() {
-        let failure = Failure { causes: vec!["no <such> file".into()], ..Failure::new("could not load the kernel") }
-            .with_next_step("Choose another file.");
+        let failure = Failure {
+            causes: vec!["no <such> file".into()],
+            ..Failure::new("could not load the kernel")
+        }
+        .with_next_step("Choose another file.");
         let html = render_to_string(move || failure_view(failure, View::new()));
-        for part in ["role=\"alert\"", "could not load the kernel", "no &lt;such> file", "Choose another file.", "Why"] {
+        for part in [
+            "role=\"alert\"",
+            "could not load the kernel",
+            "no &lt;such&gt; file",
+            "Choose another file.",
+            "Why",
+        ] {
             assert!(html.contains(part), "{part} in {html}");
         }
         let html = render_to_string(|| failure_view(Failure::new("x"), View::new()));

@@ -46,7 +46,11 @@ fn from_js<T: DeserializeOwned>(value: &JsValue, what: &str) -> Result<T, JsValu
 
 /// As [`from_js`], where `undefined` and `null` mean that nothing is given.
 fn option_from_js<T: DeserializeOwned>(value: &JsValue, what: &str) -> Result<Option<T>, JsValue> {
-    if value.is_undefined() || value.is_null() { Ok(None) } else { from_js(value, what).map(Some) }
+    if value.is_undefined() || value.is_null() {
+        Ok(None)
+    } else {
+        from_js(value, what).map(Some)
+    }
 }
 
 fn to_js(value: &impl Serialize) -> Result<JsValue, JsValue> {
@@ -72,7 +76,9 @@ impl QemuClient {
         let workbench = self.workbench;
         future_to_promise(async move {
             if workbench.host().is_none() {
-                session::connect(workbench).await.map_err(|failure| error(&failure))?;
+                session::connect(workbench)
+                    .await
+                    .map_err(|failure| error(&failure))?;
             }
             Self { workbench }.capabilities()
         })
@@ -94,11 +100,20 @@ impl QemuClient {
             let profile: ProfileRef = from_js(profile, "profile")?;
             let inputs: VmInputs = option_from_js(inputs, "inputs")?.unwrap_or_default();
             let overrides: Option<VmOverrides> = option_from_js(overrides, "overrides")?;
-            Ok::<_, JsValue>(Command::StartVm { vm_id: vm_id.clone(), name: None, profile, inputs, overrides })
+            Ok::<_, JsValue>(Command::StartVm {
+                vm_id: vm_id.clone(),
+                name: None,
+                profile,
+                inputs,
+                overrides,
+            })
         })();
         let files = files.map(|files| files.iter().collect()).unwrap_or_default();
         future_to_promise(async move {
-            workbench.request(command?, files).await.map_err(|failure| error(&failure))?;
+            workbench
+                .request(command?, files)
+                .await
+                .map_err(|failure| error(&failure))?;
             workbench.run(|| workbench.select(&vm_id));
             Ok(JsValue::UNDEFINED)
         })
@@ -107,7 +122,13 @@ impl QemuClient {
     /// Asks the guest to shut down, or with `force` cuts its power.
     #[wasm_bindgen(js_name = stopVm)]
     pub fn stop_vm(&self, vm_id: String, force: Option<bool>) -> Promise {
-        self.request(Command::StopVm { vm_id, force: force.unwrap_or(false) }, Vec::new())
+        self.request(
+            Command::StopVm {
+                vm_id,
+                force: force.unwrap_or(false),
+            },
+            Vec::new(),
+        )
     }
 
     /// Pushes the reset button.
@@ -165,7 +186,10 @@ impl QemuClient {
     /// None in practice: a view has a JSON form.
     #[wasm_bindgen(js_name = vmState)]
     pub fn vm_state(&self, vm_id: &str) -> Result<JsValue, JsValue> {
-        self.workbench.store.vm(vm_id).map_or(Ok(JsValue::NULL), |vm| to_js(&vm))
+        self.workbench
+            .store
+            .vm(vm_id)
+            .map_or(Ok(JsValue::NULL), |vm| to_js(&vm))
     }
 
     /// The views of all VMs.
@@ -197,7 +221,9 @@ impl QemuClient {
                 }
             }
         }));
-        Closure::<dyn FnMut()>::new(move || session::forget(key)).into_js_value().unchecked_into()
+        Closure::<dyn FnMut()>::new(move || session::forget(key))
+            .into_js_value()
+            .unchecked_into()
     }
 
     /// Leaves the host. VMs go on.
@@ -212,7 +238,10 @@ impl QemuClient {
     /// The text of a VM's terminal with its scrollback, or null for a VM that is not watched.
     #[wasm_bindgen(js_name = consoleText)]
     pub fn console_text(&self, vm_id: &str) -> Option<String> {
-        self.workbench.consoles().get(vm_id).map(|console| console.all_text())
+        self.workbench
+            .consoles()
+            .get(vm_id)
+            .map(|console| console.all_text())
     }
 }
 

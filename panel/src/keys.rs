@@ -44,7 +44,16 @@ pub enum Route {
 pub const CAPTURE_CHORD: &str = "Ctrl+Alt+G";
 
 /// Keys that DevTools takes together with Ctrl, and which it keeps until the keyboard is captured.
-const DEVTOOLS: [&str; 8] = ["KeyO", "KeyP", "KeyR", "BracketLeft", "BracketRight", "Slash", "Backquote", "Comma"];
+const DEVTOOLS: [&str; 8] = [
+    "KeyO",
+    "KeyP",
+    "KeyR",
+    "BracketLeft",
+    "BracketRight",
+    "Slash",
+    "Backquote",
+    "Comma",
+];
 
 /// Decides about one key.
 pub fn route(key: Key<'_>, captured: bool) -> Route {
@@ -56,7 +65,11 @@ pub fn route(key: Key<'_>, captured: bool) -> Route {
     }
     // Command on a Mac is never the guest's.
     if key.meta {
-        return if key.code == "KeyF" { Route::Search } else { Route::Browser };
+        return if key.code == "KeyF" {
+            Route::Search
+        } else {
+            Route::Browser
+        };
     }
     if key.ctrl && !key.alt {
         return match (key.code, key.shift) {
@@ -69,7 +82,11 @@ pub fn route(key: Key<'_>, captured: bool) -> Route {
         };
     }
     let function_key = key.key.len() > 1 && key.key.starts_with('F') && key.key[1..].parse::<u8>().is_ok();
-    if function_key && !key.alt { Route::Browser } else { Route::Guest }
+    if function_key && !key.alt {
+        Route::Browser
+    } else {
+        Route::Guest
+    }
 }
 
 #[cfg(test)]
@@ -77,16 +94,33 @@ mod tests {
     use super::*;
 
     fn ctrl(code: &'static str) -> Key<'static> {
-        Key { key: "x", code, ctrl: true, ..Key::default() }
+        Key {
+            key: "x",
+            code,
+            ctrl: true,
+            ..Key::default()
+        }
     }
 
     #[test]
     fn what_shells_need_goes_to_the_guest() {
-        for code in ["KeyA", "KeyC", "KeyD", "KeyE", "KeyK", "KeyL", "KeyU", "KeyV", "KeyW", "KeyZ"] {
+        for code in [
+            "KeyA", "KeyC", "KeyD", "KeyE", "KeyK", "KeyL", "KeyU", "KeyV", "KeyW", "KeyZ",
+        ] {
             assert_eq!(route(ctrl(code), false), Route::Guest, "{code}");
         }
         for key in ["a", "F", "Tab", "Enter", "Escape", "ArrowUp"] {
-            assert_eq!(route(Key { key, ..Key::default() }, false), Route::Guest, "{key}");
+            assert_eq!(
+                route(
+                    Key {
+                        key,
+                        ..Key::default()
+                    },
+                    false
+                ),
+                Route::Guest,
+                "{key}"
+            );
         }
     }
 
@@ -96,9 +130,21 @@ mod tests {
             ctrl("KeyP"),
             ctrl("KeyR"),
             ctrl("BracketLeft"),
-            Key { shift: true, ..ctrl("KeyI") },
-            Key { key: "F12", code: "F12", ..Key::default() },
-            Key { key: "r", code: "KeyR", meta: true, ..Key::default() },
+            Key {
+                shift: true,
+                ..ctrl("KeyI")
+            },
+            Key {
+                key: "F12",
+                code: "F12",
+                ..Key::default()
+            },
+            Key {
+                key: "r",
+                code: "KeyR",
+                meta: true,
+                ..Key::default()
+            },
         ];
         for chord in chords {
             assert_eq!(route(chord, false), Route::Browser, "{chord:?}");
@@ -108,15 +154,36 @@ mod tests {
 
     #[test]
     fn the_chord_captures_and_releases() {
-        let chord = Key { alt: true, ..ctrl("KeyG") };
+        let chord = Key {
+            alt: true,
+            ..ctrl("KeyG")
+        };
         assert_eq!(route(chord, false), Route::ToggleCapture);
         assert_eq!(route(chord, true), Route::ToggleCapture);
     }
 
     #[test]
     fn copy_paste_and_search() {
-        assert_eq!(route(Key { shift: true, ..ctrl("KeyC") }, false), Route::Copy);
-        assert_eq!(route(Key { shift: true, ..ctrl("KeyV") }, false), Route::Paste);
+        assert_eq!(
+            route(
+                Key {
+                    shift: true,
+                    ..ctrl("KeyC")
+                },
+                false
+            ),
+            Route::Copy
+        );
+        assert_eq!(
+            route(
+                Key {
+                    shift: true,
+                    ..ctrl("KeyV")
+                },
+                false
+            ),
+            Route::Paste
+        );
         assert_eq!(route(ctrl("KeyF"), false), Route::Search);
         assert_eq!(route(ctrl("KeyF"), true), Route::Captured);
     }

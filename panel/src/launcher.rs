@@ -37,8 +37,14 @@ pub fn Launcher(workbench: Workbench) -> View {
 
 /// Whether VMs can be launched: there is a host, and its browser has what QEMU needs. Tracked.
 pub fn can_launch(workbench: Workbench) -> bool {
-    workbench.store.connection.with(|connection| *connection == Connection::Connected)
-        && workbench.store.capabilities.with(|found| found.as_ref().is_none_or(|found| found.can_run()))
+    workbench
+        .store
+        .connection
+        .with(|connection| *connection == Connection::Connected)
+        && workbench
+            .store
+            .capabilities
+            .with(|found| found.as_ref().is_none_or(|found| found.can_run()))
 }
 
 /// Starts the default guest.
@@ -66,19 +72,22 @@ fn FirstRun(workbench: Workbench) -> View {
 /// A profile that boots by itself.
 #[component(inline_props)]
 fn Card(workbench: Workbench, profile: VmProfile) -> View {
-    let VmProfile { id, name, description, .. } = profile.clone();
+    let VmProfile {
+        id,
+        name,
+        description,
+        ..
+    } = profile.clone();
     let machine = text::machine(&profile);
     let label = format!("Launch {name}");
     let launch = move |_| workbench.launch(Launch::built_in(profile.clone()));
     view! {
         article(class="card", data-testid="profile-card", data-profile-id=id) {
             h3 { (name) }
+            span(class="card-machine") { (machine) }
             p(class="card-text") { (description) }
-            div(class="card-foot") {
-                span(class="card-machine") { (machine) }
-                button(class="button", r#type="button", data-testid="launch", aria-label=label,
-                    disabled=!can_launch(workbench), on:click=launch) { (icon(icons::START)) "Launch" }
-            }
+            button(class="button", r#type="button", data-testid="launch", aria-label=label,
+                disabled=!can_launch(workbench), on:click=launch) { (icon(icons::START)) "Launch" }
         }
     }
 }
@@ -95,8 +104,15 @@ mod tests {
             let workbench = Workbench::new(0.0);
             view! { Launcher(workbench=workbench) }
         });
-        for id in ["minimal-x86_64", "linux-x86_64-pc-nographic", "linux-aarch64-virt-nographic"] {
-            assert!(html.contains(&format!("data-profile-id=\"{id}\"")), "{id} in {html}");
+        for id in [
+            "minimal-x86_64",
+            "linux-x86_64-pc-nographic",
+            "linux-aarch64-virt-nographic",
+        ] {
+            assert!(
+                html.contains(&format!("data-profile-id=\"{id}\"")),
+                "{id} in {html}"
+            );
         }
         assert!(!html.contains("data-profile-id=\"linux-x86_64-pc-graphics\""));
         assert!(html.contains("launch-default"), "first run");

@@ -4,7 +4,10 @@
 //! [`workbench::Workbench`] is what components hold, with everything that a person can do. Components are one
 //! file each. What decides and what formats is pure and tested natively; components render natively too.
 
-#![allow(missing_docs, reason = "sycamore's `inline_props` makes public structs that cannot be documented")]
+#![allow(
+    missing_docs,
+    reason = "sycamore's `inline_props` makes public structs that cannot be documented"
+)]
 
 pub mod app;
 pub mod browser;

@@ -24,12 +24,25 @@ pub fn Popup(workbench: Workbench, reconnect: fn(Workbench)) -> View {
     });
     // What a row shows does not change with progress.
     let rows = create_selector(move || {
-        store.vms.with(|vms| vms.iter().map(|vm| VmInfo { progress: None, ..vm.clone() }).collect::<Vec<_>>())
+        store.vms.with(|vms| {
+            vms.iter()
+                .map(|vm| VmInfo {
+                    progress: None,
+                    ..vm.clone()
+                })
+                .collect::<Vec<_>>()
+        })
     });
     let is_empty = create_selector(move || rows.with(Vec::is_empty));
     let empty_text = move || {
-        let is_connecting = store.connection.with(|connection| *connection == Connection::Connecting);
-        if is_connecting { "Connecting…" } else { "No virtual machines yet." }
+        let is_connecting = store
+            .connection
+            .with(|connection| *connection == Connection::Connecting);
+        if is_connecting {
+            "Connecting…"
+        } else {
+            "No virtual machines yet."
+        }
     };
     view! {
         (lost.get_clone().map(|failure| lost_view(failure, workbench, reconnect)))
@@ -58,18 +71,34 @@ pub fn Popup(workbench: Workbench, reconnect: fn(Workbench)) -> View {
 /// A VM: open, stop or start it.
 #[component(inline_props)]
 fn Row(workbench: Workbench, vm: VmInfo) -> View {
-    let VmInfo { vm_id, name, state, .. } = vm.clone();
+    let VmInfo {
+        vm_id, name, state, ..
+    } = vm.clone();
     let possible = Possible::of(Some(&state));
     let shape_of_state = state_icon(&state);
     let state_name = state.name();
-    let state_text = format!("{} · {} · {}", text::state(&state), vm.arch, text::mebibytes(vm.memory_mib));
+    let state_text = format!(
+        "{} · {} · {}",
+        text::state(&state),
+        vm.arch,
+        text::mebibytes(vm.memory_mib)
+    );
     let (opened, stopped, started) = (vm_id.clone(), vm_id.clone(), vm_id.clone());
     let (open_label, start_label) = (format!("Open {name} in a tab"), format!("Start {name}"));
     // A guest that does not shut down can be asked again only by force.
-    let (stop_label, by_force) =
-        if possible.stop { (format!("Shut down {name}"), false) } else { (format!("Force stop {name}"), true) };
+    let (stop_label, by_force) = if possible.stop {
+        (format!("Shut down {name}"), false)
+    } else {
+        (format!("Force stop {name}"), true)
+    };
     let (start_title, stop_title) = (start_label.clone(), stop_label.clone());
-    let stop = move |_| if by_force { workbench.ask_force_stop(&stopped) } else { workbench.stop(&stopped) };
+    let stop = move |_| {
+        if by_force {
+            workbench.ask_force_stop(&stopped)
+        } else {
+            workbench.stop(&stopped)
+        }
+    };
     let button = if possible.start {
         view! {
             button(class="tool", r#type="button", data-testid="popup-start", title=start_title, aria-label=start_label,
@@ -107,10 +136,19 @@ mod tests {
     fn running_vms_can_be_stopped_and_stopped_ones_started() {
         let html = render_to_string(|| {
             let workbench = Workbench::new(0.0);
-            workbench.store.apply(&Event::VmList { vms: vec![vm("a", VmState::Running), vm("b", VmState::NOT_STARTED)] });
+            workbench.store.apply(&Event::VmList {
+                vms: vec![vm("a", VmState::Running), vm("b", VmState::NOT_STARTED)],
+            });
             view! { Popup(workbench=workbench, reconnect=|_| ()) }
         });
-        for part in ["popup-stop", "popup-start", "popup-launch", "popup-open-tab", "Shut down a name", "Start b name"] {
+        for part in [
+            "popup-stop",
+            "popup-start",
+            "popup-launch",
+            "popup-open-tab",
+            "Shut down a name",
+            "Start b name",
+        ] {
             assert!(html.contains(part), "{part} in {html}");
         }
     }

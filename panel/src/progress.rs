@@ -35,7 +35,11 @@ pub fn step(vm: &VmInfo) -> Option<Step> {
     let within = vm.progress.and_then(text::fraction).unwrap_or(0.0);
     #[expect(clippy::cast_precision_loss, reason = "small numbers")]
     let fraction = (index as f64 + within) / text::PHASES.len() as f64;
-    Some(Step { label: text::phase(phase), number: format!("{} of {}", index + 1, text::PHASES.len()), fraction })
+    Some(Step {
+        label: text::phase(phase),
+        number: format!("{} of {}", index + 1, text::PHASES.len()),
+        fraction,
+    })
 }
 
 /// The bar above the console while its VM starts.
@@ -44,12 +48,25 @@ pub fn ProgressBar(workbench: Workbench) -> View {
     let store = workbench.store;
     let step = create_selector(move || store.shown.with(|vm| vm.as_ref().and_then(step)));
     let is_shown = create_selector(move || step.with(Option::is_some));
-    let label = move || step.with(|step| step.as_ref().map_or("", |step| step.label)).to_owned();
+    let label = move || {
+        step.with(|step| step.as_ref().map_or("", |step| step.label))
+            .to_owned()
+    };
     let number = move || step.with(|step| step.as_ref().map(|step| step.number.clone()).unwrap_or_default());
     let fraction = move || step.with(|step| step.as_ref().map_or(0.0, |step| step.fraction));
-    let transfer = move || store.shown.with(|vm| vm.as_ref().map(|vm| text::transfer(vm, store.now.get())).unwrap_or_default());
+    let transfer = move || {
+        store.shown.with(|vm| {
+            vm.as_ref()
+                .map(|vm| text::transfer(vm, store.now.get()))
+                .unwrap_or_default()
+        })
+    };
     let elapsed = move || {
-        store.shown.with(|vm| vm.as_ref().map(|vm| text::seconds(store.now.get() - vm.started_at)).unwrap_or_default())
+        store.shown.with(|vm| {
+            vm.as_ref()
+                .map(|vm| text::seconds(store.now.get() - vm.started_at))
+                .unwrap_or_default()
+        })
     };
     let cancel = move |_| {
         if let Some(vm_id) = store.selected.get_clone_untracked() {
@@ -57,7 +74,9 @@ pub fn ProgressBar(workbench: Workbench) -> View {
         }
     };
     let is_starting = create_selector(move || {
-        store.shown.with(|vm| vm.as_ref().is_some_and(|vm| vm.state == VmState::Starting))
+        store
+            .shown
+            .with(|vm| vm.as_ref().is_some_and(|vm| vm.state == VmState::Starting))
     });
     view! {
         (if is_shown.get() {
@@ -97,7 +116,11 @@ mod tests {
     fn a_start_goes_through_its_phases() {
         let mut vm = vm("a", VmState::Starting);
         assert_eq!(step(&vm).unwrap().number, "1 of 5");
-        vm.progress = Some(Progress { phase: Phase::Load, done: 1, total: Some(2) });
+        vm.progress = Some(Progress {
+            phase: Phase::Load,
+            done: 1,
+            total: Some(2),
+        });
         let half = step(&vm).unwrap();
         assert_eq!((half.label, half.number.as_str()), ("Loading QEMU", "2 of 5"));
         assert!((half.fraction - 0.3).abs() < 1e-9);
@@ -106,11 +129,17 @@ mod tests {
     #[test]
     fn it_ends_when_the_guest_is_up() {
         let mut vm = vm("a", VmState::Running);
-        vm.progress = Some(Progress { phase: Phase::Kernel, done: 0, total: None });
+        vm.progress = Some(Progress {
+            phase: Phase::Kernel,
+            done: 0,
+            total: None,
+        });
         assert_eq!(step(&vm).unwrap().label, "Booting the kernel");
         vm.phases.insert(Phase::Kernel, 1900.0);
         assert_eq!(step(&vm), None);
-        vm.state = VmState::Crashed { reason: "trap".into() };
+        vm.state = VmState::Crashed {
+            reason: "trap".into(),
+        };
         assert_eq!(step(&vm), None);
     }
 }

@@ -22,7 +22,10 @@ pub enum Axis {
 const STOPS: &str = "button:not([disabled]), [role=option], [role=tab]";
 
 fn stops(container: &Node) -> Vec<HtmlElement> {
-    find_all(container, STOPS).into_iter().filter(|element| element.offset_parent().is_some()).collect()
+    find_all(container, STOPS)
+        .into_iter()
+        .filter(|element| element.offset_parent().is_some())
+        .collect()
 }
 
 /// Which of `count` elements a key moves to from the one at `current`, if it moves.
@@ -43,10 +46,14 @@ pub fn target(key: &str, axis: Axis, current: usize, count: usize) -> Option<usi
 
 /// Moves the focus by arrow keys, Home and End.
 pub fn keydown(event: &KeyboardEvent, container: NodeRef, axis: Axis) {
-    let Some(container) = container.try_get() else { return };
+    let Some(container) = container.try_get() else {
+        return;
+    };
     let focused: Option<Node> = event.target().and_then(|target| target.dyn_into().ok());
     let stops = stops(&container);
-    let Some(current) = stops.iter().position(|stop| stop.contains(focused.as_ref())) else { return };
+    let Some(current) = stops.iter().position(|stop| stop.contains(focused.as_ref())) else {
+        return;
+    };
     if let Some(target) = target(&event.key(), axis, current, stops.len()) {
         event.prevent_default();
         focus(&stops[target]);
@@ -55,7 +62,9 @@ pub fn keydown(event: &KeyboardEvent, container: NodeRef, axis: Axis) {
 
 /// Makes the element that takes the focus the tab stop.
 pub fn focusin(event: &Event, container: NodeRef) {
-    let Some(container) = container.try_get() else { return };
+    let Some(container) = container.try_get() else {
+        return;
+    };
     let focused: Option<Node> = event.target().and_then(|target| target.dyn_into().ok());
     let stops = stops(&container);
     if stops.iter().any(|stop| stop.contains(focused.as_ref())) {
@@ -67,7 +76,9 @@ pub fn focusin(event: &Event, container: NodeRef) {
 
 /// Gives the container a tab stop if it has lost its own.
 pub fn repair(container: NodeRef) {
-    let Some(container) = container.try_get() else { return };
+    let Some(container) = container.try_get() else {
+        return;
+    };
     let stops = stops(&container);
     if stops.iter().all(|stop| stop.tab_index() != 0)
         && let Some(first) = stops.first()

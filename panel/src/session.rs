@@ -64,7 +64,11 @@ pub async fn connect(workbench: Workbench) -> Result<(), Failure> {
     });
     let subscription = client.subscribe(move |event, attachments| {
         workbench.run(|| take(workbench, event, attachments));
-        let listeners = LISTENERS.with_borrow(|all| all.iter().map(|(_, listener)| Rc::clone(listener)).collect::<Vec<_>>());
+        let listeners = LISTENERS.with_borrow(|all| {
+            all.iter()
+                .map(|(_, listener)| Rc::clone(listener))
+                .collect::<Vec<_>>()
+        });
         for listener in listeners {
             listener(event, attachments);
         }
@@ -92,7 +96,10 @@ fn take(workbench: Workbench, event: &Event, attachments: &[JsValue]) {
     let consoles = workbench.consoles();
     match event {
         Event::SerialOut { vm_id, offset } => {
-            if let Some(bytes) = attachments.first().and_then(|bytes| bytes.dyn_ref::<Uint8Array>()) {
+            if let Some(bytes) = attachments
+                .first()
+                .and_then(|bytes| bytes.dyn_ref::<Uint8Array>())
+            {
                 consoles.take(vm_id, *offset, bytes);
             }
             return;

@@ -38,11 +38,16 @@ pub fn shortcut(key: &str, ctrl: bool, in_text: bool) -> Option<Shortcut> {
 /// Handles a key that nothing in the page took.
 pub fn keydown(event: &KeyboardEvent, workbench: Workbench) {
     let target: Option<Element> = event.target().and_then(|target| target.dyn_into().ok());
-    if event.default_prevented() || event.alt_key() || target.as_ref().is_some_and(|it| closest(it, "dialog")) {
+    if event.default_prevented() || event.alt_key() || target.as_ref().is_some_and(|it| closest(it, "dialog"))
+    {
         return;
     }
-    let in_text = target.as_ref().is_some_and(|it| closest(it, "input, textarea, select"));
-    let Some(shortcut) = shortcut(&event.key(), event.ctrl_key() || event.meta_key(), in_text) else { return };
+    let in_text = target
+        .as_ref()
+        .is_some_and(|it| closest(it, "input, textarea, select"));
+    let Some(shortcut) = shortcut(&event.key(), event.ctrl_key() || event.meta_key(), in_text) else {
+        return;
+    };
     event.prevent_default();
     // DevTools would take Ctrl+F.
     event.stop_propagation();
@@ -61,14 +66,21 @@ fn closest(element: &Element, selector: &str) -> bool {
 /// Moves the focus into the region after the one that has it.
 fn next_region(focused: Option<&Element>) {
     const REGIONS: &str = ".toolbar, .sidebar, .main";
-    const STOPS: &str = "textarea, input, select, button:not([disabled]):not([tabindex='-1']), [tabindex='0']";
+    const STOPS: &str =
+        "textarea, input, select, button:not([disabled]):not([tabindex='-1']), [tabindex='0']";
     let Some(body) = document().body() else { return };
     let regions = find_all(&body, REGIONS);
-    let current = regions.iter().position(|region| region.contains(focused.map(AsRef::as_ref)));
+    let current = regions
+        .iter()
+        .position(|region| region.contains(focused.map(AsRef::as_ref)));
     let after = current.map_or(0, |current| current + 1);
     let first_stop = (0..regions.len())
         .map(|step| &regions[(after + step) % regions.len()])
-        .find_map(|region| find_all(region, STOPS).into_iter().find(|stop| stop.offset_parent().is_some()));
+        .find_map(|region| {
+            find_all(region, STOPS)
+                .into_iter()
+                .find(|stop| stop.offset_parent().is_some())
+        });
     if let Some(stop) = first_stop {
         focus(&stop);
     }
@@ -88,7 +100,10 @@ const LIST: [(&str, &str); 14] = [
     ("Ctrl+Shift+C", "In the console: copy the selection"),
     ("Ctrl+Shift+V", "In the console: paste"),
     ("Shift+Page Up, Shift+Page Down", "In the console: scroll"),
-    ("F1 to F12, Ctrl+P, Ctrl+R, …", "In the console: stay with DevTools until the keyboard is captured"),
+    (
+        "F1 to F12, Ctrl+P, Ctrl+R, …",
+        "In the console: stay with DevTools until the keyboard is captured",
+    ),
     (CAPTURE_CHORD, "In the console: capture or release the keyboard"),
 ];
 
@@ -98,14 +113,17 @@ pub fn ShortcutsDialog(workbench: Workbench) -> View {
     let help = workbench.store.help;
     let dialog = create_node_ref();
     modal(dialog, move || help.get());
-    let rows: Vec<View> =
-        LIST.into_iter().map(|(keys, what)| view! { tr { th(scope="row") { kbd { (keys) } } td { (what) } } }).collect();
+    let rows: Vec<View> = LIST
+        .into_iter()
+        .map(|(keys, what)| view! { tr { th(scope="row") { kbd { (keys) } } td { (what) } } })
+        .collect();
     view! {
         dialog(class="dialog wide", r#ref=dialog, aria-labelledby="shortcuts-title", on:close=move |_| help.set(false)) {
             h2(id="shortcuts-title") { "Keyboard shortcuts" }
-            table(class="shortcuts") { tbody { (rows) } }
+            // It takes the focus, so that keys scroll it.
+            div(class="dialog-scroll", tabindex="0", "autofocus"="true") { table(class="shortcuts") { tbody { (rows) } } }
             div(class="dialog-buttons") {
-                button(class="button", r#type="button", "autofocus"="true", on:click=move |_| help.set(false)) { "Close" }
+                button(class="button", r#type="button", on:click=move |_| help.set(false)) { "Close" }
             }
         }
     }

@@ -31,17 +31,34 @@ pub fn moved(width: i32, key: &str) -> Option<i32> {
 /// The splitter. Puts the list's width into the style property `--list-width` of the page.
 #[component]
 pub fn Splitter() -> View {
-    let stored = if cfg!(target_arch = "wasm32") { preference(WIDTH) } else { None };
-    let width = create_signal(stored.and_then(|text| text.parse().ok()).unwrap_or(DEFAULT).clamp(NARROWEST, WIDEST));
+    let stored = if cfg!(target_arch = "wasm32") {
+        preference(WIDTH)
+    } else {
+        None
+    };
+    let width = create_signal(
+        stored
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(DEFAULT)
+            .clamp(NARROWEST, WIDEST),
+    );
     let is_dragged = create_signal(false);
     create_client_effect(move || {
-        let root = document().document_element().and_then(|root| root.dyn_into::<HtmlElement>().ok());
+        let root = document()
+            .document_element()
+            .and_then(|root| root.dyn_into::<HtmlElement>().ok());
         if let Some(root) = root {
             // A length is a valid value.
-            let _ = root.style().set_property("--list-width", &format!("{}px", width.get()));
+            let _ = root
+                .style()
+                .set_property("--list-width", &format!("{}px", width.get()));
         }
     });
-    let element = |event: &PointerEvent| event.target().and_then(|target| target.dyn_into::<Element>().ok());
+    let element = |event: &PointerEvent| {
+        event
+            .target()
+            .and_then(|target| target.dyn_into::<Element>().ok())
+    };
     let press = move |event: PointerEvent| {
         event.prevent_default();
         is_dragged.set(true);

@@ -1,7 +1,8 @@
 //! What the panel shows: signals, fed by the host's events.
 //!
 //! The host owns all state; this is a view of it and goes with the page. All signals live in the root scope,
-//! as long as the page, so that handlers and tasks may hold them.
+//! as long as the page, so that handlers and tasks may hold them. While a signal is borrowed (`with`), no signal
+//! may be set or made, and nothing be called that does: such code takes a clone.
 
 use std::collections::VecDeque;
 
@@ -91,7 +92,7 @@ pub struct Store {
     pub captured: Signal<bool>,
     /// The time in milliseconds since the epoch, renewed while something is being timed.
     pub now: Signal<f64>,
-    /// The view of the VM that is shown.
+    /// The view of the VM that is shown; nothing while the launcher is.
     pub shown: ReadSignal<Option<VmInfo>>,
     last_key: Signal<u32>,
 }
@@ -101,7 +102,11 @@ impl Store {
     pub fn new(now: f64) -> Self {
         let vms = create_signal(Vec::<VmInfo>::new());
         let selected = create_signal(None::<VmId>);
+        let launching = create_signal(false);
         let shown = create_selector(move || {
+            if launching.get() {
+                return None;
+            }
             selected.with(|id| vms.with(|vms| vms.iter().find(|vm| Some(&vm.vm_id) == id.as_ref()).cloned()))
         });
         Self {
@@ -109,7 +114,7 @@ impl Store {
             vms,
             capabilities: create_signal(None),
             selected,
-            launching: create_signal(false),
+            launching,
             tab: create_signal(Tab::Console),
             filter: create_signal(String::new()),
             notices: create_signal(Vec::new()),
@@ -130,10 +135,13 @@ impl Store {
         match event {
             Event::Capabilities { capabilities } => self.capabilities.set(Some(capabilities.clone())),
             Event::VmList { vms } => self.vms.set(vms.clone()),
-            Event::VmChanged { vm } => self.vms.update(|vms| match vms.iter_mut().find(|old| old.vm_id == vm.vm_id) {
-                Some(old) => old.clone_from(vm),
-                None => vms.push((**vm).clone()),
-            }),
+            Event::VmChanged { vm } => {
+                self.vms
+                    .update(|vms| match vms.iter_mut().find(|old| old.vm_id == vm.vm_id) {
+                        Some(old) => old.clone_from(vm),
+                        None => vms.push((**vm).clone()),
+                    })
+            }
             Event::VmRemoved { vm_id } => {
                 self.vms.update(|vms| vms.retain(|vm| vm.vm_id != *vm_id));
                 if self.selected.with(|selected| selected.as_ref() == Some(vm_id)) {
@@ -145,8 +153,16 @@ impl Store {
                     vm.progress = Some(*progress);
                 }
             }),
-            Event::Log { vm_id, level, message } => self.log.update(|log| {
-                log.push_back(LogLine { vm_id: vm_id.clone(), level: *level, message: message.clone() });
+            Event::Log {
+                vm_id,
+                level,
+                message,
+            } => self.log.update(|log| {
+                log.push_back(LogLine {
+                    vm_id: vm_id.clone(),
+                    level: *level,
+                    message: message.clone(),
+                });
                 if log.len() > MAX_LOG_LINES {
                     log.pop_front();
                 }
@@ -173,19 +189,24 @@ impl Store {
 
     /// Takes a failure away.
     pub fn dismiss(&self, key: u32) {
-        self.notices.update(|notices| notices.retain(|notice| notice.key != key));
+        self.notices
+            .update(|notices| notices.retain(|notice| notice.key != key));
     }
 
     /// A VM's view as it is now, without tracking.
     pub fn vm(&self, vm_id: &str) -> Option<VmInfo> {
-        self.vms.with_untracked(|vms| vms.iter().find(|vm| vm.vm_id == vm_id).cloned())
+        self.vms
+            .with_untracked(|vms| vms.iter().find(|vm| vm.vm_id == vm_id).cloned())
     }
 
     /// The ids of the VMs that the filter lets through. Tracked.
     pub fn listed(&self) -> Vec<VmId> {
         let filter = self.filter.get_clone();
         self.vms.with(|vms| {
-            vms.iter().filter(|vm| passes(vm, &filter)).map(|vm| vm.vm_id.clone()).collect()
+            vms.iter()
+                .filter(|vm| passes(vm, &filter))
+                .map(|vm| vm.vm_id.clone())
+                .collect()
         })
     }
 
@@ -196,14 +217,17 @@ impl Store {
 
     /// Whether the launcher is what the main area shows. Tracked.
     pub fn shows_launcher(&self) -> bool {
-        self.launching.get() || self.shown.with(Option::is_none)
+        self.shown.with(Option::is_none)
     }
 }
 
 /// Whether the filter lets a VM through: each of its words is in the name, id, architecture or state.
 pub fn passes(vm: &VmInfo, filter: &str) -> bool {
     let text = format!("{} {} {} {}", vm.name, vm.vm_id, vm.arch, vm.state.name()).to_lowercase();
-    filter.to_lowercase().split_whitespace().all(|word| text.contains(word))
+    filter
+        .to_lowercase()
+        .split_whitespace()
+        .all(|word| text.contains(word))
 }
 
 /// An id for a new VM: `stem`, or with the first number from 2 that makes it a new one.
@@ -231,14 +255,27 @@ mod tests {
     #[test]
     fn events_change_the_list() {
         in_root(|store| {
-            store.apply(&Event::VmList { vms: vec![vm("a", VmState::Running)] });
-            store.apply(&Event::VmChanged { vm: Box::new(vm("b", VmState::Starting)) });
-            store.apply(&Event::VmChanged { vm: Box::new(vm("a", VmState::Stopping)) });
+            store.apply(&Event::VmList {
+                vms: vec![vm("a", VmState::Running)],
+            });
+            store.apply(&Event::VmChanged {
+                vm: Box::new(vm("b", VmState::Starting)),
+            });
+            store.apply(&Event::VmChanged {
+                vm: Box::new(vm("a", VmState::Stopping)),
+            });
             assert_eq!(store.listed(), ["a", "b"]);
             assert_eq!(store.vm("a").unwrap().state, VmState::Stopping);
 
-            let progress = Progress { phase: Phase::Load, done: 1, total: None };
-            store.apply(&Event::Progress { vm_id: "b".into(), progress });
+            let progress = Progress {
+                phase: Phase::Load,
+                done: 1,
+                total: None,
+            };
+            store.apply(&Event::Progress {
+                vm_id: "b".into(),
+                progress,
+            });
             assert_eq!(store.vm("b").unwrap().progress, Some(progress));
         });
     }
@@ -246,7 +283,9 @@ mod tests {
     #[test]
     fn a_removed_vm_is_no_longer_shown() {
         in_root(|store| {
-            store.apply(&Event::VmList { vms: vec![vm("a", VmState::NOT_STARTED)] });
+            store.apply(&Event::VmList {
+                vms: vec![vm("a", VmState::NOT_STARTED)],
+            });
             store.selected.set(Some("a".into()));
             assert!(!store.shows_launcher());
             store.apply(&Event::VmRemoved { vm_id: "a".into() });
@@ -261,7 +300,13 @@ mod tests {
             for message in ["x", "y", "x", "z", "w"] {
                 store.report(Failure::new(message));
             }
-            let shown = || store.notices.with(|all| all.iter().map(|it| it.failure.message.clone()).collect::<Vec<_>>());
+            let shown = || {
+                store.notices.with(|all| {
+                    all.iter()
+                        .map(|it| it.failure.message.clone())
+                        .collect::<Vec<_>>()
+                })
+            };
             assert_eq!(shown(), ["x", "z", "w"]);
             let key = store.notices.with(|all| all[1].key);
             store.dismiss(key);

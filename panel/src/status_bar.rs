@@ -5,7 +5,6 @@ use qemuweb_runtime::protocol::VmInfo;
 use sycamore::prelude::*;
 
 use crate::icons::state_icon;
-use crate::keys::CAPTURE_CHORD;
 use crate::state::Connection;
 use crate::text;
 use crate::workbench::Workbench;
@@ -18,7 +17,10 @@ pub fn facts(vm: &VmInfo) -> Vec<(&'static str, String)> {
         ("Virtual processors", text::vcpus(vm.smp)),
     ];
     if let Some(boot) = text::boot_time(vm) {
-        facts.push(("Time from start to the guest's userspace", format!("boot {}", text::seconds(boot))));
+        facts.push((
+            "Time from start to the guest's userspace",
+            format!("boot {}", text::seconds(boot)),
+        ));
     }
     facts
 }
@@ -38,10 +40,16 @@ pub fn StatusBar(workbench: Workbench) -> View {
     let state = create_selector(move || store.shown.with(|vm| vm.as_ref().map(|vm| vm.state.clone())));
     let facts = create_selector(move || store.shown.with(|vm| vm.as_ref().map(facts)));
     let uptime = move || {
-        store.shown.with(|vm| vm.as_ref().and_then(|vm| text::uptime(vm, store.now.get())).unwrap_or_default())
+        store.shown.with(|vm| {
+            vm.as_ref()
+                .and_then(|vm| text::uptime(vm, store.now.get()))
+                .unwrap_or_default()
+        })
     };
     let summary = move || {
-        let running = store.vms.with(|vms| vms.iter().filter(|vm| vm.state.is_active()).count());
+        let running = store
+            .vms
+            .with(|vms| vms.iter().filter(|vm| vm.state.is_active()).count());
         match (store.connection.get_clone(), running) {
             (Connection::Connecting, _) => "Connecting to the VM host".to_owned(),
             (Connection::Lost(_), _) => "Not connected".to_owned(),
@@ -70,11 +78,7 @@ pub fn StatusBar(workbench: Workbench) -> View {
                 None => View::new(),
             })
             span(class="spacer")
-            (if store.captured.get() {
-                view! { span(class="status-item captured") { "Keyboard captured: " kbd { (CAPTURE_CHORD) } " releases it" } }
-            } else {
-                view! { span(class="status-item") { (summary()) } }
-            })
+            span(class="status-item summary") { (summary()) }
         }
     }
 }
@@ -97,7 +101,9 @@ mod tests {
 
     #[test]
     fn an_end_has_its_reason() {
-        let state = VmState::Stopped { reason: StopReason::GuestShutdown };
+        let state = VmState::Stopped {
+            reason: StopReason::GuestShutdown,
+        };
         assert_eq!(state_text(&state), "Stopped: the guest shut down");
         assert_eq!(state_text(&VmState::Running), "Running");
     }

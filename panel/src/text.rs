@@ -20,7 +20,11 @@ pub fn bytes(amount: u64) -> String {
         value /= 1024.0;
         unit = larger;
     }
-    if value < 9.95 { format!("{value:.1} {unit}") } else { format!("{value:.0} {unit}") }
+    if value < 9.95 {
+        format!("{value:.1} {unit}")
+    } else {
+        format!("{value:.0} {unit}")
+    }
 }
 
 /// An amount of memory that is given in MiB.
@@ -30,9 +34,18 @@ pub fn mebibytes(mib: u32) -> String {
 
 /// A clock that counts up from 0, given in milliseconds: `00:12:41`.
 pub fn clock(ms: f64) -> String {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates, and is positive")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "saturates, and is positive"
+    )]
     let seconds = (ms.max(0.0) / 1000.0) as u64;
-    format!("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
+    format!(
+        "{:02}:{:02}:{:02}",
+        seconds / 3600,
+        seconds / 60 % 60,
+        seconds % 60
+    )
 }
 
 /// A short span, given in milliseconds: `1.9 s`.
@@ -42,13 +55,22 @@ pub fn seconds(ms: f64) -> String {
 
 /// `1 vCPU`, `2 vCPUs`.
 pub fn vcpus(number: u32) -> String {
-    if number == 1 { "1 vCPU".to_owned() } else { format!("{number} vCPUs") }
+    if number == 1 {
+        "1 vCPU".to_owned()
+    } else {
+        format!("{number} vCPUs")
+    }
 }
 
 /// What a profile's machine is: `x86_64 · q35 · 128 MiB · 1 vCPU`.
 pub fn machine(profile: &VmProfile) -> String {
     let memory = mebibytes(profile.memory_mib);
-    format!("{} · {} · {memory} · {}", profile.arch, profile.machine, vcpus(profile.smp))
+    format!(
+        "{} · {} · {memory} · {}",
+        profile.arch,
+        profile.machine,
+        vcpus(profile.smp)
+    )
 }
 
 /// A state for people: one word, the reason of an end beside it.
@@ -75,7 +97,13 @@ pub fn phase(phase: Phase) -> &'static str {
 }
 
 /// All phases of a start, in order.
-pub const PHASES: [Phase; 5] = [Phase::Fetch, Phase::Load, Phase::Machine, Phase::Firmware, Phase::Kernel];
+pub const PHASES: [Phase; 5] = [
+    Phase::Fetch,
+    Phase::Load,
+    Phase::Machine,
+    Phase::Firmware,
+    Phase::Kernel,
+];
 
 /// How far a start is, from 0 to 1, where bytes can be counted.
 #[expect(clippy::cast_precision_loss, reason = "shown as a bar")]
@@ -100,9 +128,17 @@ pub fn transfer(vm: &VmInfo, now: f64) -> String {
     if elapsed >= 0.5 {
         #[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
         let rate = progress.done as f64 / elapsed;
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates, and is positive")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "saturates, and is positive"
+        )]
         parts.push(format!("{}/s", bytes(rate as u64)));
-        if let Some(left) = progress.total.map(|total| total.saturating_sub(progress.done)).filter(|left| *left > 0) {
+        if let Some(left) = progress
+            .total
+            .map(|total| total.saturating_sub(progress.done))
+            .filter(|left| *left > 0)
+        {
             #[expect(clippy::cast_precision_loss, reason = "shown in seconds")]
             let left = left as f64 / rate;
             parts.push(format!("{left:.0} s left"));
@@ -189,17 +225,32 @@ pub(crate) mod tests {
     fn a_transfer_tells_rate_and_time_left() {
         let mut vm = vm("a", VmState::Starting);
         assert_eq!(transfer(&vm, 1_000_000.0), "");
-        vm.progress = Some(Progress { phase: Phase::Fetch, done: 4 << 20, total: Some(12 << 20) });
+        vm.progress = Some(Progress {
+            phase: Phase::Fetch,
+            done: 4 << 20,
+            total: Some(12 << 20),
+        });
         assert_eq!(transfer(&vm, 1_000_100.0), "4.0 MiB of 12 MiB");
-        assert_eq!(transfer(&vm, 1_002_000.0), "4.0 MiB of 12 MiB · 2.0 MiB/s · 4 s left");
+        assert_eq!(
+            transfer(&vm, 1_002_000.0),
+            "4.0 MiB of 12 MiB · 2.0 MiB/s · 4 s left"
+        );
         vm.phases.insert(Phase::Fetch, 1_000.0);
-        vm.progress = Some(Progress { phase: Phase::Load, done: 4 << 20, total: None });
+        vm.progress = Some(Progress {
+            phase: Phase::Load,
+            done: 4 << 20,
+            total: None,
+        });
         assert_eq!(transfer(&vm, 1_002_000.0), "4.0 MiB · 4.0 MiB/s");
     }
 
     #[test]
     fn a_fraction_needs_a_total() {
-        let progress = |done, total| Progress { phase: Phase::Load, done, total };
+        let progress = |done, total| Progress {
+            phase: Phase::Load,
+            done,
+            total,
+        };
         assert_eq!(fraction(progress(5, Some(10))), Some(0.5));
         assert_eq!(fraction(progress(50, Some(10))), Some(1.0));
         assert_eq!(fraction(progress(5, Some(0))), None);
@@ -209,14 +260,29 @@ pub(crate) mod tests {
     #[test]
     fn phases_are_told_apart() {
         let mut vm = vm("a", VmState::Running);
-        vm.phases = [(Phase::Load, 300.0), (Phase::Fetch, 100.0), (Phase::Kernel, 1900.0)].into();
-        assert_eq!(phase_times(&vm), [(Phase::Fetch, 100.0), (Phase::Load, 200.0), (Phase::Kernel, 1600.0)]);
+        vm.phases = [
+            (Phase::Load, 300.0),
+            (Phase::Fetch, 100.0),
+            (Phase::Kernel, 1900.0),
+        ]
+        .into();
+        assert_eq!(
+            phase_times(&vm),
+            [
+                (Phase::Fetch, 100.0),
+                (Phase::Load, 200.0),
+                (Phase::Kernel, 1600.0)
+            ]
+        );
         assert_eq!(boot_time(&vm).map(seconds).as_deref(), Some("1.9 s"));
     }
 
     #[test]
     fn only_active_vms_have_an_uptime() {
-        assert_eq!(uptime(&vm("a", VmState::Running), 1_061_000.0).as_deref(), Some("00:01:01"));
+        assert_eq!(
+            uptime(&vm("a", VmState::Running), 1_061_000.0).as_deref(),
+            Some("00:01:01")
+        );
         assert_eq!(uptime(&vm("a", VmState::NOT_STARTED), 1_061_000.0), None);
     }
 }

@@ -29,7 +29,9 @@ pub struct Possible {
 impl Possible {
     /// For a VM in `state`, or for none.
     pub fn of(state: Option<&VmState>) -> Self {
-        let Some(state) = state else { return Self::default() };
+        let Some(state) = state else {
+            return Self::default();
+        };
         Self {
             start: !state.is_active(),
             stop: matches!(state, VmState::Running | VmState::Paused),
@@ -46,8 +48,12 @@ pub fn Toolbar(workbench: Workbench) -> View {
     let store = workbench.store;
     let toolbar = create_node_ref();
     let possible = create_selector(move || {
-        let connected = store.connection.with(|connection| *connection == Connection::Connected);
-        store.shown.with(|vm| Possible::of(vm.as_ref().filter(|_| connected).map(|vm| &vm.state)))
+        let connected = store
+            .connection
+            .with(|connection| *connection == Connection::Connected);
+        store
+            .shown
+            .with(|vm| Possible::of(vm.as_ref().filter(|_| connected).map(|vm| &vm.state)))
     });
     create_client_effect(move || {
         possible.track();
@@ -64,7 +70,7 @@ pub fn Toolbar(workbench: Workbench) -> View {
         div(class="toolbar", role="toolbar", aria-label="QemuWeb", r#ref=toolbar,
             on:keydown=move |event: KeyboardEvent| roving::keydown(&event, toolbar, roving::Axis::Horizontal),
             on:focusin=move |event: FocusEvent| roving::focusin(&event, toolbar)) {
-            button(class="tool list-toggle", r#type="button", tabindex="-1", title="Virtual machines",
+            button(class="tool list-toggle", r#type="button", tabindex="-1", data-testid="list-toggle", title="Virtual machines",
                 aria-label="Virtual machines", aria-expanded=store.list_open.get().to_string(), aria-controls="vm-list",
                 on:click=move |_| store.list_open.set(!store.list_open.get_untracked())) { (icon(icons::MENU)) }
             button(class="tool labelled", r#type="button", tabindex="0", data-testid="new-vm",
@@ -105,7 +111,9 @@ pub fn tool(
 
 /// Opens the panel as a tab, with a VM shown if one is named.
 pub fn open_tab(vm_id: Option<&str>) {
-    let hash = vm_id.map(|vm_id| format!("#vm={}", String::from(js_sys::encode_uri_component(vm_id)))).unwrap_or_default();
+    let hash = vm_id
+        .map(|vm_id| format!("#vm={}", String::from(js_sys::encode_uri_component(vm_id))))
+        .unwrap_or_default();
     // A blocked window is the browser's to tell.
     let _ = window().open_with_url_and_target(&format!("panel.html{hash}"), "_blank");
 }

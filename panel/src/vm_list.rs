@@ -1,6 +1,6 @@
 //! The list of VMs with its filter.
 
-use qemuweb_runtime::protocol::{VmId, VmInfo};
+use qemuweb_runtime::protocol::VmId;
 use sycamore::prelude::*;
 use sycamore::web::{create_client_effect, document, queue_microtask};
 use wasm_bindgen::JsCast;
@@ -24,7 +24,10 @@ pub fn VmList(workbench: Workbench) -> View {
             store.filter.set(String::new());
         }
         "ArrowDown" => {
-            if let Some(row) = list.try_get().and_then(|list| find(&list, "[role=option][tabindex='0']")) {
+            if let Some(row) = list
+                .try_get()
+                .and_then(|list| find(&list, "[role=option][tabindex='0']"))
+            {
                 event.prevent_default();
                 focus(&row);
             }
@@ -36,9 +39,7 @@ pub fn VmList(workbench: Workbench) -> View {
         listed.track();
         queue_microtask(move || roving::repair(list));
     });
-    let empty = create_selector(move || {
-        (store.vms.with(Vec::is_empty), listed.with(Vec::is_empty))
-    });
+    let empty = create_selector(move || (store.vms.with(Vec::is_empty), listed.with(Vec::is_empty)));
     view! {
         aside(class=if store.list_open.get() { "sidebar open" } else { "sidebar" }, id="vm-list", aria-label="Virtual machines") {
             div(class="filter") {
@@ -66,34 +67,38 @@ fn VmRow(workbench: Workbench, vm_id: VmId) -> View {
     let store = workbench.store;
     let id = create_signal(vm_id.clone());
     let vm = create_selector(move || {
-        id.with(|id| store.vms.with(|vms| vms.iter().find(|vm| vm.vm_id == *id).cloned()))
+        id.with(|id| {
+            store
+                .vms
+                .with(|vms| vms.iter().find(|vm| vm.vm_id == *id).cloned())
+        })
     });
     // What progress does not change.
     let state = create_selector(move || vm.with(|vm| vm.as_ref().map(|vm| vm.state.clone())));
-    let is_shown = create_selector(move || !store.launching.get() && store.selected.with(|shown| id.with(|id| shown.as_ref() == Some(id))));
-    let select = move || id.with_untracked(|id| workbench.select(id));
+    let is_shown = create_selector(move || {
+        !store.launching.get()
+            && store
+                .selected
+                .with(|shown| id.with(|id| shown.as_ref() == Some(id)))
+    });
+    let select = move || workbench.select(&id.get_clone_untracked());
     let keys = move |event: KeyboardEvent| match event.key().as_str() {
         "Enter" | " " => {
             event.prevent_default();
             select();
         }
-        "Delete" => id.with_untracked(|id| workbench.ask_remove(id)),
+        "Delete" => workbench.ask_remove(&id.get_clone_untracked()),
         _ => {}
     };
     view! {
         li(class="vm-row", role="option", tabindex="-1", data-testid="vm-row", data-vm-id=vm_id,
             data-state=state.with(|state| state.as_ref().map_or("", |state| state.name())),
             aria-selected=is_shown.get().to_string(), on:click=move |_| select(), on:keydown=keys) {
-            (state.with(|state| state.as_ref().map(state_icon)))
+            (state.get_clone().as_ref().map(state_icon))
             span(class="vm-name") { (vm.with(|vm| vm.as_ref().map(|vm| vm.name.clone()).unwrap_or_default())) }
-            span(class="vm-state") { (vm.with(|vm| vm.as_ref().map(beside_name).unwrap_or_default())) }
+            span(class="vm-state") { (state.with(|state| state.as_ref().map_or("", text::state))) }
         }
     }
-}
-
-/// What stands beside a VM's name: its state and architecture.
-fn beside_name(vm: &VmInfo) -> String {
-    format!("{} · {}", text::state(&vm.state), vm.arch)
 }
 
 /// Gives the focus to the filter.

@@ -35,7 +35,11 @@ pub fn VmView(workbench: Workbench) -> View {
     let store = workbench.store;
     let tabs = create_node_ref();
     let failure = create_selector(move || store.shown.with(|vm| vm.as_ref().and_then(failure_of)));
-    let name = create_selector(move || store.shown.with(|vm| vm.as_ref().map(|vm| vm.name.clone()).unwrap_or_default()));
+    let name = create_selector(move || {
+        store
+            .shown
+            .with(|vm| vm.as_ref().map(|vm| vm.name.clone()).unwrap_or_default())
+    });
     let tab = move |tab: Tab, label: &'static str, id: &'static str, panel: &'static str| {
         let is_selected = move || store.tab.get() == tab;
         view! {
@@ -84,8 +88,18 @@ mod tests {
 
     #[test]
     fn a_crash_is_a_failure() {
-        let mut crashed = vm("a", VmState::Crashed { reason: "memory access out of bounds".into() });
-        assert!(failure_of(&crashed).unwrap().message.contains("memory access out of bounds"));
+        let mut crashed = vm(
+            "a",
+            VmState::Crashed {
+                reason: "memory access out of bounds".into(),
+            },
+        );
+        assert!(
+            failure_of(&crashed)
+                .unwrap()
+                .message
+                .contains("memory access out of bounds")
+        );
         crashed.failure = Some(Failure::new("QEMU trapped"));
         assert_eq!(failure_of(&crashed).unwrap().message, "QEMU trapped");
         crashed.state = VmState::Starting;

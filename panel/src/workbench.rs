@@ -3,9 +3,9 @@
 use std::pin::Pin;
 use std::rc::Rc;
 
+use qemuweb_runtime::VmState;
 use qemuweb_runtime::client::{QemuClient, Transport};
 use qemuweb_runtime::failure::Failure;
-use qemuweb_runtime::VmState;
 use qemuweb_runtime::protocol::{Command, MAX_VM_ID, ProfileRef, VmId};
 use qemuweb_vm_config::{VmInputs, VmOverrides, VmProfile};
 use sycamore::prelude::*;
@@ -77,7 +77,13 @@ pub struct Launch {
 impl Launch {
     /// The built-in guest of a profile.
     pub fn built_in(profile: VmProfile) -> Self {
-        Self { profile, name: None, inputs: VmInputs::default(), overrides: None, files: Vec::new() }
+        Self {
+            profile,
+            name: None,
+            inputs: VmInputs::default(),
+            overrides: None,
+            files: Vec::new(),
+        }
     }
 }
 
@@ -87,7 +93,12 @@ impl Workbench {
         let store = Store::new(now);
         let host = create_signal(None);
         let scope = use_current_scope();
-        Self { store, host, scope, consoles: *create_signal(Rc::new(Consoles::new(store, host, scope))) }
+        Self {
+            store,
+            host,
+            scope,
+            consoles: *create_signal(Rc::new(Consoles::new(store, host, scope))),
+        }
     }
 
     /// Runs `work` in the root scope. Whatever is called by the browser or resumed after an `.await` is in no
@@ -124,9 +135,10 @@ impl Workbench {
     pub fn request(&self, command: Command, attachments: Vec<JsValue>) -> Answer {
         match self.host() {
             Some(host) => host.request(command, attachments),
-            None => Box::pin(std::future::ready(Err(
-                Failure::new("there is no connection to the VM host").with_next_step("Reconnect, then try again.")
-            ))),
+            None => Box::pin(std::future::ready(Err(Failure::new(
+                "there is no connection to the VM host",
+            )
+            .with_next_step("Reconnect, then try again.")))),
         }
     }
 
@@ -145,7 +157,10 @@ impl Workbench {
         self.consoles().watch(vm_id);
         let store = self.store;
         batch(move || {
-            if store.selected.with_untracked(|selected| selected.as_deref() != Some(vm_id)) {
+            if store
+                .selected
+                .with_untracked(|selected| selected.as_deref() != Some(vm_id))
+            {
                 store.searching.set(false);
                 store.captured.set(false);
                 store.selected.set(Some(vm_id.to_owned()));
@@ -169,7 +184,10 @@ impl Workbench {
             return;
         }
         let any = self.store.vms.with_untracked(|vms| {
-            vms.iter().find(|vm| vm.state.is_active()).or(vms.first()).map(|vm| vm.vm_id.clone())
+            vms.iter()
+                .find(|vm| vm.state.is_active())
+                .or(vms.first())
+                .map(|vm| vm.vm_id.clone())
         });
         if let Some(vm_id) = any {
             self.select(&vm_id);
@@ -178,17 +196,38 @@ impl Workbench {
 
     /// Starts a new VM and shows it.
     pub fn launch(self, launch: Launch) {
-        let Launch { profile, name, inputs, overrides, files } = launch;
+        let Launch {
+            profile,
+            name,
+            inputs,
+            overrides,
+            files,
+        } = launch;
         let (vm_id, number) = self.store.vms.with_untracked(|vms| {
             // Room for a number behind the id of a profile.
-            let stem: String = profile.id.chars().filter(char::is_ascii).take(MAX_VM_ID - 8).collect();
+            let stem: String = profile
+                .id
+                .chars()
+                .filter(char::is_ascii)
+                .take(MAX_VM_ID - 8)
+                .collect();
             let alike = vms.iter().filter(|vm| vm.profile_id == profile.id).count();
             (new_vm_id(&stem, vms), alike + 1)
         });
         let name = name.unwrap_or_else(|| profile.name.clone());
-        let name = if number > 1 { format!("{name} {number}") } else { name };
+        let name = if number > 1 {
+            format!("{name} {number}")
+        } else {
+            name
+        };
         let profile = ProfileRef::Id(profile.id);
-        let command = Command::StartVm { vm_id: vm_id.clone(), name: Some(name), profile, inputs, overrides };
+        let command = Command::StartVm {
+            vm_id: vm_id.clone(),
+            name: Some(name),
+            profile,
+            inputs,
+            overrides,
+        };
         let answer = self.request(command, files);
         spawn_local(async move {
             let result = answer.await;
@@ -205,18 +244,26 @@ impl Workbench {
 
     /// Starts a stopped VM again.
     pub fn restart(self, vm_id: &str) {
-        self.command(Command::RestartVm { vm_id: vm_id.to_owned() });
+        self.command(Command::RestartVm {
+            vm_id: vm_id.to_owned(),
+        });
         self.consoles().focus_when_shown();
     }
 
     /// Asks the guest to shut down.
     pub fn stop(self, vm_id: &str) {
-        self.command(Command::StopVm { vm_id: vm_id.to_owned(), force: false });
+        self.command(Command::StopVm {
+            vm_id: vm_id.to_owned(),
+            force: false,
+        });
     }
 
     /// Cuts the power without asking.
     pub fn force_stop(self, vm_id: &str) {
-        self.command(Command::StopVm { vm_id: vm_id.to_owned(), force: true });
+        self.command(Command::StopVm {
+            vm_id: vm_id.to_owned(),
+            force: true,
+        });
     }
 
     /// Cuts the power, after asking unless nothing can be lost yet.
@@ -250,7 +297,9 @@ impl Workbench {
 
     /// Forgets a VM, after asking.
     pub fn ask_remove(self, vm_id: &str) {
-        let Some(vm) = self.store.vm(vm_id).filter(|vm| !vm.state.is_active()) else { return };
+        let Some(vm) = self.store.vm(vm_id).filter(|vm| !vm.state.is_active()) else {
+            return;
+        };
         let vm_id: VmId = vm_id.to_owned();
         self.store.confirm.set(Some(Confirm::new(
             format!("Remove {}?", vm.name),

@@ -31,7 +31,10 @@ extern "C" {
     #[wasm_bindgen(method, js_name = loadAddon, catch)]
     pub fn load_addon(this: &Terminal, addon: &JsValue) -> Result<(), JsValue>;
     #[wasm_bindgen(method, js_name = attachCustomKeyEventHandler)]
-    pub fn attach_custom_key_event_handler(this: &Terminal, handler: &Closure<dyn FnMut(KeyboardEvent) -> bool>);
+    pub fn attach_custom_key_event_handler(
+        this: &Terminal,
+        handler: &Closure<dyn FnMut(KeyboardEvent) -> bool>,
+    );
     #[wasm_bindgen(method, js_name = onData)]
     pub fn on_data(this: &Terminal, handler: &Closure<dyn FnMut(String)>) -> Disposable;
     #[wasm_bindgen(method, js_name = onBinary)]
