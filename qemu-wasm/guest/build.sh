@@ -13,8 +13,10 @@ kernel_inputs=("$GUEST"/kernel/*.config "$GUEST"/kernel/patches/*.patch "$GUEST/
 initramfs_inputs=("$GUEST"/src/*.[ch] "$GUEST/make-initramfs.sh" "$GUEST/make-licences.sh" "$GUEST/write-manifest.py")
 while IFS= read -r file; do initramfs_inputs+=("$file"); done < <(find "$GUEST/initramfs" -type f | LC_ALL=C sort)
 linux_lock=$(grep ' linux-source-' "$GUEST/lock/amd64.lock")
+mbedtls_locks=$(grep -h ' libmbedtls-dev ' "$GUEST"/lock/{amd64,arm64}.lock)
 kernel_hash=$(hash_of "=$linux_lock" "${kernel_inputs[@]}")
-output=$CACHE/guest/$(hash_of "=$kernel_hash" "$GUEST"/lock/*.lock "${initramfs_inputs[@]}" "$GUEST/build.sh")
+tools_hash=$(hash_of "=$mbedtls_locks" "$GUEST/lock/sources.lock" "$GUEST/packages.txt" "$GUEST/build-tools.sh")
+output=$CACHE/guest/$(hash_of "=$kernel_hash" "=$tools_hash" "$GUEST"/lock/*.lock "${initramfs_inputs[@]}" "$GUEST/build.sh")
 
 if [[ ${1:-} == --print-output ]]; then
   printf '%s\n' "$output"
@@ -28,13 +30,14 @@ lock "$output"
 need_tools curl:curl gzip:gzip
 need_space "$CACHE/guest" 6000
 root=$("$QEMU_WASM_DIR/toolchain.sh" guest | tail -1)
-work=$CACHE/guest-work/$kernel_hash
+work=$CACHE/guest-work/kernel-$kernel_hash
+tools=$CACHE/guest-work/tools-$tools_hash
 packing=$output.work
 rm -rf "$packing"
-mkdir -p "$work" "$packing/out/licences"
+mkdir -p "$work" "$tools/sources" "$packing/out/licences"
 
-run() { # in the root, with our recipe, the kernel's work directory and the packing directory laid in
-  in_root "$root" --bind "$GUEST:/qemuweb/guest" --bind "$work:/qemuweb/work" --bind "$packing:/qemuweb/packing" -- "$@"
+run() { # in the root, with our recipe, the work directories and the packing directory laid in
+  in_root "$root" --bind "$GUEST:/qemuweb/guest" --bind "$work:/qemuweb/work" --bind "$tools:/qemuweb/tools" --bind "$packing:/qemuweb/packing" -- "$@"
 }
 
 # fetch_locked LINE -> path
@@ -56,9 +59,21 @@ for architecture in x86_64 aarch64; do
   }
 done
 
+while read -r sha pool name _; do
+  file=$(fetch "${pool##*/}" "$sha" "$pool")
+  cp "$file" "$tools/sources/$name.tar.${file##*.}"
+done <"$GUEST/lock/sources.lock"
+
 for architecture in x86_64 aarch64; do
   debian=$([[ $architecture == x86_64 ]] && echo amd64 || echo arm64)
   kernel=$([[ $architecture == x86_64 ]] && echo vmlinux || echo Image)
+  say "curl and tcpdump for $architecture (log: $tools/$architecture.log)"
+  mkdir -p "$tools/$architecture/debs"
+  cp "$(fetch_locked "$(grep ' libmbedtls-dev ' "$GUEST/lock/$debian.lock")")" "$tools/$architecture/debs/"
+  run bash /qemuweb/guest/build-tools.sh "$architecture" /qemuweb/tools >"$tools/$architecture.log" 2>&1 || {
+    tail -20 "$tools/$architecture.log" >&2
+    fail "curl and tcpdump for $architecture did not build" "see $tools/$architecture.log"
+  }
   say "initramfs for $architecture"
   mkdir -p "$packing/debs-$architecture" "$packing/out/$architecture"
   while IFS= read -r line; do

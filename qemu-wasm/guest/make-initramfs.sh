@@ -53,12 +53,17 @@ take() {
   fi
   mode=$(stat -c %a "$source")
   entries+=("file $path $source 0${mode: -3} 0 0")
+  needed "$source"
+}
+
+# needed FILE: takes the libraries that a program or library needs.
+needed() {
   local library interpreter
-  interpreter=$(readelf -lW "$source" 2>/dev/null | sed -n 's/.*program interpreter: \(.*\)\]/\1/p' || true)
+  interpreter=$(readelf -lW "$1" 2>/dev/null | sed -n 's/.*program interpreter: \(.*\)\]/\1/p' || true)
   [[ -z $interpreter ]] || take "/usr$interpreter"
   while IFS= read -r library; do
     take "/usr/lib/$triplet/$library"
-  done < <(readelf -dW "$source" 2>/dev/null | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' | grep -v '^ld-linux' || true)
+  done < <(readelf -dW "$1" 2>/dev/null | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' | grep -v '^ld-linux' || true)
 }
 
 case $architecture in
@@ -86,6 +91,15 @@ while IFS= read -r file; do
   [[ ! -x $file ]] || mode=0755
   entries+=("file ${file#"$here/initramfs"} $file $mode 0 0")
 done < <(find "$here/initramfs/etc" -type f | sort)
+# The programs that build-tools.sh made, and the certificates of the authorities that curl trusts.
+for tool in curl tcpdump; do
+  entries+=("file /usr/bin/$tool /qemuweb/tools/$architecture/$tool 0755 0 0")
+  needed "/qemuweb/tools/$architecture/$tool"
+done
+cat "$work"/ca-certificates/usr/share/ca-certificates/mozilla/*.crt >"$work/authorities"
+entries+=("file /etc/ssl/certs/ca-certificates.crt $work/authorities 0644 0 0")
+packages[ca-certificates]=1
+
 entries+=("file /init $init 0755 0 0" "file /usr/sbin/qemuweb-init $init 0755 0 0")
 
 # Directories first (parents before children), then the rest.

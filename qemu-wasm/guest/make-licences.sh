@@ -27,6 +27,13 @@ note() { # PACKAGE DEB
   echo "$architecture: $1 $version from source $source $source_version" >>"$licences/SOURCES.txt"
 }
 note linux-source-6.12 /qemuweb/work/linux-source.deb
+note libmbedtls-dev "$packing/debs-$architecture/libmbedtls-dev.deb"
+# What is built from upstream's tarballs brings its notice in there.
+while read -r _ _ source version; do
+  tar -xOf "/qemuweb/tools/sources/$source".tar.* --wildcards "*/$([[ $source == curl ]] && echo COPYING || echo LICENSE)" \
+    >"$licences/$source.txt"
+  echo "$architecture: built from source $source $version" >>"$licences/SOURCES.txt"
+done <"$guest/lock/sources.lock"
 while read -r package; do
   note "$package" "$packing/debs-$architecture/$package.deb"
 done <"$packing/$architecture-packages"

@@ -32,8 +32,14 @@ def packages(packing: pathlib.Path, architecture: str, debian: str) -> list:
     return [
         {"package": name, "version": version, "source": source, "source_version": source_version, "sha256": sha}
         for sha, _, name, version, source, source_version in rows
-        if name in names or name.startswith("linux-source-")
+        if name in names or name.startswith(("linux-source-", "libmbedtls-"))
     ]
+
+
+def sources() -> list:
+    """The source packages that were built from their upstream tarballs."""
+    rows = [line.split() for line in (GUEST / "lock" / "sources.lock").read_text().splitlines()]
+    return [{"source": name, "source_version": version, "sha256": sha} for sha, _, name, version in rows]
 
 
 def main() -> None:
@@ -46,6 +52,7 @@ def main() -> None:
             "files": files,
             "total_size": sum(file["size"] for file in files.values()),
             "packages": packages(packing, architecture, debian),
+            "sources": sources(),
         }
     (packing / "out" / "guest-build.json").write_text(json.dumps(manifest, indent=2) + "\n")
 

@@ -36,14 +36,12 @@ static void take_line(void)
     }
 }
 
-void agent_read(int fd)
+bool agent_read(int fd)
 {
     char bytes[256];
     long n = read(fd, bytes, sizeof(bytes));
     if (n <= 0) {
-        /* The host has no one at the other end: poll(2) says so again and again. */
-        msleep(200);
-        return;
+        return false;
     }
     for (long i = 0; i < n; i++) {
         if (bytes[i] == '\n') {
@@ -59,4 +57,5 @@ void agent_read(int fd)
             too_long = true;
         }
     }
+    return true;
 }

@@ -34,18 +34,24 @@ static void handle_signal(int signal)
 /* Serves what became readable, for ever. A descriptor of -1 is passed over by poll(2). */
 static void serve(int signals, int announcements)
 {
+    /* While nobody holds the port's other end, poll(2) reports that at once: look again after a second only. */
+    bool host_is_there = true;
     for (;;) {
         struct pollfd fds[3 + MAX_BUTTONS] = {
             { .fd = signals, .events = POLLIN },
             { .fd = announcements, .events = POLLIN },
-            { .fd = agent_fd(), .events = POLLIN },
+            { .fd = host_is_there ? agent_fd() : -1, .events = POLLIN },
         };
         /* Only process 1 acts on buttons: elsewhere the other init does. */
         for (unsigned i = 0; i < MAX_BUTTONS; i++) {
             fds[3 + i] = (struct pollfd){ .fd = signals < 0 ? -1 : button_fd(i), .events = POLLIN };
         }
-        if (poll(fds, 3 + MAX_BUTTONS, -1) < 0) {
+        int ready = poll(fds, 3 + MAX_BUTTONS, host_is_there ? -1 : 1000);
+        if (ready < 0) {
             continue;
+        }
+        if (ready == 0) {
+            host_is_there = true;
         }
         if (fds[0].revents) {
             handle_signal(signal_next(signals));
@@ -54,7 +60,7 @@ static void serve(int signals, int announcements)
             devices_announced(announcements);
         }
         if (fds[2].revents) {
-            agent_read(fds[2].fd);
+            host_is_there = agent_read(fds[2].fd);
         }
         for (unsigned i = 0; i < MAX_BUTTONS; i++) {
             if (fds[3 + i].revents && button_pressed(fds[3 + i].fd)) {

@@ -28,7 +28,7 @@ bool button_pressed(int fd); /* reads events; has its power key been pressed? */
 
 /* agent.c: text lines from the host on the virtio port org.qemuweb.agent.0. */
 #define AGENT_PORT "org.qemuweb.agent.0"
-void agent_read(int fd);
+bool agent_read(int fd); /* false: the host has nobody at the other end */
 
 /* system.c: file systems, network, power. */
 void system_mount(void);

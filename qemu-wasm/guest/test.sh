@@ -1,0 +1,94 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0 OR MIT
+# Boots the built images in Debian's native QEMU under TCG and checks what a user, and the host, rely on.
+#   test.sh [MACHINE...]      of q35 pc microvm virt; without any: q35 and virt
+# Prints a line for each check and `N passed, N failed`; fails when one failed. Skips a machine whose QEMU is not installed.
+set -euo pipefail
+. "$(dirname "$0")/machines.sh"
+output=$("$(dirname "$0")/build.sh" | tail -1)
+work=$(mktemp -d)
+VM_PID=
+trap '[[ -z $VM_PID ]] || kill "$VM_PID" 2>/dev/null || true; rm -rf "$work"' EXIT
+passed=0 failed=0 step=0
+
+# check NAME COMMAND...: counts whether the command succeeds.
+check() {
+  local name=$1
+  shift
+  if "$@"; then
+    passed=$((passed + 1))
+    echo "ok      $name"
+  else
+    failed=$((failed + 1))
+    echo "FAILED  $name"
+    tail -n 5 "$work/$machine/console.log" | sed 's/^/        | /'
+  fi
+}
+
+# guest COMMAND PATTERN: types the command; true if it succeeds and the console then says PATTERN before it is done.
+guest() {
+  step=$((step + 1))
+  # The quotes keep the echo of the typed line from matching.
+  printf '%s\n' "echo BEGIN''$step; $1; echo END''$step=\$?" >&"$VM_CONSOLE"
+  vm_wait "$work/$machine" 60 "END$step=[0-9]" || return 1
+  sed -n "/^BEGIN$step/,/END$step=/p" "$work/$machine/console.log" >"$work/said"
+  grep -q "END$step=0" "$work/said" && grep -qE -- "$2" "$work/said"
+}
+
+# ended SECONDS: does QEMU end by itself within that time?
+ended() {
+  local end=$((SECONDS + $1))
+  while kill -0 "$VM_PID" 2>/dev/null; do
+    ((SECONDS < end)) || return 1
+    sleep 0.05
+  done
+}
+
+boot() {
+  vm_start "$machine" "$work/$machine" "$@"
+  vm_wait "$work/$machine" 120 '/ # '
+}
+
+resized() {
+  guest 'stty size' '^24 80' || return 1
+  printf 'unknown line\nresize 50 132\n' >&"$VM_AGENT"
+  sleep 1
+  guest 'stty size' '^50 132'
+}
+
+(($#)) || set -- q35 virt
+for machine; do
+  architecture=$(machine_architecture "$machine")
+  command -v "qemu-system-$architecture" >/dev/null || {
+    echo "skipped $machine: qemu-system-$architecture is not installed (Debian: apt-get install qemu-system-x86 qemu-system-arm)"
+    continue
+  }
+  unpack_images "$output" "$architecture" "$work/$machine"
+  check "$machine: boots to a prompt" boot
+  check "$machine: greets" grep -q '^Welcome to QemuWeb' "$work/$machine/console.log"
+  check "$machine: uname -m" guest 'uname -m' "^$architecture"
+  check "$machine: curl" guest 'curl --version' '^Protocols:.* https'
+  check "$machine: jq" guest "echo '{\"a\":[1,2]}' | jq -c .a" '^\[1,2\]'
+  check "$machine: tcpdump" guest 'tcpdump --version' '^libpcap version'
+  check "$machine: strace" guest 'strace true 2>&1' 'exit_group\(0\)'
+  check "$machine: nano" guest 'nano --version' 'GNU nano'
+  check "$machine: ip" guest 'ip a' 'inet 127.0.0.1/8'
+  check "$machine: ping" guest 'ping -c1 127.0.0.1' ' 0% packet loss'
+  check "$machine: file system" guest 'dd if=/dev/urandom of=/tmp/f bs=64k count=4 2>/dev/null; stat -c %s /tmp/f' '^262144'
+  check "$machine: agent resizes the console" resized
+  echo exit >&"$VM_CONSOLE"
+  check "$machine: the shell comes back" guest 'echo $PPID' '^1'
+  echo '{"execute":"system_powerdown"}' >&"$VM_QMP"
+  check "$machine: power button" ended 10
+  vm_stop
+  boot || true
+  echo reboot >&"$VM_CONSOLE"
+  check "$machine: reboot" ended 10
+  vm_stop
+  boot || true
+  echo poweroff >&"$VM_CONSOLE"
+  check "$machine: poweroff" ended 10
+  vm_stop
+done
+echo "$passed passed, $failed failed"
+((failed == 0))
