@@ -7,7 +7,7 @@ xflags::xflags! {
     cmd xtask {
         /// Build everything, then open Chromium with the panel and boot a VM; or boot one without a window.
         cmd run {
-            /// Open no window: boot, stream the console to standard output, end when the VM does.
+            /// Open no window: boot, have the console on standard output and input, end when the VM does.
             optional --headless
             /// Run a command in the guest's shell, print its output, exit with its status (implies --headless).
             optional --exec command: String

@@ -4,8 +4,9 @@
 //! Exit status of a headless run: that of the command in the guest; 124 when `--timeout` has passed; 125 when the run
 //! itself failed; 0 when the VM ended in an orderly way or `--until` was met.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::process::ExitCode;
+use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -162,10 +163,14 @@ fn follow(
     Ok(outcome.map_or(0, |outcome| outcome.status))
 }
 
-/// Follows the console until the VM has ended by itself.
+/// Follows the console, and types on it what comes from our standard input, until the VM has ended by itself.
 fn until_the_end(vm: &mut Vm, deadline: Deadline) -> Result<()> {
+    let typed = standard_input();
     loop {
-        if let Happened::Ended(why) = vm.wait(deadline.at_most(Duration::from_secs(1)))? {
+        for bytes in typed.try_iter() {
+            vm.send(&bytes)?;
+        }
+        if let Happened::Ended(why) = vm.wait(deadline.at_most(Duration::from_millis(100)))? {
             eprintln!("\n{why}");
             if vm.has_crashed() {
                 bail!("the VM crashed");
@@ -174,6 +179,20 @@ fn until_the_end(vm: &mut Vm, deadline: Deadline) -> Result<()> {
         }
         deadline.check("the VM to end")?;
     }
+}
+
+/// What comes on standard input, as it comes; nothing more after its end.
+fn standard_input() -> Receiver<Vec<u8>> {
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        let mut buffer = [0; 1024];
+        while let Ok(read @ 1..) = io::stdin().read(&mut buffer) {
+            if sender.send(buffer[..read].to_vec()).is_err() {
+                break;
+            }
+        }
+    });
+    receiver
 }
 
 fn report(vm: &Vm, launch: &Launch, outcome: Option<&Outcome>, times: &[(&str, f64)]) -> Result<Value> {
