@@ -44,7 +44,9 @@ if [[ ! -e $tools/$architecture/curl ]]; then
     --without-brotli --without-libidn2 --without-nghttp2 --without-libssh2 --without-librtmp --disable-ldap --disable-ldaps \
     --disable-rtsp --disable-dict --disable-telnet --disable-pop3 --disable-imap --disable-smb --disable-smtp --disable-gopher \
     --disable-mqtt --disable-manual --disable-docs --disable-ntlm --disable-libcurl-option --disable-threaded-resolver
-  make -s
+  # Not `make all`: it compiles the library a second time, for its unit tests.
+  make -s -C lib libcurl.la
+  make -s -C src curl
   $strip -o "$tools/$architecture/curl" src/curl
 fi
 rm -rf "$work"

@@ -31,7 +31,7 @@ entries=()
 
 # take PATH: adds a file to the archive, its link's target and the libraries that it needs along with it.
 take() {
-  local path=$1 source mode
+  local path=$1 source mode source_package
   [[ -z ${taken[$path]:-} ]] || return 0
   source=${from[$path]:-}
   [[ -n $source ]] || {
