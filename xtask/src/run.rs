@@ -254,3 +254,70 @@ fn headed(launch: &Launch) -> Result<u8> {
     }
     Ok(0)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use super::*;
+    use crate::flags::{Xtask, XtaskCmd};
+
+    fn flags(arguments: &[&str]) -> Run {
+        let arguments = ["run"].iter().chain(arguments).map(OsString::from).collect();
+        match Xtask::from_vec(arguments).unwrap().subcommand {
+            XtaskCmd::Run(flags) => flags,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn profile(arguments: &[&str]) -> String {
+        launch(&flags(arguments)).unwrap().profile
+    }
+
+    #[test]
+    fn profiles_follow_from_the_flags() {
+        assert_eq!(profile(&[]), "minimal-x86_64");
+        assert_eq!(profile(&["--arch", "aarch64"]), "linux-aarch64-virt-nographic");
+        assert_eq!(
+            profile(&["--profile", "microvm-x86_64", "--arch", "x86_64"]),
+            "microvm-x86_64"
+        );
+        assert_eq!(profile(&["--kernel", "Cargo.toml"]), "linux-x86_64-pc-nographic");
+        for wrong in [
+            &["--arch", "mips"][..],
+            &["--profile", "no"],
+            &["--profile", "minimal-x86_64", "--arch", "aarch64"],
+        ] {
+            assert!(launch(&flags(wrong)).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn own_images_become_attachments() {
+        let arguments = [
+            "--kernel",
+            "Cargo.toml",
+            "--disk",
+            "src/run.rs",
+            "--disk",
+            "src/main.rs",
+            "--append",
+            "x",
+            "--memory",
+            "64",
+        ];
+        let launch = launch(&flags(&arguments)).unwrap();
+        assert_eq!(launch.files.len(), 3);
+        assert_eq!(launch.overrides.memory_mib, Some(64));
+        let inputs = serde_json::to_value(&launch.inputs).unwrap();
+        assert_eq!(inputs["kernel"]["attachment"]["name"], "Cargo.toml");
+        assert_eq!(inputs["disk"]["attachment"]["index"], 1);
+        assert_eq!(inputs["additionalDisks"][0]["attachment"]["index"], 2);
+        assert_eq!(inputs["kernelCmdline"], "x");
+        assert!(!launch.is_default() && is_headless(&flags(&["--json"])));
+        let missing = super::launch(&flags(&["--kernel", "/nonexistent"]))
+            .err()
+            .unwrap();
+        assert!(format!("{missing:#}").contains("/nonexistent"));
+    }
+}
