@@ -38,7 +38,7 @@ pub fn App(workbench: Workbench, reconnect: fn(Workbench)) -> View {
             div(class="body") {
                 VmList(workbench=workbench)
                 Splitter {}
-                main(class="main") {
+                main(class="main", on:pointerdown=move |_| store.list_open.set(false)) {
                     (lost.get_clone().map(|failure| lost_view(failure, workbench, reconnect)))
                     CapabilityWarnings(workbench=workbench)
                     Notices(workbench=workbench)

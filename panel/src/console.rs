@@ -13,7 +13,7 @@ use sycamore::prelude::*;
 use sycamore::web::document;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::spawn_local;
-use web_sys::{HtmlCanvasElement, HtmlElement, KeyboardEvent};
+use web_sys::{HtmlCanvasElement, HtmlElement, KeyboardEvent, WebGl2RenderingContext};
 
 use crate::browser::{copy, object, set, token};
 use crate::keys::{Key, Route, route};
@@ -146,9 +146,12 @@ impl Consoles {
         }
     }
 
-    /// Gives the focus to the terminal that is shown next.
-    pub fn focus_when_shown(&self) {
-        self.focus_next.set(true);
+    /// Gives the focus to a VM's terminal, or if it is not shown to the terminal that is shown next.
+    pub fn focus(&self, vm_id: &str) {
+        match self.get(vm_id).filter(|console| console.element.is_connected()) {
+            Some(console) => console.focus(),
+            None => self.focus_next.set(true),
+        }
     }
 
     /// Whether the terminal that is shown now should take the focus. Asked once.
@@ -355,15 +358,23 @@ impl Console {
 
 /// Whether WebGL is drawn by a GPU: without one, plain elements cost the processor less.
 fn has_gpu() -> bool {
+    /// Of `WEBGL_debug_renderer_info`.
+    const UNMASKED_RENDERER: u32 = 0x9246;
     let probe = || {
         let canvas: HtmlCanvasElement = document().create_element("canvas").ok()?.unchecked_into();
-        let options = object([("failIfMajorPerformanceCaveat", true.into())]);
-        canvas.get_context_with_context_options("webgl2", &options).ok()?
+        let context: WebGl2RenderingContext = canvas.get_context("webgl2").ok()??.unchecked_into();
+        context.get_extension("WEBGL_debug_renderer_info").ok()??;
+        let renderer = context.get_parameter(UNMASKED_RENDERER).ok()?.as_string()?;
+        Some(
+            !["SwiftShader", "llvmpipe", "softpipe"]
+                .iter()
+                .any(|software| renderer.contains(software)),
+        )
     };
     thread_local! {
         static FOUND: Cell<Option<bool>> = const { Cell::new(None) };
     }
-    let found = FOUND.get().unwrap_or_else(|| probe().is_some());
+    let found = FOUND.get().unwrap_or_else(|| probe().unwrap_or(false));
     FOUND.set(Some(found));
     found
 }

@@ -12,6 +12,7 @@ use crate::launcher::{can_launch, launch_default};
 use crate::state::Connection;
 use crate::text;
 use crate::toolbar::{Possible, open_tab};
+use crate::vm_view::failure_of;
 use crate::workbench::Workbench;
 
 /// The popup. `reconnect` looks for the host again.
@@ -77,12 +78,15 @@ fn Row(workbench: Workbench, vm: VmInfo) -> View {
     let possible = Possible::of(Some(&state));
     let shape_of_state = state_icon(&state);
     let state_name = state.name();
-    let state_text = format!(
-        "{} · {} · {}",
-        text::state(&state),
-        vm.arch,
-        text::mebibytes(vm.memory_mib)
-    );
+    let state_text = match failure_of(&vm) {
+        Some(failure) => failure.message,
+        None => format!(
+            "{} · {} · {}",
+            text::state(&state),
+            vm.arch,
+            text::mebibytes(vm.memory_mib)
+        ),
+    };
     let (opened, stopped, started) = (vm_id.clone(), vm_id.clone(), vm_id.clone());
     let (open_label, start_label) = (format!("Open {name} in a tab"), format!("Start {name}"));
     // A guest that does not shut down can be asked again only by force.

@@ -140,7 +140,15 @@ impl Store {
                     .update(|vms| match vms.iter_mut().find(|old| old.vm_id == vm.vm_id) {
                         Some(old) => old.clone_from(vm),
                         None => vms.push((**vm).clone()),
-                    })
+                    });
+                // A failure of the VM's own is shown with the VM.
+                if self
+                    .notices
+                    .with_untracked(|all| all.iter().any(|it| Some(&it.failure) == vm.failure.as_ref()))
+                {
+                    self.notices
+                        .update(|all| all.retain(|it| Some(&it.failure) != vm.failure.as_ref()));
+                }
             }
             Event::VmRemoved { vm_id } => {
                 self.vms.update(|vms| vms.retain(|vm| vm.vm_id != *vm_id));
@@ -167,7 +175,12 @@ impl Store {
                     log.pop_front();
                 }
             }),
-            Event::Error { failure, .. } => self.report(failure.clone()),
+            Event::Error { vm_id, failure } => {
+                let vm = vm_id.as_ref().and_then(|vm_id| self.vm(vm_id));
+                if vm.is_none_or(|vm| vm.failure.as_ref() != Some(failure)) {
+                    self.report(failure.clone());
+                }
+            }
             // `VmChanged` comes with these.
             Event::VmStarted { .. } | Event::VmStopped { .. } | Event::SerialOut { .. } => {}
         }
@@ -311,6 +324,36 @@ mod tests {
             let key = store.notices.with(|all| all[1].key);
             store.dismiss(key);
             assert_eq!(shown(), ["x", "w"]);
+        });
+    }
+
+    #[test]
+    fn a_failure_of_a_vm_is_shown_with_the_vm_only() {
+        in_root(|store| {
+            let failure = Failure::new("trap");
+            store.apply(&Event::Error {
+                vm_id: Some("a".into()),
+                failure: failure.clone(),
+            });
+            assert_eq!(store.notices.with(Vec::len), 1);
+            let crashed = VmInfo {
+                failure: Some(failure.clone()),
+                ..vm(
+                    "a",
+                    VmState::Crashed {
+                        reason: "trap".into(),
+                    },
+                )
+            };
+            store.apply(&Event::VmChanged {
+                vm: Box::new(crashed),
+            });
+            assert_eq!(store.notices.with(Vec::len), 0);
+            store.apply(&Event::Error {
+                vm_id: Some("a".into()),
+                failure,
+            });
+            assert_eq!(store.notices.with(Vec::len), 0);
         });
     }
 

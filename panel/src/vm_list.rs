@@ -34,6 +34,12 @@ pub fn VmList(workbench: Workbench) -> View {
         }
         _ => {}
     };
+    let fold = move |event: KeyboardEvent| {
+        if event.key() == "Escape" && store.list_open.get_untracked() {
+            event.stop_propagation();
+            store.list_open.set(false);
+        }
+    };
     let listed = create_selector(move || store.listed());
     create_client_effect(move || {
         listed.track();
@@ -41,7 +47,8 @@ pub fn VmList(workbench: Workbench) -> View {
     });
     let empty = create_selector(move || (store.vms.with(Vec::is_empty), listed.with(Vec::is_empty)));
     view! {
-        aside(class=if store.list_open.get() { "sidebar open" } else { "sidebar" }, id="vm-list", aria-label="Virtual machines") {
+        aside(class=if store.list_open.get() { "sidebar open" } else { "sidebar" }, id="vm-list",
+            aria-label="Virtual machines", on:keydown=fold) {
             div(class="filter") {
                 (icon(icons::SEARCH))
                 input(r#type="search", id="filter", placeholder="Filter", aria-label="Filter virtual machines",

@@ -233,9 +233,9 @@ impl Workbench {
             let result = answer.await;
             self.run(|| match result {
                 Ok(()) => {
-                    self.consoles().focus_when_shown();
                     self.store.tab.set(Tab::Console);
                     self.select(&vm_id);
+                    self.consoles().focus(&vm_id);
                 }
                 Err(failure) => self.store.report(failure),
             });
@@ -247,7 +247,7 @@ impl Workbench {
         self.command(Command::RestartVm {
             vm_id: vm_id.to_owned(),
         });
-        self.consoles().focus_when_shown();
+        self.consoles().focus(vm_id);
     }
 
     /// Asks the guest to shut down.
