@@ -109,12 +109,10 @@ fn take(workbench: Workbench, event: &Event, attachments: &[JsValue]) {
         Event::VmRemoved { vm_id } => consoles.forget(vm_id),
         _ => {}
     }
-    batch(|| {
-        workbench.store.apply(event);
-        if matches!(event, Event::VmChanged { .. } | Event::VmRemoved { .. }) {
-            workbench.select_any();
-        }
-    });
+    workbench.store.apply(event);
+    if matches!(event, Event::VmChanged { .. } | Event::VmRemoved { .. }) {
+        workbench.select_any();
+    }
 }
 
 /// Renews the time while something is being timed, as long as the page lives.

@@ -1,0 +1,223 @@
+//! Components in a real document: focus, keyboard, dialogs, and what they ask of the host.
+
+#![cfg(target_arch = "wasm32")]
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use gloo_timers::future::TimeoutFuture;
+use qemuweb_panel::app::App;
+use qemuweb_panel::workbench::{Answer, Host, Workbench};
+use qemuweb_runtime::VmState;
+use qemuweb_runtime::protocol::{Command, Event, VmInfo};
+use qemuweb_vm_config::Arch;
+use sycamore::prelude::*;
+use sycamore::web::{document, render_in_scope};
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
+use web_sys::{Element, HtmlElement, KeyboardEvent, KeyboardEventInit};
+
+wasm_bindgen_test_configure!(run_in_browser);
+
+/// A host that notes what it is asked, and does it at once.
+#[derive(Default)]
+struct Notes(RefCell<Vec<Command>>);
+
+impl Host for Notes {
+    fn request(&self, command: Command, _: Vec<JsValue>) -> Answer {
+        self.0.borrow_mut().push(command);
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn type_bytes(&self, _: &str, _: &[u8]) {}
+
+    fn resize_console(&self, _: &str, _: u16, _: u16) {}
+
+    fn leave(&self) {}
+}
+
+/// The panel in the test's document.
+struct Page {
+    element: Element,
+    workbench: Workbench,
+    host: Rc<Notes>,
+}
+
+impl Page {
+    fn new(vms: Vec<VmInfo>) -> Self {
+        let element = document().create_element("div").unwrap();
+        document().body().unwrap().append_child(&element).unwrap();
+        let host = Rc::new(Notes::default());
+        let mut made = None;
+        let _ = create_root(|| {
+            let workbench = Workbench::new(0.0);
+            render_in_scope(|| view! { App(workbench=workbench, reconnect=|_| ()) }, &element);
+            workbench.attach(Rc::clone(&host) as Rc<dyn Host>);
+            workbench.store.apply(&Event::VmList { vms });
+            made = Some(workbench);
+        });
+        Self {
+            element,
+            workbench: made.unwrap(),
+            host,
+        }
+    }
+
+    fn find(&self, selector: &str) -> Option<HtmlElement> {
+        self.element
+            .query_selector(selector)
+            .unwrap()
+            .map(JsCast::unchecked_into)
+    }
+
+    fn get(&self, selector: &str) -> HtmlElement {
+        self.find(selector)
+            .unwrap_or_else(|| panic!("expected {selector} in {}", self.element.inner_html()))
+    }
+
+    fn press(&self, selector: &str, key: &str) {
+        let target = self.get(selector);
+        target.focus().unwrap();
+        let options = KeyboardEventInit::new();
+        options.set_key(key);
+        options.set_bubbles(true);
+        options.set_cancelable(true);
+        let event = KeyboardEvent::new_with_keyboard_event_init_dict("keydown", &options).unwrap();
+        target.dispatch_event(&event).unwrap();
+    }
+
+    /// What the host was asked, once all that waits has run.
+    async fn asked(&self) -> Vec<Command> {
+        TimeoutFuture::new(20).await;
+        self.host.0.take()
+    }
+}
+
+impl Drop for Page {
+    fn drop(&mut self) {
+        self.element.remove();
+    }
+}
+
+fn vm(vm_id: &str, state: VmState) -> VmInfo {
+    VmInfo {
+        vm_id: vm_id.into(),
+        name: vm_id.to_uppercase(),
+        profile_id: "minimal-x86_64".into(),
+        arch: Arch::X86_64,
+        memory_mib: 128,
+        smp: 1,
+        state,
+        started_at: 0.0,
+        phases: Default::default(),
+        progress: None,
+        warnings: vec![],
+        args: vec![],
+        failure: None,
+    }
+}
+
+fn focused() -> Element {
+    document().active_element().unwrap()
+}
+
+#[wasm_bindgen_test]
+async fn the_default_guest_is_one_click_away() {
+    let page = Page::new(vec![]);
+    page.get("[data-testid=launch-default]").click();
+    let asked = page.asked().await;
+    assert!(
+        matches!(&asked[..], [Command::StartVm { vm_id, .. }] if vm_id == "minimal-x86_64"),
+        "{asked:?}"
+    );
+}
+
+#[wasm_bindgen_test]
+async fn a_row_is_opened_by_enter_and_by_click() {
+    let page = Page::new(vec![vm("a", VmState::Running), vm("b", VmState::Running)]);
+    page.press("[data-vm-id=b]", "Enter");
+    assert_eq!(
+        page.workbench.store.selected.get_clone_untracked().as_deref(),
+        Some("b")
+    );
+    assert_eq!(
+        page.get("[data-vm-id=b]")
+            .get_attribute("aria-selected")
+            .as_deref(),
+        Some("true")
+    );
+    page.get("[data-vm-id=a]").click();
+    assert_eq!(
+        page.workbench.store.selected.get_clone_untracked().as_deref(),
+        Some("a")
+    );
+}
+
+#[wasm_bindgen_test]
+async fn delete_asks_and_escape_keeps() {
+    let page = Page::new(vec![vm("a", VmState::NOT_STARTED)]);
+    page.press("[data-vm-id=a]", "Delete");
+    assert!(page.asked().await.is_empty());
+    assert_eq!(
+        focused().get_attribute("data-testid").as_deref(),
+        Some("confirm-cancel")
+    );
+    page.get("[data-testid=confirm-cancel]").click();
+    assert!(page.asked().await.is_empty());
+    assert!(page.find("[data-testid=confirm-ok]").is_none());
+
+    page.press("[data-vm-id=a]", "Delete");
+    TimeoutFuture::new(20).await;
+    page.get("[data-testid=confirm-ok]").click();
+    assert_eq!(page.asked().await, [Command::RemoveVm { vm_id: "a".into() }]);
+}
+
+#[wasm_bindgen_test]
+async fn force_stop_asks_while_something_can_be_lost() {
+    let page = Page::new(vec![vm("a", VmState::Running), vm("b", VmState::Starting)]);
+    page.workbench.run(|| page.workbench.select("a"));
+    page.get("[data-testid=force-stop]").click();
+    assert!(page.asked().await.is_empty());
+    page.get("[data-testid=confirm-ok]").click();
+    assert_eq!(
+        page.asked().await,
+        [Command::StopVm {
+            vm_id: "a".into(),
+            force: true
+        }]
+    );
+
+    page.workbench.run(|| page.workbench.select("b"));
+    page.get("[data-testid=force-stop]").click();
+    assert_eq!(
+        page.asked().await,
+        [Command::StopVm {
+            vm_id: "b".into(),
+            force: true
+        }]
+    );
+}
+
+#[wasm_bindgen_test]
+async fn arrows_move_inside_the_toolbar_which_has_one_tab_stop() {
+    let page = Page::new(vec![vm("a", VmState::NOT_STARTED)]);
+    page.workbench.run(|| page.workbench.select("a"));
+    TimeoutFuture::new(20).await;
+    page.press("[data-testid=new-vm]", "ArrowRight");
+    assert_eq!(focused().get_attribute("data-testid").as_deref(), Some("start"));
+    let stops = page
+        .element
+        .query_selector_all(".toolbar [tabindex='0']")
+        .unwrap();
+    assert_eq!(stops.length(), 1);
+}
+
+#[wasm_bindgen_test]
+async fn slash_goes_to_the_filter() {
+    let page = Page::new(vec![vm("a", VmState::Running), vm("b", VmState::Running)]);
+    page.press("[data-vm-id=a]", "/");
+    TimeoutFuture::new(20).await;
+    assert_eq!(focused().id(), "filter");
+    page.workbench.store.filter.set("b".into());
+    assert!(page.find("[data-vm-id=a]").is_none() && page.find("[data-vm-id=b]").is_some());
+}
