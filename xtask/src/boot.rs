@@ -189,12 +189,10 @@ impl Vm {
                 return Ok(Happened::Output);
             }
             Event::VmStopped { state, .. } => {
-                let failure = self
-                    .info()
-                    .ok()
-                    .and_then(|info| info.failure)
-                    .map(|failure| format!(": {failure}"));
-                let why = format!("the VM {state}{}", failure.unwrap_or_default());
+                let why = match self.info().ok().and_then(|info| info.failure) {
+                    Some(failure) => format!("the VM {}: {failure}", state.name()),
+                    None => format!("the VM is {state}"),
+                };
                 self.ended = Some(Ended {
                     crashed: matches!(state, VmState::Crashed { .. }),
                     why: why.clone(),
