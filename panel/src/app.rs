@@ -59,7 +59,8 @@ pub fn App(workbench: Workbench, reconnect: fn(Workbench)) -> View {
 /// What stands where the connection was lost.
 pub fn lost_view(failure: Failure, workbench: Workbench, reconnect: fn(Workbench)) -> View {
     let again = view! {
-        button(class="button small primary", r#type="button", data-testid="reconnect", on:click=move |_| reconnect(workbench)) {
+        button(class="button small primary", r#type="button", data-testid="reconnect",
+            on:click=move |_| reconnect(workbench)) {
             "Reconnect"
         }
     };

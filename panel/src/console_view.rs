@@ -149,14 +149,16 @@ pub fn ConsoleTools(workbench: Workbench) -> View {
     let capture_title = format!("Capture the keyboard ({CAPTURE_CHORD})");
     view! {
         div(class="tools", role="group", aria-label="Console") {
-            button(class="tool", r#type="button", data-testid="capture", title=capture_title, aria-label="Capture the keyboard",
+            button(class="tool", r#type="button", data-testid="capture", title=capture_title,
+                aria-label="Capture the keyboard",
                 aria-pressed=store.captured.get().to_string(), on:click=capture) { (icon(icons::KEYBOARD)) }
             button(class="tool", r#type="button", title="Search (Ctrl+F)", aria-label="Search the console",
                 aria-pressed=store.searching.get().to_string(),
                 on:click=move |_| store.searching.set(!store.searching.get_untracked())) { (icon(icons::SEARCH)) }
             button(class="tool", r#type="button", title="Copy the selection, or all output", aria-label="Copy output",
                 on:click=copy_all) { (icon(icons::COPY)) }
-            button(class="tool", r#type="button", title="Announce output to screen readers", aria-label="Announce output to screen readers",
+            button(class="tool", r#type="button", title="Announce output to screen readers",
+                aria-label="Announce output to screen readers",
                 aria-pressed=speaks.get().to_string(), on:click=speak) { (icon(icons::SPEAK)) }
         }
     }
@@ -219,8 +221,10 @@ fn SearchBar(workbench: Workbench) -> View {
         (if store.searching.get() {
             view! {
                 div(class="search-bar", role="search", on:keydown=keys) {
-                    input(r#type="search", data-testid="console-search", placeholder="Find in console", aria-label="Find in console",
-                        "spellcheck"="false", autocomplete="off", r#ref=field, bind:value=term, on:input=move |_| find(true, true))
+                    input(r#type="search", data-testid="console-search", placeholder="Find in console",
+                        aria-label="Find in console",
+                        "spellcheck"="false", autocomplete="off", r#ref=field, bind:value=term,
+                        on:input=move |_| find(true, true))
                     span(class="search-result", aria-live="polite") { (result()) }
                     (tool(icons::UP, "search-previous", "Previous match (Shift+Enter)", || false, move |_| find(false, false)))
                     (tool(icons::DOWN, "search-next", "Next match (Enter)", || false, move |_| find(true, false)))

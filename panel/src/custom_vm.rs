@@ -177,7 +177,8 @@ pub fn CustomVm(workbench: Workbench) -> View {
             p(class="hint") { "Raw or qcow2. What the guest writes lasts until the machine stops; your file is not changed." }
 
             label(r#for="cmdline") { "Command line" }
-            input(r#type="text", id="cmdline", class="mono", data-testid="cmdline", "spellcheck"="false", autocomplete="off",
+            input(r#type="text", id="cmdline", class="mono", data-testid="cmdline",
+                "spellcheck"="false", autocomplete="off",
                 placeholder=of_profile(|profile| profile.default_inputs.kernel_cmdline.clone().unwrap_or_default()),
                 bind:value=cmdline)
             label(r#for="memory") { "Memory (MiB)" }
@@ -189,7 +190,8 @@ pub fn CustomVm(workbench: Workbench) -> View {
 
             (form_errors(errors.get_clone()))
             div(class="form-buttons") {
-                button(class="button primary", r#type="submit", data-testid="launch-custom", disabled=!can_launch(workbench)) {
+                button(class="button primary",
+                    r#type="submit", data-testid="launch-custom", disabled=!can_launch(workbench)) {
                     (icon(icons::START)) "Launch"
                 }
             }

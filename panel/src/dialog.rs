@@ -82,7 +82,8 @@ pub fn ConfirmDialog(workbench: Workbench) -> View {
     modal(dialog, move || confirm.with(Option::is_some));
     view! {
         dialog(class="dialog", r#ref=dialog, role="alertdialog", aria-labelledby="confirm-title",
-            aria-describedby="confirm-text", on:close=move |_| if confirm.with_untracked(Option::is_some) { confirm.set(None) }) {
+            aria-describedby="confirm-text",
+            on:close=move |_| if confirm.with_untracked(Option::is_some) { confirm.set(None) }) {
             (content)
         }
     }

@@ -63,7 +63,8 @@ fn FirstRun(workbench: Workbench) -> View {
             p { "QemuWeb runs real QEMU virtual machines inside the browser, compiled to WebAssembly." }
             p { "Nothing leaves this computer: kernel, disks and console stay in the extension." }
             p { "A machine goes on when DevTools closes. Stop it here or from the toolbar button." }
-            button(class="button primary", r#type="button", data-testid="launch-default", disabled=!can_launch(workbench),
+            button(class="button primary",
+                r#type="button", data-testid="launch-default", disabled=!can_launch(workbench),
                 on:click=move |_| launch_default(workbench)) { (icon(icons::START)) "Boot Linux" }
         }
     }

@@ -59,7 +59,8 @@ pub fn Popup(workbench: Workbench, reconnect: fn(Workbench)) -> View {
             }
         })
         div(class="popup-actions") {
-            button(class="button primary", r#type="button", data-testid="popup-launch", disabled=!can_launch(workbench),
+            button(class="button primary",
+                r#type="button", data-testid="popup-launch", disabled=!can_launch(workbench),
                 on:click=move |_| launch_default(workbench)) { (icon(icons::START)) "Boot Linux" }
             button(class="button", r#type="button", data-testid="popup-open-tab", on:click=move |_| open_tab(None)) {
                 (icon(icons::POP_OUT)) "Open panel in a tab"
@@ -105,7 +106,8 @@ fn Row(workbench: Workbench, vm: VmInfo) -> View {
     };
     let button = if possible.start {
         view! {
-            button(class="tool", r#type="button", data-testid="popup-start", title=start_title, aria-label=start_label,
+            button(class="tool", r#type="button", data-testid="popup-start", title=start_title,
+                aria-label=start_label,
                 on:click=move |_| workbench.restart(&started)) { (icon(icons::START)) }
         }
     } else {

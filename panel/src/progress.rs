@@ -90,7 +90,8 @@ pub fn ProgressBar(workbench: Workbench) -> View {
                         span(class="progress-elapsed") { (elapsed()) }
                         (if is_starting.get() {
                             view! {
-                                button(class="button small", r#type="button", data-testid="progress-cancel", on:click=cancel) { "Cancel" }
+                                button(class="button small", r#type="button", data-testid="progress-cancel",
+                                    on:click=cancel) { "Cancel" }
                             }
                         } else {
                             View::new()

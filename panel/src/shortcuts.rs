@@ -118,10 +118,12 @@ pub fn ShortcutsDialog(workbench: Workbench) -> View {
         .map(|(keys, what)| view! { tr { th(scope="row") { kbd { (keys) } } td { (what) } } })
         .collect();
     view! {
-        dialog(class="dialog wide", r#ref=dialog, aria-labelledby="shortcuts-title", on:close=move |_| help.set(false)) {
+        dialog(class="dialog wide", r#ref=dialog, aria-labelledby="shortcuts-title",
+            on:close=move |_| help.set(false)) {
             h2(id="shortcuts-title") { "Keyboard shortcuts" }
             // It takes the focus, so that keys scroll it.
-            div(class="dialog-scroll", tabindex="0", "autofocus"="true") { table(class="shortcuts") { tbody { (rows) } } }
+            div(class="dialog-scroll", tabindex="0",
+                "autofocus"="true") { table(class="shortcuts") { tbody { (rows) } } }
             div(class="dialog-buttons") {
                 button(class="button", r#type="button", on:click=move |_| help.set(false)) { "Close" }
             }

@@ -85,8 +85,10 @@ pub fn Splitter() -> View {
         }
     };
     view! {
-        div(class="splitter", role="separator", tabindex="0", aria-orientation="vertical", aria-label="Width of the list",
-            aria-valuemin=NARROWEST.to_string(), aria-valuemax=WIDEST.to_string(), aria-valuenow=width.get().to_string(),
+        div(class="splitter", role="separator", tabindex="0", aria-orientation="vertical",
+            aria-label="Width of the list",
+            aria-valuemin=NARROWEST.to_string(), aria-valuemax=WIDEST.to_string(),
+            aria-valuenow=width.get().to_string(),
             on:pointerdown=press, on:pointermove=drag, on:pointerup=release, on:keydown=keys)
     }
 }

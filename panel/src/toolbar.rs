@@ -70,8 +70,10 @@ pub fn Toolbar(workbench: Workbench) -> View {
         div(class="toolbar", role="toolbar", aria-label="QemuWeb", r#ref=toolbar,
             on:keydown=move |event: KeyboardEvent| roving::keydown(&event, toolbar, roving::Axis::Horizontal),
             on:focusin=move |event: FocusEvent| roving::focusin(&event, toolbar)) {
-            button(class="tool list-toggle", r#type="button", tabindex="-1", data-testid="list-toggle", title="Virtual machines",
-                aria-label="Virtual machines", aria-expanded=store.list_open.get().to_string(), aria-controls="vm-list",
+            button(class="tool list-toggle",
+                r#type="button", tabindex="-1", data-testid="list-toggle", title="Virtual machines",
+                aria-label="Virtual machines", aria-expanded=store.list_open.get().to_string(),
+                aria-controls="vm-list",
                 on:click=move |_| store.list_open.set(!store.list_open.get_untracked())) { (icon(icons::MENU)) }
             button(class="tool labelled", r#type="button", tabindex="0", data-testid="new-vm",
                 title="New virtual machine (N)", on:click=move |_| workbench.open_launcher()) {

@@ -43,7 +43,8 @@ pub fn VmView(workbench: Workbench) -> View {
     let tab = move |tab: Tab, label: &'static str, id: &'static str, panel: &'static str| {
         let is_selected = move || store.tab.get() == tab;
         view! {
-            button(class="tab", role="tab", r#type="button", id=id, aria-controls=panel, aria-selected=is_selected().to_string(),
+            button(class="tab", role="tab", r#type="button", id=id, aria-controls=panel,
+                aria-selected=is_selected().to_string(),
                 tabindex=if is_selected() { "0" } else { "-1" }, on:click=move |_| store.tab.set(tab)) { (label) }
         }
     };
@@ -68,7 +69,8 @@ pub fn VmView(workbench: Workbench) -> View {
             ProgressBar(workbench=workbench)
             (match failure.get_clone() {
                 Some(failure) => {
-                    let start = view! { button(class="button small", r#type="button", on:click=restart) { "Start again" } };
+                    let start = view! { button(class="button small", r#type="button",
+                        on:click=restart) { "Start again" } };
                     failure_view(failure, start)
                 }
                 None => View::new(),

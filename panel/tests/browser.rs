@@ -1,6 +1,7 @@
 //! Components in a real document: focus, keyboard, dialogs, and what they ask of the host.
 
 #![cfg(target_arch = "wasm32")]
+#![allow(clippy::unwrap_used, reason = "a panic here is a failed test with a place")]
 
 use std::cell::RefCell;
 use std::rc::Rc;
