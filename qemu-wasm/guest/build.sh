@@ -9,14 +9,14 @@ set -euo pipefail
 GUEST=$QEMU_WASM_DIR/guest
 BUDGET=$((12 * 1024 * 1024)) # bytes of compressed kernel and initramfs together, per architecture
 
-kernel_inputs=("$GUEST"/kernel/*.config "$GUEST"/kernel/patches/*.patch "$GUEST/packages.txt" "$GUEST/build-kernel.sh")
 initramfs_inputs=("$GUEST"/src/*.[ch] "$GUEST/make-initramfs.sh" "$GUEST/make-licences.sh" "$GUEST/write-manifest.py")
 while IFS= read -r file; do initramfs_inputs+=("$file"); done < <(find "$GUEST/initramfs" -type f | LC_ALL=C sort)
 linux_lock=$(grep ' linux-source-' "$GUEST/lock/amd64.lock")
 mbedtls_locks=$(grep -h ' libmbedtls-dev ' "$GUEST"/lock/{amd64,arm64}.lock)
-kernel_hash=$(hash_of "=$linux_lock" "${kernel_inputs[@]}")
+linux_hash=$(hash_of "=$linux_lock" "$GUEST"/kernel/patches/*.patch "$GUEST/packages.txt" "$GUEST/build-kernel.sh")
+kernel_hash() { hash_of "=$linux_hash" "$GUEST/kernel/common.config" "$GUEST/kernel/$1.config"; } # ARCHITECTURE
 tools_hash=$(hash_of "=$mbedtls_locks" "$GUEST/lock/sources.lock" "$GUEST/packages.txt" "$GUEST/build-tools.sh")
-output=$CACHE/guest/$(hash_of "=$kernel_hash" "=$tools_hash" "$GUEST"/lock/*.lock "${initramfs_inputs[@]}" "$GUEST/build.sh")
+output=$CACHE/guest/$(hash_of "=$(kernel_hash x86_64)" "=$(kernel_hash aarch64)" "=$tools_hash" "$GUEST"/lock/*.lock "${initramfs_inputs[@]}" "$GUEST/build.sh")
 
 if [[ ${1:-} == --print-output ]]; then
   printf '%s\n' "$output"
@@ -30,14 +30,17 @@ lock "$output"
 need_tools curl:curl gzip:gzip
 need_space "$CACHE/guest" 6000
 root=$("$QEMU_WASM_DIR/toolchain.sh" guest | tail -1)
-work=$CACHE/guest-work/kernel-$kernel_hash
-tools=$CACHE/guest-work/tools-$tools_hash
+# Each part has a work directory of its own, keyed by its own inputs: a change to one leaves the others as they are.
+work=$CACHE/guest-work
+linux=$work/linux-$linux_hash
+tools=$work/tools-$tools_hash
 packing=$output.work
 rm -rf "$packing"
-mkdir -p "$work" "$tools/sources" "$packing/out/licences"
+mkdir -p "$linux/source" "$tools/sources" "$packing/out/licences"
 
 run() { # in the root, with our recipe, the work directories and the packing directory laid in
-  in_root "$root" --bind "$GUEST:/qemuweb/guest" --bind "$work:/qemuweb/work" --bind "$tools:/qemuweb/tools" --bind "$packing:/qemuweb/packing" -- "$@"
+  in_root "$root" --bind "$GUEST:/qemuweb/guest" --bind "$linux:/qemuweb/linux" --bind "$linux/source:/qemuweb/work/source" \
+    --bind "$tools:/qemuweb/tools" --bind "$packing:/qemuweb/packing" "$@"
 }
 
 # fetch_locked LINE -> path
@@ -47,15 +50,14 @@ fetch_locked() {
   fetch "${pool##*/}" "$sha" "$pool"
 }
 
-say "kernel source"
-if [[ ! -e $work/source/.complete ]]; then
-  cp "$(fetch_locked "$linux_lock")" "$work/linux-source.deb"
-fi
+[[ -e $linux/.complete ]] || cp "$(fetch_locked "$linux_lock")" "$linux/linux-source.deb"
 for architecture in x86_64 aarch64; do
-  say "kernel for $architecture (log: $work/$architecture.log)"
-  run bash /qemuweb/guest/build-kernel.sh "$architecture" >"$work/$architecture.log" 2>&1 || {
-    tail -20 "$work/$architecture.log" >&2
-    fail "the kernel for $architecture did not build" "see $work/$architecture.log; starting again resumes"
+  kernel=$work/kernel-$architecture-$(kernel_hash $architecture)
+  mkdir -p "$kernel"
+  say "kernel for $architecture (log: $kernel.log)"
+  run --bind "$kernel:/qemuweb/work/$architecture" -- bash /qemuweb/guest/build-kernel.sh $architecture >"$kernel.log" 2>&1 || {
+    tail -20 "$kernel.log" >&2
+    fail "the kernel for $architecture did not build" "see $kernel.log; starting again resumes"
   }
 done
 
@@ -70,7 +72,7 @@ for architecture in x86_64 aarch64; do
   say "curl and tcpdump for $architecture (log: $tools/$architecture.log)"
   mkdir -p "$tools/$architecture/debs"
   cp "$(fetch_locked "$(grep ' libmbedtls-dev ' "$GUEST/lock/$debian.lock")")" "$tools/$architecture/debs/"
-  run bash /qemuweb/guest/build-tools.sh "$architecture" /qemuweb/tools >"$tools/$architecture.log" 2>&1 || {
+  run -- bash /qemuweb/guest/build-tools.sh "$architecture" /qemuweb/tools >"$tools/$architecture.log" 2>&1 || {
     tail -20 "$tools/$architecture.log" >&2
     fail "curl and tcpdump for $architecture did not build" "see $tools/$architecture.log"
   }
@@ -80,16 +82,15 @@ for architecture in x86_64 aarch64; do
     read -r _ _ package _ <<<"$line"
     [[ $package == linux-source-* ]] || cp "$(fetch_locked "$line")" "$packing/debs-$architecture/$package.deb"
   done <"$GUEST/lock/$debian.lock"
-  run bash /qemuweb/guest/make-initramfs.sh "$architecture" /qemuweb/packing
-  run bash /qemuweb/guest/make-licences.sh "$architecture" /qemuweb/packing
-  cp "$work/$architecture/$kernel.stripped" "$packing/$architecture-$kernel"
-  gzip -9 -n <"$work/$architecture/$kernel.stripped" >"$packing/out/$architecture/$kernel.gz"
+  run -- bash /qemuweb/guest/make-initramfs.sh "$architecture" /qemuweb/packing
+  run -- bash /qemuweb/guest/make-licences.sh "$architecture" /qemuweb/packing
+  gzip -9 -n <"$work/kernel-$architecture-$(kernel_hash $architecture)/$kernel.stripped" >"$packing/out/$architecture/$kernel.gz"
   gzip -9 -n <"$packing/$architecture-initramfs.cpio" >"$packing/out/$architecture/initramfs.cpio.gz"
   size=$(cat "$packing/out/$architecture"/*.gz | wc -c)
   ((size < BUDGET)) || fail "kernel and initramfs for $architecture have $size bytes compressed, the limit is $BUDGET" \
     "take something out of guest/initramfs/programs.txt or guest/kernel/*.config"
 done
-run python3 /qemuweb/guest/write-manifest.py /qemuweb/packing
+run -- python3 /qemuweb/guest/write-manifest.py /qemuweb/packing
 rm -rf "$output"
 mv "$packing/out" "$output"
 touch "$output/.complete"

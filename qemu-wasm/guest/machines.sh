@@ -9,14 +9,20 @@ machine_architecture() {
   case $1 in virt) echo aarch64 ;; *) echo x86_64 ;; esac
 }
 
+# machine_bus MACHINE -> what the names of its virtio devices end in
+machine_bus() {
+  case $1 in microvm) echo device ;; *) echo pci ;; esac
+}
+
 # machine_arguments MACHINE IMAGES-DIRECTORY: sets the array ARGUMENTS and the kernel's command line COMMAND_LINE.
 # The directory holds the uncompressed vmlinux or Image and initramfs.cpio.
 machine_arguments() {
-  local bus=pci
+  local bus
+  bus=$(machine_bus "$1")
   case $1 in
     q35) ARGUMENTS=(-machine q35,sata=off,smbus=off,usb=off,hpet=off,vmport=off,i8042=off,smm=off -cpu qemu64 -bios qboot.rom) ;;
     pc) ARGUMENTS=(-machine pc,usb=off,hpet=off,vmport=off,i8042=off,smm=off -cpu qemu64 -bios qboot.rom) ;;
-    microvm) ARGUMENTS=(-machine microvm,pit=off,pic=off,rtc=on -cpu qemu64) bus=device ;;
+    microvm) ARGUMENTS=(-machine microvm,pit=off,pic=off,rtc=on -cpu qemu64) ;;
     virt) ARGUMENTS=(-machine virt -cpu cortex-a57) ;;
   esac
   case $1 in

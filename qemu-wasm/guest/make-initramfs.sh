@@ -6,7 +6,7 @@
 set -euo pipefail
 architecture=$1 packing=$2
 debs=$packing/debs-$architecture
-init=/qemuweb/work/$architecture/init
+init=$packing/$architecture-init
 here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -67,9 +67,16 @@ needed() {
 }
 
 case $architecture in
-  x86_64) triplet=x86_64-linux-gnu ;;
-  aarch64) triplet=aarch64-linux-gnu ;;
+  x86_64) triplet=x86_64-linux-gnu cc=gcc ;;
+  aarch64) triplet=aarch64-linux-gnu cc=aarch64-linux-gnu-gcc ;;
 esac
+
+# The first process: a static program of some KiB, over the kernel's nolibc headers.
+"$cc" -std=gnu11 -Os -Wall -Wextra -Werror -nostdlib -static -no-pie -fno-pie -fno-stack-protector \
+  -fno-asynchronous-unwind-tables -ffunction-sections -fdata-sections -Wl,--gc-sections -Wl,--build-id=none \
+  -Wl,-z,noseparate-code -Wl,-z,norelro -s -isystem /qemuweb/work/source/tools/include/nolibc -include nolibc.h \
+  "$here"/src/*.c -lgcc -o "$init"
+
 extract
 while read -r package paths; do
   for path in $paths; do take "$path"; done
@@ -116,5 +123,5 @@ entries+=("file /init $init 0755 0 0" "file /usr/sbin/qemuweb-init $init 0755 0 
 } | sort -u | awk '{print "dir", $1, ($1 == "/tmp" ? "1777" : $1 == "/root" ? "0700" : "0755"), 0, 0}' >"$work/list"
 echo "slink /var/run /run 0777 0 0" >>"$work/list"
 cat "$work/files" >>"$work/list"
-/qemuweb/work/gen_init_cpio -t 0 "$work/list" >"$packing/$architecture-initramfs.cpio"
+/qemuweb/linux/gen_init_cpio -t 0 "$work/list" >"$packing/$architecture-initramfs.cpio"
 printf '%s\n' "${!packages[@]}" | sort >"$packing/$architecture-packages"

@@ -9,6 +9,10 @@ guest=$(cd "$(dirname "$0")" && pwd)
 licences=$packing/out/licences
 lock=$guest/lock/$([[ $architecture == x86_64 ]] && echo amd64 || echo arm64).lock
 
+# The licences that the notices refer to.
+mkdir -p "$licences/common-licenses"
+cp -L /usr/share/common-licenses/* "$licences/common-licenses/"
+
 [[ -e $licences/SOURCES.txt ]] || cat >"$licences/SOURCES.txt" <<END
 Source packages of the Debian distribution from which the guest images are made, with the binary packages taken.
 Each can be had from Debian's archive under this name and version; the notices lie beside this file.
@@ -26,7 +30,7 @@ note() { # PACKAGE DEB
   }
   echo "$architecture: $1 $version from source $source $source_version" >>"$licences/SOURCES.txt"
 }
-note linux-source-6.12 /qemuweb/work/linux-source.deb
+note linux-source-6.12 /qemuweb/linux/linux-source.deb
 note libmbedtls-dev "$packing/debs-$architecture/libmbedtls-dev.deb"
 # What is built from upstream's tarballs brings its notice in there.
 while read -r _ _ source version; do

@@ -49,6 +49,22 @@ boot() {
   vm_wait "$work/$machine" 120 '/ # '
 }
 
+shell_returns() {
+  echo exit >&"$VM_CONSOLE"
+  local end=$((SECONDS + 20))
+  until (($(grep -c 'built-in shell' "$work/$machine/console.log") == 2)); do
+    ((SECONDS < end)) || return 1
+    sleep 0.1
+  done
+  sleep 1
+  guest 'echo $PPID' '^1'
+}
+
+addressed() {
+  guest 'for i in 1 2 3 4 5 6 7 8 9; do ip -4 addr show eth0 | grep inet && break; sleep 1; done' 'inet 10\.0\.2\.15/24' &&
+    guest 'cat /etc/resolv.conf' '^nameserver 10\.0\.2\.3'
+}
+
 resized() {
   guest 'stty size' '^24 80' || return 1
   printf 'unknown line\nresize 50 132\n' >&"$VM_AGENT"
@@ -68,7 +84,7 @@ for machine; do
   check "$machine: greets" grep -q '^Welcome to QemuWeb' "$work/$machine/console.log"
   check "$machine: uname -m" guest 'uname -m' "^$architecture"
   check "$machine: curl" guest 'curl --version' '^Protocols:.* https'
-  check "$machine: jq" guest "echo '{\"a\":[1,2]}' | jq -c .a" '^\[1,2\]'
+  check "$machine: jq" guest "echo '{\"a\":[1,2]}' | jq -Mc .a" '^\[1,2\]'
   check "$machine: tcpdump" guest 'tcpdump --version' '^libpcap version'
   check "$machine: strace" guest 'strace true 2>&1' 'exit_group\(0\)'
   check "$machine: nano" guest 'nano --version' 'GNU nano'
@@ -76,12 +92,12 @@ for machine; do
   check "$machine: ping" guest 'ping -c1 127.0.0.1' ' 0% packet loss'
   check "$machine: file system" guest 'dd if=/dev/urandom of=/tmp/f bs=64k count=4 2>/dev/null; stat -c %s /tmp/f' '^262144'
   check "$machine: agent resizes the console" resized
-  echo exit >&"$VM_CONSOLE"
-  check "$machine: the shell comes back" guest 'echo $PPID' '^1'
+  check "$machine: the shell comes back" shell_returns
   echo '{"execute":"system_powerdown"}' >&"$VM_QMP"
   check "$machine: power button" ended 10
   vm_stop
-  boot || true
+  boot -netdev user,id=net0 -device "virtio-net-$(machine_bus "$machine"),netdev=net0" || true
+  check "$machine: DHCP" addressed
   echo reboot >&"$VM_CONSOLE"
   check "$machine: reboot" ended 10
   vm_stop
