@@ -6,5 +6,5 @@ const host = init().then(() => new Host());
 
 navigator.serviceWorker.onmessage = (event) => {
   const [port] = event.ports;
-  host.then((host) => host.accept(port));
+  host.then((host) => host.accept(port, event.data));
 };

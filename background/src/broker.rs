@@ -3,7 +3,6 @@
 
 use js_sys::{Array, Object, Promise, Reflect};
 use qemuweb_chrome::{action, offscreen, runtime};
-use qemuweb_runtime::web::CONNECT;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{Client, ClientQueryOptions, ClientType, ServiceWorkerGlobalScope};
@@ -13,20 +12,21 @@ const HOST_PAGE: &str = "offscreen.html";
 /// Badge colour: white text on it has a contrast of 5.1:1.
 const BADGE_COLOR: &str = "#1a73e8";
 
-/// A `message` event: a client sent a port that the host is to have.
+/// A `message` event: a client sent a port that the host is to have, and the name of the lock by which the host
+/// learns when that client is gone.
 ///
 /// # Errors
 /// Chrome's error when the host can neither be found nor created.
 #[wasm_bindgen]
 pub async fn broker_connect(data: JsValue, ports: Array) -> Result<(), JsValue> {
-    if data.as_string().as_deref() != Some(CONNECT) || ports.length() != 1 {
+    if !data.is_string() || ports.length() != 1 {
         return Ok(());
     }
     ensure_host().await?;
     let host = find_host()
         .await?
         .ok_or_else(|| JsError::new("the VM host was created and is not there"))?;
-    host.post_message_with_transfer(&CONNECT.into(), &ports)
+    host.post_message_with_transfer(&data, &ports)
 }
 
 /// A `chrome.runtime.onMessage` event: the host tells how many VMs run.

@@ -104,8 +104,8 @@ impl QemuClient {
                 vm_id: vm_id.clone(),
                 name: None,
                 profile,
-                inputs,
-                overrides,
+                inputs: Box::new(inputs),
+                overrides: overrides.map(Box::new),
             })
         })();
         let files = files.map(|files| files.iter().collect()).unwrap_or_default();

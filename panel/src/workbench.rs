@@ -225,8 +225,8 @@ impl Workbench {
             vm_id: vm_id.clone(),
             name: Some(name),
             profile,
-            inputs,
-            overrides,
+            inputs: Box::new(inputs),
+            overrides: overrides.map(Box::new),
         };
         let answer = self.request(command, files);
         spawn_local(async move {

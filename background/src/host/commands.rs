@@ -65,7 +65,13 @@ async fn execute(
         } => {
             check_id(&vm_id)?;
             check_capabilities(state)?;
-            let definition = Definition::new(profile, inputs, overrides, attachments).await?;
+            let definition = Definition::new(
+                profile,
+                *inputs,
+                overrides.map(|overrides| *overrides),
+                attachments,
+            )
+            .await?;
             let mut borrowed = state.borrow_mut();
             match borrowed.vm_mut(&vm_id) {
                 Some(vm) => vm.redefine(name, definition)?,

@@ -19,6 +19,7 @@ use qemuweb_runtime::RuntimeCapabilities;
 use qemuweb_runtime::client::{Packet, Transport};
 use qemuweb_runtime::protocol::{Event, VmId};
 use qemuweb_runtime::state::VmState;
+use qemuweb_runtime::web::presence::{self, announce};
 use qemuweb_runtime::web::{PortTransport, detect_capabilities};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::spawn_local;
@@ -59,12 +60,19 @@ impl Host {
         };
         let state = Rc::new(RefCell::new(state));
         state.borrow_mut().update_badge();
+        spawn_local(async {
+            match announce(presence::HOST).await {
+                // Held until this document ends.
+                Ok(presence) => std::mem::forget(presence),
+                Err(failure) => web_sys::console::error_1(&format!("QemuWeb: {failure}").into()),
+            }
+        });
         Self { state }
     }
 
-    /// Takes a client's port, as the service worker brings it.
-    pub fn accept(&self, port: MessagePort) {
-        let transport = Rc::new(PortTransport::new(port));
+    /// Takes a client's port, as the service worker brings it, and the name of the lock that the client holds.
+    pub fn accept(&self, port: MessagePort, client_lock: String) {
+        let transport = Rc::new(PortTransport::new(port, client_lock));
         let client = self.state.borrow_mut().clients.add(Rc::clone(&transport));
         let state = Rc::downgrade(&self.state);
         transport.on_close(Box::new(move || {

@@ -143,8 +143,8 @@ impl<T: Transport + 'static> QemuClient<T> {
             vm_id: vm_id.to_owned(),
             name: None,
             profile,
-            inputs,
-            overrides,
+            inputs: Box::new(inputs),
+            overrides: overrides.map(Box::new),
         };
         self.request(command, files).await
     }

@@ -80,10 +80,10 @@ pub enum Command {
         profile: ProfileRef,
         /// Disks and kernels.
         #[serde(default)]
-        inputs: VmInputs,
+        inputs: Box<VmInputs>,
         /// Differences from the profile.
         #[serde(default)]
-        overrides: Option<VmOverrides>,
+        overrides: Option<Box<VmOverrides>>,
     },
     /// Start a stopped VM again with what it was defined with.
     RestartVm {

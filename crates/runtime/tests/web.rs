@@ -9,6 +9,7 @@ use js_sys::{Reflect, Uint8Array, WebAssembly};
 use qemuweb_runtime::client::{Packet, Transport};
 use qemuweb_runtime::protocol::{self, Command, Event, HostMessage, Request};
 use qemuweb_runtime::ring::{Ring, RingError, SharedMemory};
+use qemuweb_runtime::web::presence;
 use qemuweb_runtime::web::{
     JsSharedMemory, PortTransport, detect_capabilities, packet_from_js, packet_to_js,
 };
@@ -141,9 +142,9 @@ fn echo_host(transport: &Rc<PortTransport>) {
 #[wasm_bindgen_test]
 async fn a_client_speaks_over_a_message_channel() {
     let channel = MessageChannel::new().unwrap();
-    let host = Rc::new(PortTransport::new(channel.port1()));
+    let host = Rc::new(PortTransport::new(channel.port1(), "client"));
     echo_host(&host);
-    let client = QemuClient::new(PortTransport::new(channel.port2()));
+    let client = QemuClient::new(PortTransport::new(channel.port2(), "host"));
     let echoed = Rc::new(RefCell::new(Vec::new()));
     let _subscription = client.subscribe({
         let echoed = Rc::clone(&echoed);
@@ -158,4 +159,21 @@ async fn a_client_speaks_over_a_message_channel() {
     client.send_serial_in("a", b"echo");
     assert_eq!(client.reset_vm("a").await.unwrap_err().message, "not today");
     assert_eq!(*echoed.borrow(), b"echo");
+}
+
+#[wasm_bindgen_test]
+async fn a_client_learns_that_the_host_is_gone() {
+    let host = presence::announce("a-host").await.unwrap();
+    let channel = MessageChannel::new().unwrap();
+    let client = QemuClient::new(PortTransport::new(channel.port2(), "a-host"));
+    let gone = Rc::new(RefCell::new(false));
+    client.on_close({
+        let gone = Rc::clone(&gone);
+        move || *gone.borrow_mut() = true
+    });
+    gloo_timers::future::TimeoutFuture::new(50).await;
+    assert!(!*gone.borrow());
+    drop(host);
+    assert!(client.reset_vm("a").await.is_err());
+    assert!(*gone.borrow());
 }

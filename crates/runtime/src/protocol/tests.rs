@@ -56,15 +56,15 @@ fn commands() {
             vm_id: vm_id(),
             name: None,
             profile: ProfileRef::Id("minimal-x86_64".into()),
-            inputs: VmInputs::default(),
+            inputs: Box::default(),
             overrides: None,
         },
         Command::StartVm {
             vm_id: vm_id(),
             name: Some("mine".into()),
             profile: ProfileRef::Inline(Box::new(profile)),
-            inputs: VmInputs::default(),
-            overrides: Some(VmOverrides::default()),
+            inputs: Box::default(),
+            overrides: Some(Box::default()),
         },
         Command::RestartVm { vm_id: vm_id() },
         Command::StopVm {

@@ -9,12 +9,10 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{MessageChannel, ServiceWorkerRegistration};
 
+use super::presence::{self, announce};
 use super::{PortTransport, failure_from_exception};
 use crate::client::QemuClient;
 use crate::failure::Failure;
-
-/// What the service worker is sent together with a port for the host.
-pub const CONNECT: &str = "connect";
 
 /// How long the host may take to answer, in milliseconds. It may have to be created first.
 const PATIENCE_MS: u32 = 15_000;
@@ -34,13 +32,19 @@ pub async fn connect() -> Result<QemuClient<PortTransport>, Failure> {
         Failure::new("QemuWeb's service worker is not active").with_next_step("Reload the extension.")
     })?;
 
+    let name = format!(
+        "qemuweb-client-{:016x}",
+        (js_sys::Math::random() * 2f64.powi(64)) as u64
+    );
+    let presence = announce(&name).await?;
     let channel = MessageChannel::new().map_err(unreachable)?;
     let transfer = Array::of1(&channel.port2());
     worker
-        .post_message_with_transferable(&CONNECT.into(), &transfer)
+        .post_message_with_transferable(&name.into(), &transfer)
         .map_err(unreachable)?;
 
-    let client = QemuClient::new(PortTransport::new(channel.port1()));
+    let transport = PortTransport::new(channel.port1(), presence::HOST).with_presence(presence);
+    let client = QemuClient::new(transport);
     let timeout = || {
         Failure::new(format!(
             "the VM host did not answer within {} s",

@@ -4,9 +4,10 @@ mod capabilities;
 mod connect;
 mod memory;
 mod port;
+pub mod presence;
 
 pub use capabilities::detect_capabilities;
-pub use connect::{CONNECT, connect};
+pub use connect::connect;
 pub use memory::{JsSharedMemory, WaitError};
 pub use port::{PortTransport, packet_from_js, packet_to_js};
 

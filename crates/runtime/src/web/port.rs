@@ -1,13 +1,15 @@
 //! [`Transport`] on a MessagePort. On the wire a packet is the array `[version, json, ...attachments]`.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use js_sys::{Array, Uint8Array};
 use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::spawn_local;
 use web_sys::{MessageEvent, MessagePort};
 
 use super::failure_from_exception;
+use super::presence::{self, Presence};
 use crate::client::{Packet, Transport};
 use crate::failure::Failure;
 
@@ -40,12 +42,17 @@ pub fn packet_from_js(data: &JsValue) -> Option<Packet<JsValue>> {
 /// A port to the host, or in the host to a client. Dropping it closes the port.
 pub struct PortTransport {
     port: MessagePort,
-    listeners: RefCell<Vec<Listener>>,
+    /// The lock that the other side holds for as long as it is there.
+    other_side: String,
+    listener: RefCell<Option<Listener>>,
+    /// Told when the transport is dropped or closed, so that nobody hears of the other side any more.
+    open: Rc<Cell<bool>>,
+    /// What tells the other side that we are here.
+    own_presence: Option<Presence>,
 }
 
 struct Listener {
     port: MessagePort,
-    event: &'static str,
     closure: Closure<dyn FnMut(MessageEvent)>,
 }
 
@@ -54,30 +61,28 @@ impl Drop for Listener {
         // Cannot fail for a listener that was added.
         let _ = self
             .port
-            .remove_event_listener_with_callback(self.event, self.closure.as_ref().unchecked_ref());
+            .remove_event_listener_with_callback("message", self.closure.as_ref().unchecked_ref());
     }
 }
 
 impl PortTransport {
-    /// A transport on `port`, which nobody else uses.
-    pub fn new(port: MessagePort) -> Self {
+    /// A transport on `port`, which nobody else uses, to a context that holds the lock `other_side` for as long
+    /// as it is there (see [`presence`]).
+    pub fn new(port: MessagePort, other_side: impl Into<String>) -> Self {
         Self {
             port,
-            listeners: RefCell::default(),
+            other_side: other_side.into(),
+            listener: RefCell::default(),
+            open: Rc::new(Cell::new(true)),
+            own_presence: None,
         }
     }
 
-    fn listen(&self, event: &'static str, handler: impl FnMut(MessageEvent) + 'static) {
-        let closure = Closure::new(handler);
-        // Cannot fail: a port takes any listener.
-        let _ = self
-            .port
-            .add_event_listener_with_callback(event, closure.as_ref().unchecked_ref());
-        self.listeners.borrow_mut().push(Listener {
-            port: self.port.clone(),
-            event,
-            closure,
-        });
+    /// The same transport, keeping our own `presence` up for as long as it exists.
+    #[must_use]
+    pub fn with_presence(mut self, presence: Presence) -> Self {
+        self.own_presence = Some(presence);
+        self
     }
 }
 
@@ -85,6 +90,11 @@ impl Transport for PortTransport {
     type Attachment = JsValue;
 
     fn send(&self, packet: Packet<JsValue>) -> Result<(), Failure> {
+        if !self.open.get() {
+            return Err(
+                Failure::new("the connection to the VM host is closed").with_next_step("Connect again.")
+            );
+        }
         self.port
             .post_message(&packet_to_js(&packet))
             .map_err(|exception| failure_from_exception("could not reach the VM host", &exception))
@@ -95,32 +105,40 @@ impl Transport for PortTransport {
     }
 
     fn on_packet(&self, take: Box<dyn Fn(Packet<JsValue>)>) {
-        let take = Rc::new(take);
-        self.listen("message", move |event| {
+        let closure = Closure::new(move |event: MessageEvent| {
             if let Some(packet) = packet_from_js(&event.data()) {
                 take(packet);
             }
+        });
+        // Cannot fail: a port takes any listener.
+        let _ = self
+            .port
+            .add_event_listener_with_callback("message", closure.as_ref().unchecked_ref());
+        *self.listener.borrow_mut() = Some(Listener {
+            port: self.port.clone(),
+            closure,
         });
         self.port.start();
     }
 
     fn on_close(&self, closed: Box<dyn FnOnce()>) {
-        // The `close` event of MessagePort: Chrome 122.
-        let mut closed = Some(closed);
-        self.listen("close", move |_| {
-            if let Some(closed) = closed.take() {
+        let (other_side, open) = (self.other_side.clone(), Rc::clone(&self.open));
+        spawn_local(async move {
+            // Without Web Locks a dead peer goes unnoticed; requests to it then wait.
+            if presence::gone(&other_side).await.is_ok() && open.replace(false) {
                 closed();
             }
         });
     }
 
     fn close(&self) {
+        self.open.set(false);
         self.port.close();
     }
 }
 
 impl Drop for PortTransport {
     fn drop(&mut self) {
-        self.port.close();
+        self.close();
     }
 }
