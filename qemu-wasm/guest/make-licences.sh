@@ -7,7 +7,9 @@ set -euo pipefail
 architecture=$1 packing=$2
 guest=$(cd "$(dirname "$0")" && pwd)
 licences=$packing/out/licences
-lock=$guest/lock/$([[ $architecture == x86_64 ]] && echo amd64 || echo arm64).lock
+lock=$packing/lock
+cat "$guest/lock/$([[ $architecture == x86_64 ]] && echo amd64 || echo arm64).lock" >"$lock"
+[[ $architecture == x86_64 ]] || grep ' linux-source-' "$guest/lock/amd64.lock" >>"$lock"
 
 # The licences that the notices refer to.
 mkdir -p "$licences/common-licenses"
@@ -19,17 +21,18 @@ Each can be had from Debian's archive under this name and version; the notices l
 The first process of the images (/init) is QemuWeb's own: qemu-wasm/guest/src, Apache-2.0 OR MIT, with the kernel's nolibc headers (MIT).
 END
 note() { # PACKAGE DEB
-  local version source source_version copyright
+  local version source source_version
   read -r _ _ _ version source source_version < <(awk -v p="$1" '$3 == p' "$lock")
-  # Some packages share the notice of another one of their source: their directory is a link to its.
-  copyright=$(dpkg-deb --fsys-tarfile "$2" | tar -xO "./usr/share/doc/$1/copyright" 2>/dev/null || true)
-  [[ -z $copyright ]] || printf '%s\n' "$copyright" >"$licences/$source.txt"
-  [[ -s $licences/$source.txt ]] || {
-    echo "no copyright notice found for $1 (source $source)" >&2
-    exit 1
-  }
+  dpkg-deb --fsys-tarfile "$2" | tar -xO "./usr/share/doc/$1/copyright" >"$packing/notice" 2>/dev/null || true
+  # A package may share the notice of another one of its source, which is then in the lock file too.
+  if [[ -s $packing/notice ]]; then
+    mv "$packing/notice" "$licences/$source.txt"
+  else
+    shared+=("$source")
+  fi
   echo "$architecture: $1 $version from source $source $source_version" >>"$licences/SOURCES.txt"
 }
+shared=()
 note linux-source-6.12 /qemuweb/linux/linux-source.deb
 note libmbedtls-dev "$packing/debs-$architecture/libmbedtls-dev.deb"
 # What is built from upstream's tarballs brings its notice in there.
@@ -41,3 +44,9 @@ done <"$guest/lock/sources.lock"
 while read -r package; do
   note "$package" "$packing/debs-$architecture/$package.deb"
 done <"$packing/$architecture-packages"
+for source in "${shared[@]}"; do
+  [[ -e $licences/$source.txt ]] || {
+    echo "no copyright notice found for source package $source" >&2
+    exit 1
+  }
+done
