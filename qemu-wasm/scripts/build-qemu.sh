@@ -13,9 +13,11 @@ if [[ ! -e build.ninja ]]; then
   emconfigure "$source/configure" --cpu=wasm64 --target-list=x86_64-softmmu,aarch64-softmmu \
     --enable-tcg-interpreter --without-default-features --without-default-devices \
     --with-devices-x86_64=qemuweb --with-devices-aarch64=qemuweb --with-coroutine=wasm \
-    --enable-system --enable-fdt=system --enable-pixman \
+    --enable-system --enable-fdt=system --enable-pixman --enable-virtfs \
     --disable-tools --disable-docs --disable-guest-agent --disable-install-blobs --disable-werror \
     --extra-cflags="-O3 -I$PREFIX/include" -Doptimization=3 -Ddebug=false \
     || { tail -40 meson-logs/meson-log.txt config.log 2>/dev/null; exit 1; }
 fi
-ninja qemu-system-x86_64.js qemu-system-aarch64.js
+for arch in x86_64 aarch64; do
+  ninja "qemu-system-$arch.js"
+done

@@ -11,7 +11,7 @@ FIRMWARE=(
 
 # pack BUILD QEMU-SOURCE FIRMWARE OUT ROOT
 pack() {
-  local build=$1 source=$2 firmware=$3 out=$4 root=$5 file arch name dir rest licences licence
+  local build=$1 source=$2 firmware=$3 out=$4 root=$5 file arch name sha licences licence
   rm -rf "$out"
   mkdir -p "$out/pc-bios/keymaps" "$out/licences"
   for arch in x86_64 aarch64; do
@@ -22,11 +22,11 @@ pack() {
   done
   cp "$source/pc-bios/keymaps/en-us" "$out/pc-bios/keymaps/"
 
-  while read -r name _ dir licences; do
-    dir=${name%%_*}
+  while read -r file sha _ licences; do
+    name=${file%%_*}
     for licence in ${licences//,/ }; do
-      tar --extract --to-stdout --wildcards --no-wildcards-match-slash --file="$CACHE/downloads/"*"-$name" "*/$licence" \
-        >"$out/licences/$dir-$(basename "$licence")"
+      tar --extract --to-stdout --wildcards --no-wildcards-match-slash --file="$CACHE/downloads/$sha-$file" "*/$licence" \
+        >"$out/licences/$name-$(basename "$licence")"
     done
   done < <(grep -v '^#' "$QEMU_WASM_DIR/sources.txt")
   for file in "$firmware"/*/usr/share/doc/{seabios,qemu-system-data,qemu-system-common}/copyright; do

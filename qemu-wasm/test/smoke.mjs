@@ -56,6 +56,8 @@ async function quits(vm, qmp) {
 }
 
 async function idle(limit = IDLE_LIMIT) {
+  // V8 is still compiling what has just run.
+  await new Promise((resolve) => { setTimeout(resolve, 3000); });
   const share = await cpuShare(5000);
   check(share <= limit, `burns ${(share * 100).toFixed(1)} % of a core, at most ${limit * 100} % wanted`);
   return `${(share * 100).toFixed(2)} % of a core`;
@@ -156,7 +158,7 @@ async function testGuest(arch) {
     qmp = await vm.qmp();
     serial = await vm.channel('serial0');
     await serial.expect('Welcome to QemuWeb', BOOT_MS);
-    await serial.expect(/[#$] $/, 30_000);
+    await serial.expect('# ', 30_000);
   });
   if (!booted) {
     console.log(vm?.log.join('\n'));
@@ -169,13 +171,15 @@ async function testGuest(arch) {
   });
 
   await test(`${arch}: 64 KiB through the console, both ways, unbroken`, async () => {
-    const text = randomBytes(49_152).toString('base64').replace(/.{64}/g, '$&\n');
-    await run(serial, 'stty -echo', 10_000);
-    await serial.write('cat > /tmp/in << END\n' + text + '\nEND\n');
-    const { lines } = await run(serial, 'cat /tmp/in', 120_000);
-    await run(serial, 'stty echo', 10_000);
-    const back = lines.filter((line) => /^[A-Za-z0-9+/=]{4,}$/.test(line)).join('');
-    check(sha256(back) === sha256(text.replaceAll('\n', '')), `${back.length} bytes came back, of ${text.length}`);
+    const bytes = randomBytes(65_536);
+    await serial.write('stty raw -echo; echo rea""dy; head -c 65536 > /tmp/in; echo sto""red; cat /tmp/in; echo ba""ck; stty sane\n');
+    await serial.expect('ready');
+    await serial.expect('\n');
+    await serial.write(bytes);
+    await serial.expect('stored\n', 120_000);
+    const back = Buffer.from((await serial.expect(/back\n$/, 120_000)).slice(0, -5), 'latin1');
+    check(back.equals(bytes), `${back.length} bytes came back, of ${bytes.length}, SHA-256 ${sha256(back)} for ${sha256(bytes)}`);
+    await serial.expect('# ', 10_000);
   });
 
   await test(`${arch}: a disk is read and written with several requests in flight`, async () => {
