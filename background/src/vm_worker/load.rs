@@ -1,5 +1,7 @@
 //! Building the machine: QEMU's module, its memory, its files; then `main`.
 
+use std::collections::BTreeMap;
+
 use js_sys::{Array, Function, Object, Promise, Reflect, SharedArrayBuffer, Uint8Array, WebAssembly};
 use qemuweb_runtime::Failure;
 use qemuweb_runtime::protocol::Phase;
@@ -25,13 +27,13 @@ const GUEST: &str = "guest/";
 /// What `qemu-build.json` says of QEMU's build, as far as it is needed here.
 #[derive(Deserialize)]
 struct QemuBuild {
-    outputs: Vec<Output>,
+    /// By path below the package's QEMU folder.
+    outputs: BTreeMap<String, Output>,
 }
 
 #[derive(Deserialize)]
 struct Output {
-    name: String,
-    size: u64,
+    bytes: u64,
     sha256: String,
 }
 
@@ -53,13 +55,9 @@ pub(super) async fn boot(
     let mut meter = ProgressMeter::new(Phase::Fetch, None);
     let build: QemuBuild = fetch_json(&package_url(&format!("{QEMU}qemu-build.json")), &mut meter).await?;
     let mut contents = Vec::new();
-    for output in build
-        .outputs
-        .iter()
-        .filter(|output| output.name.starts_with(FIRMWARE))
-    {
-        let bytes = fetch(&package_url(&format!("{QEMU}{}", output.name)), false, &mut meter).await?;
-        contents.push((format!("/{}", output.name), Content::Bytes(bytes)));
+    for name in build.outputs.keys().filter(|name| name.starts_with(FIRMWARE)) {
+        let bytes = fetch(&package_url(&format!("{QEMU}{name}")), false, &mut meter).await?;
+        contents.push((format!("/{name}"), Content::Bytes(bytes)));
     }
     for file in files {
         let content = content(&file.source, attachments, &mut meter).await?;
@@ -147,21 +145,17 @@ fn head(content: &Content) -> Result<Vec<u8>, Failure> {
 
 /// QEMU's WebAssembly, checked against what its build recorded.
 async fn fetch_binary(build: &QemuBuild, name: &str) -> Result<Vec<u8>, Failure> {
-    let output = build
-        .outputs
-        .iter()
-        .find(|output| output.name == name)
-        .ok_or_else(|| {
-            Failure::new(format!("this package was built without {name}"))
-                .with_next_step("Choose a VM of the other architecture.")
-        })?;
-    let mut meter = ProgressMeter::new(Phase::Load, Some(output.size));
+    let output = build.outputs.get(name).ok_or_else(|| {
+        Failure::new(format!("this package was built without {name}"))
+            .with_next_step("Choose a VM of the other architecture.")
+    })?;
+    let mut meter = ProgressMeter::new(Phase::Load, Some(output.bytes));
     let bytes = fetch(&package_url(&format!("{QEMU}{name}")), false, &mut meter).await?;
     let found = sha256(&bytes).await?;
-    if bytes.len() as u64 != output.size || found != output.sha256 {
+    if bytes.len() as u64 != output.bytes || found != output.sha256 {
         return Err(Failure::new(format!(
             "{name} is damaged: expected {} bytes with SHA-256 {}, found {} bytes with {found}",
-            output.size,
+            output.bytes,
             output.sha256,
             bytes.len()
         ))
