@@ -29,13 +29,18 @@ machine_arguments() {
     virt) ARGUMENTS+=(-kernel "$2/Image") COMMAND_LINE='console=ttyAMA0 quiet' ;;
     *)
       ARGUMENTS+=(-kernel "$2/vmlinux")
-      # No patching of lock prefixes, no test of the interrupt controller's timer, no calibration of the APIC's timer.
-      COMMAND_LINE='console=ttyS0 quiet noreplace-smp no_timer_check tsc=reliable lapic_timer_khz=1000000'
+      # No patching of lock prefixes, no test of the interrupt controller's timer, no calibration of clocks.
+      COMMAND_LINE="console=ttyS0 quiet noreplace-smp no_timer_check tsc=reliable lapic_timer_khz=1000000 tsc_early_khz=$(tsc_khz)"
       ;;
   esac
   [[ $1 != microvm ]] || COMMAND_LINE+=' reboot=t'
   ARGUMENTS+=(-nodefaults -no-user-config -display none -no-reboot -m 128 -initrd "$2/initramfs.cpio"
     -device "virtio-rng-$bus" -device "virtio-serial-$bus" -device virtserialport,chardev=agent0,name=org.qemuweb.agent.0)
+}
+
+# The rate of this processor's time stamp counter, which a guest of native QEMU sees: kHz. (QEMU in WebAssembly: 1,000,000.)
+tsc_khz() {
+  awk '/^cpu MHz/ {printf "%d", $4 * 1000; exit}' /proc/cpuinfo
 }
 
 # unpack_images OUTPUT-DIRECTORY-OF-BUILD ARCHITECTURE TO

@@ -124,4 +124,8 @@ entries+=("file /init $init 0755 0 0" "file /usr/sbin/qemuweb-init $init 0755 0 
 echo "slink /var/run /run 0777 0 0" >>"$work/list"
 cat "$work/files" >>"$work/list"
 /qemuweb/linux/gen_init_cpio -t 0 "$work/list" >"$packing/$architecture-initramfs.cpio"
+# QEMU's microvm lays the initramfs, from a page's start, at the end of memory, where the firmware has put the ACPI tables
+# before: leave most of the last page free (zeros after the archive's end are skipped).
+size=$(stat -c %s "$packing/$architecture-initramfs.cpio")
+truncate -s $(((size + 4095) / 4096 * 4096 + 512)) "$packing/$architecture-initramfs.cpio"
 printf '%s\n' "${!packages[@]}" | sort >"$packing/$architecture-packages"

@@ -215,6 +215,7 @@ async fn instantiate(
     set("wasmMemory", memory)?;
     set("wasmBinary", &Uint8Array::from(binary).buffer())?;
     set("noInitialRun", &JsValue::TRUE)?;
+    set("thisProgram", &script.trim_end_matches(".js").into())?;
     // Nobody types into QEMU's own standard input. Without this Emscripten asks with a dialog.
     set("stdin", &Closure::once_into_js(|| JsValue::NULL))?;
     let output = listener(|line| {

@@ -18,8 +18,8 @@
 //! assert!(result.errors.is_empty());
 //! let paths: Vec<_> = result.files_to_mount.iter().map(|file| file.path.as_str()).collect();
 //! assert_eq!(paths, ["/vm/kernel", "/vm/initrd", "/vm/disk0.qcow2"]);
-//! // 256 MiB for the guest, 32 for translated code, 128 for QEMU itself.
-//! assert_eq!(required_heap_mib(&profile, Some(&overrides)), 416);
+//! // 256 MiB for the guest, 32 for translated code, 256 for QEMU itself.
+//! assert_eq!(required_heap_mib(&profile, Some(&overrides)), 544);
 //! # Ok::<(), serde_json::Error>(())
 //! ```
 
