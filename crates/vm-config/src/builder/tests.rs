@@ -342,7 +342,7 @@ fn the_heap_is_bounded_with_numbers() {
     else {
         panic!("expected one error about the heap");
     };
-    assert!(error.to_string().contains("at most 3712 MiB"), "{error}");
+    assert!(error.to_string().contains("at most 3584 MiB"), "{error}");
     assert!(!errors(u32::MAX).is_empty());
 
     let capped = VmProfile {
