@@ -2,7 +2,7 @@
 // The logic is background/src/host.
 import init, { Host } from "./wasm/background.js";
 
-const host = init().then(() => new Host());
+const host = init().then(() => Host.start());
 
 navigator.serviceWorker.onmessage = (event) => {
   const [port] = event.ports;

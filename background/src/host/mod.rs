@@ -19,7 +19,7 @@ use qemuweb_runtime::RuntimeCapabilities;
 use qemuweb_runtime::client::{Packet, Transport};
 use qemuweb_runtime::protocol::{Event, VmId};
 use qemuweb_runtime::state::VmState;
-use qemuweb_runtime::web::presence::{self, announce};
+use qemuweb_runtime::web::presence::{self, Presence, announce};
 use qemuweb_runtime::web::{PortTransport, detect_capabilities};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::spawn_local;
@@ -32,6 +32,7 @@ use vm::Vm;
 #[wasm_bindgen]
 pub struct Host {
     state: SharedState,
+    _presence: Presence,
 }
 
 type SharedState = Rc<RefCell<State>>;
@@ -47,10 +48,14 @@ struct State {
 
 #[wasm_bindgen]
 impl Host {
-    /// A host without VMs.
-    #[wasm_bindgen(constructor)]
-    #[expect(clippy::new_without_default, reason = "constructed by JavaScript only")]
-    pub fn new() -> Self {
+    /// A host without VMs, which clients can tell to be there.
+    ///
+    /// # Errors
+    /// The text of a failure when the browser has no Web Locks.
+    pub async fn start() -> Result<Host, JsError> {
+        let presence = announce(presence::HOST)
+            .await
+            .map_err(|failure| JsError::new(&failure.to_string()))?;
         let state = State {
             capabilities: detect_capabilities(),
             clients: Clients::default(),
@@ -60,14 +65,10 @@ impl Host {
         };
         let state = Rc::new(RefCell::new(state));
         state.borrow_mut().update_badge();
-        spawn_local(async {
-            match announce(presence::HOST).await {
-                // Held until this document ends.
-                Ok(presence) => std::mem::forget(presence),
-                Err(failure) => web_sys::console::error_1(&format!("QemuWeb: {failure}").into()),
-            }
-        });
-        Self { state }
+        Ok(Self {
+            state,
+            _presence: presence,
+        })
     }
 
     /// Takes a client's port, as the service worker brings it, and the name of the lock that the client holds.

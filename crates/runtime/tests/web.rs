@@ -171,8 +171,12 @@ async fn a_client_learns_that_the_host_is_gone() {
         let gone = Rc::clone(&gone);
         move || *gone.borrow_mut() = true
     });
-    gloo_timers::future::TimeoutFuture::new(50).await;
+    let port = Rc::new(PortTransport::new(channel.port1(), "a-client"));
+    echo_host(&port);
+    // A first answer, without which nobody knows whether there was a host.
+    assert_eq!(client.reset_vm("a").await.unwrap_err().message, "not today");
     assert!(!*gone.borrow());
+    port.on_packet(Box::new(|_| {}));
     drop(host);
     assert!(client.reset_vm("a").await.is_err());
     assert!(*gone.borrow());

@@ -47,9 +47,13 @@ pub struct PortTransport {
     listener: RefCell<Option<Listener>>,
     /// Told when the transport is dropped or closed, so that nobody hears of the other side any more.
     open: Rc<Cell<bool>>,
+    /// Starts to watch the other side. Run when it has first spoken: a host may not exist before.
+    watch: Rc<RefCell<Option<Task>>>,
     /// What tells the other side that we are here.
     own_presence: Option<Presence>,
 }
+
+type Task = Box<dyn FnOnce()>;
 
 struct Listener {
     port: MessagePort,
@@ -74,6 +78,7 @@ impl PortTransport {
             other_side: other_side.into(),
             listener: RefCell::default(),
             open: Rc::new(Cell::new(true)),
+            watch: Rc::default(),
             own_presence: None,
         }
     }
@@ -105,7 +110,11 @@ impl Transport for PortTransport {
     }
 
     fn on_packet(&self, take: Box<dyn Fn(Packet<JsValue>)>) {
+        let watch = Rc::clone(&self.watch);
         let closure = Closure::new(move |event: MessageEvent| {
+            if let Some(watch) = watch.take() {
+                watch();
+            }
             if let Some(packet) = packet_from_js(&event.data()) {
                 take(packet);
             }
@@ -123,12 +132,14 @@ impl Transport for PortTransport {
 
     fn on_close(&self, closed: Box<dyn FnOnce()>) {
         let (other_side, open) = (self.other_side.clone(), Rc::clone(&self.open));
-        spawn_local(async move {
-            // Without Web Locks a dead peer goes unnoticed; requests to it then wait.
-            if presence::gone(&other_side).await.is_ok() && open.replace(false) {
-                closed();
-            }
-        });
+        *self.watch.borrow_mut() = Some(Box::new(move || {
+            spawn_local(async move {
+                // Without Web Locks a dead peer goes unnoticed; requests to it then wait.
+                if presence::gone(&other_side).await.is_ok() && open.replace(false) {
+                    closed();
+                }
+            });
+        }));
     }
 
     fn close(&self) {
