@@ -38,8 +38,10 @@ machine_arguments() {
     -device "virtio-rng-$bus" -device "virtio-serial-$bus" -device virtserialport,chardev=agent0,name=org.qemuweb.agent.0)
 }
 
-# The rate of this processor's time stamp counter, which a guest of native QEMU sees: kHz. (QEMU in WebAssembly: 1,000,000.)
+# The rate of the time stamp counter that a guest sees: this processor's in native QEMU; TSC_KHZ overrides it. (In
+# WebAssembly, and when QEMU counts instructions, it is 1,000,000.)
 tsc_khz() {
+  [[ -z ${TSC_KHZ:-} ]] || { echo "$TSC_KHZ"; return; }
   awk '/^cpu MHz/ {printf "%d", $4 * 1000; exit}' /proc/cpuinfo
 }
 
