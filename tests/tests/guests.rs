@@ -91,13 +91,16 @@ fn guest(name: &'static str, profile: &'static str, arch: &'static str) -> Vec<T
     .step("64 KiB go into the console unbroken", |machine| {
         let (panel, vm) = machine.panel()?;
         let text: String = (0..1024).map(|number| format!("{number:063}\\n")).collect();
-        panel.type_keys("stty -echo; head -c 65536 > /tmp/in; stty echo; echo rea''d\n")?;
+        panel.type_keys("stty -echo; echo rea''dy; head -c 65536 > /tmp/in; stty echo; echo do''ne\n")?;
+        panel.wait_console(vm, "the guest to read", qemuweb_e2e::BOOT, |text| {
+            text.contains("\nready\n").then_some(())
+        })?;
         // As a paste arrives: all at once.
         panel
             .session()
             .evaluate(&format!("window.qemuweb.sendSerialIn({vm:?}, \"{text}\")"))?;
         panel.wait_console(vm, "the guest to have read", qemuweb_e2e::BOOT, |text| {
-            text.contains("\nread\n").then_some(())
+            text.contains("\ndone\n").then_some(())
         })?;
         panel.expect(
             vm,
