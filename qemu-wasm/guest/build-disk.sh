@@ -11,8 +11,7 @@ set -euo pipefail
 GUEST=$QEMU_WASM_DIR/guest
 SIZE=2G
 
-guest_output=$("$GUEST/build.sh" --print-output)
-output=$CACHE/guest-disk/$(hash_of "=$SUITE" "=${guest_output##*/}" "$GUEST"/disk/* "$GUEST/build-disk.sh")
+output=$CACHE/guest-disk/$(hash_of "=$SUITE" "$GUEST"/src/*.[ch] "$GUEST"/disk/* "$GUEST/build-disk.sh")
 if [[ ${1:-} == --print-output ]]; then
   printf '%s\n' "$output"
   exit
