@@ -5,10 +5,12 @@ use crate::protocol::Phase;
 use crate::state::StopReason;
 use futures_executor::block_on;
 
+type Take = Box<dyn Fn(Packet<Vec<u8>>)>;
+
 #[derive(Default)]
 struct Wire {
     sent: RefCell<Vec<Packet<Vec<u8>>>>,
-    take: RefCell<Option<Box<dyn Fn(Packet<Vec<u8>>)>>>,
+    take: RefCell<Option<Take>>,
     on_close: RefCell<Option<Box<dyn FnOnce()>>>,
     closed: Cell<bool>,
     /// Answers each request as soon as it is sent, with these messages.
