@@ -11,69 +11,78 @@ set -euo pipefail
 . "$QEMU_WASM_DIR/scripts/sources.sh"
 cd "$QEMU_WASM_DIR"
 
-case ${1:-} in
-  '' | --print-output) ;;
-  *) fail "unknown argument '$1'" "say: build.sh [--print-output]" ;;
-esac
+# In a function, so that the whole of it is read before any of it runs: an edit meanwhile does no harm.
+main() {
+  case ${1:-} in
+    '' | --print-output) ;;
+    *) fail "unknown argument '$1'" "say: build.sh [--print-output]" ;;
+  esac
 
-root_id=$(basename "$(./toolchain.sh --print-output qemu)")
-deps_id=$(hash_of "=$root_id" sources.txt scripts/sources.sh scripts/toolchain.env scripts/cross.meson scripts/build-deps.sh patches/glib/*)
-mapfile -t own_files < <(find src patches/qemu -type f | sort)
-qemu_id=$(hash_of "=$deps_id" build.sh firmware.txt scripts/build-qemu.sh scripts/pack.sh scripts/manifest.py "${own_files[@]}")
-deps=$CACHE/qemu-deps/$deps_id
-build=$CACHE/qemu-build/$qemu_id
-output=$CACHE/qemu/$qemu_id
+  root_id=$(basename "$(./toolchain.sh --print-output qemu)")
+  deps_id=$(hash_of "=$root_id" sources.txt scripts/sources.sh scripts/toolchain.env scripts/cross.meson scripts/build-deps.sh patches/glib/*)
+  mapfile -t own_files < <(find src patches/qemu -type f | sort)
+  qemu_id=$(hash_of "=$deps_id" build.sh firmware.txt scripts/build-qemu.sh scripts/pack.sh scripts/manifest.py "${own_files[@]}")
+  deps=$CACHE/qemu-deps/$deps_id
+  build=$CACHE/qemu-build/$qemu_id
+  output=$CACHE/qemu/$qemu_id
 
-if [[ ${1:-} == --print-output || -e $output/.complete ]]; then
-  printf '%s\n' "$output"
-  exit
-fi
+  if [[ ${1:-} == --print-output || -e $output/.complete ]]; then
+    printf '%s\n' "$output"
+    exit
+  fi
 
-need_tools curl:curl patch:patch tar:tar xz:xz-utils sha256sum:coreutils flock:util-linux dpkg-deb:dpkg python3:python3
-need_space "$CACHE" 6000
-lock "$output"
-start=$SECONDS
-root=$(./toolchain.sh qemu | tail -1)
+  need_tools apt-get:apt patch:patch tar:tar xz:xz-utils sha256sum:coreutils flock:util-linux dpkg-deb:dpkg python3:python3
+  need_space "$CACHE" 6000
+  lock "$output"
+  if [[ -e $output/.complete ]]; then # made while we waited
+    printf '%s\n' "$output"
+    exit
+  fi
+  start=$SECONDS
+  root=$(./toolchain.sh qemu | tail -1)
 
-# stage WHAT LOG COMMAND...: runs a command of the recipe in the root; its output goes to LOG.
-stage() {
-  local what=$1 log=$2
-  shift 2
-  say "$what (log: $log)"
-  in_root "$root" --bind "$QEMU_WASM_DIR:/qemuweb/recipe" --bind "$work/sources:/qemuweb/sources" --bind "$deps:/qemuweb/deps" \
-    --bind "$build:/qemuweb/build" --bind "$output.new:/qemuweb/out" -- "$@" >>"$log" 2>&1 || {
-    tail -25 "$log" >&2
-    need_space "$CACHE" 200
-    fail "$what failed" "read $log; the build resumes from there when it is started again"
+  # stage WHAT LOG COMMAND...: runs a command of the recipe in the root; its output goes to LOG.
+  stage() {
+    local what=$1 log=$2
+    shift 2
+    say "$what (log: $log)"
+    in_root "$root" --bind "$QEMU_WASM_DIR:/qemuweb/recipe" --bind "$work/sources:/qemuweb/sources" --bind "$deps:/qemuweb/deps" \
+      --bind "$build:/qemuweb/build" -- "$@" >>"$log" 2>&1 || {
+      tail -25 "$log" >&2
+      need_space "$CACHE" 200
+      fail "$what failed" "read $log; the build resumes from there when it is started again"
+    }
   }
+
+  mkdir -p "$deps" "$build"
+  work=$deps/unpacked
+  mkdir -p "$work/sources"
+  if [[ ! -e $deps/.complete ]]; then
+    for name in zlib pcre2 device-tree-compiler glib2.0 pixman; do
+      unpack_source "$name" "$work/sources"
+    done
+    stage "building the libraries" "$deps.log" bash /qemuweb/recipe/scripts/build-deps.sh
+    rm -rf "$work"
+    touch "$deps/.complete"
+  fi
+
+  work=$build-src
+  mkdir -p "$work/sources"
+  unpack_source qemu "$work/sources"
+  overlay_new_files src "$work/sources/qemu"
+  stage "building QEMU" "$build.log" bash /qemuweb/recipe/scripts/build-qemu.sh
+
+  firmware=$build-firmware
+  unpack_firmware "$firmware"
+  say "packing"
+  . scripts/pack.sh
+  pack "$build" "$work/sources/qemu" "$firmware" "$output.new" "$root"
+  rm -rf "$output"
+  touch "$output.new/.complete"
+  mv "$output.new" "$output"
+  in_namespace rm -rf "$work" "$build" "$firmware"
+  say "built in $((SECONDS - start)) s"
+  printf '%s\n' "$output"
 }
 
-mkdir -p "$deps" "$build" "$output.new"
-work=$deps/unpacked
-mkdir -p "$work/sources"
-if [[ ! -e $deps/.complete ]]; then
-  for name in zlib pcre2 device-tree-compiler glib2.0 pixman; do
-    unpack_source "$name" "$work/sources"
-  done
-  stage "building the libraries" "$deps.log" bash /qemuweb/recipe/scripts/build-deps.sh
-  rm -rf "$work"
-  touch "$deps/.complete"
-fi
-
-work=$build-src
-mkdir -p "$work/sources"
-unpack_source qemu "$work/sources"
-overlay_new_files src "$work/sources/qemu"
-stage "building QEMU" "$build.log" bash /qemuweb/recipe/scripts/build-qemu.sh
-
-firmware=$build-firmware
-unpack_firmware "$firmware"
-say "packing"
-. scripts/pack.sh
-pack "$build" "$work/sources/qemu" "$firmware" "$output.new" "$root"
-rm -rf "$output"
-touch "$output.new/.complete"
-mv "$output.new" "$output"
-in_namespace rm -rf "$work" "$build" "$firmware"
-say "built in $((SECONDS - start)) s"
-printf '%s\n' "$output"
+main "$@"

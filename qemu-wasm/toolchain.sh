@@ -26,7 +26,7 @@ fi
 
 root=$CACHE/root/$1-$(hash_of "=$SUITE" "$list")
 if [[ -z $print_only && ! -e $root/.complete ]]; then
-  need_tools mmdebstrap:mmdebstrap unshare:util-linux curl:curl flock:util-linux
+  need_tools mmdebstrap:mmdebstrap unshare:util-linux apt-get:apt flock:util-linux
   check_namespaces
   need_space "$CACHE/root" 3000
   lock "$root"

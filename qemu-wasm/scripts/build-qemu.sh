@@ -18,6 +18,4 @@ if [[ ! -e build.ninja ]]; then
     --extra-cflags="-O3 -I$PREFIX/include" -Doptimization=3 -Ddebug=false \
     || { tail -40 meson-logs/meson-log.txt config.log 2>/dev/null; exit 1; }
 fi
-for arch in x86_64 aarch64; do
-  ninja "qemu-system-$arch.js"
-done
+ninja qemu-system-x86_64.js qemu-system-aarch64.js

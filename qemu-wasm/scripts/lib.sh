@@ -76,12 +76,14 @@ fetch() {
       cp "$QEMUWEB_SOURCES/$name" "$part"
     else
       say "fetching $name"
-      curl --fail --silent --show-error --location --retry 3 --connect-timeout 20 -o "$part" "$(debian_mirror)/$pool" || {
-        rm -f "$part"
+      /usr/lib/apt/apt-helper -o APT::Sandbox::User=root download-file "$(debian_mirror)/$pool" "$part" >"$part.log" 2>&1 || {
+        tail -2 "$part.log" >&2
+        rm -f "$part" "$part.log"
         fail "could not fetch $pool from the Debian mirror" \
           "check the network; if the archive dropped the file, lay a copy named $name in a directory and set QEMUWEB_SOURCES to it"
       }
     fi
+    rm -f "$part.log"
     got=$(sha256sum "$part" | cut -d' ' -f1)
     if [[ $got != "$sha" ]]; then
       rm -f "$part"
@@ -109,9 +111,9 @@ check_namespaces() {
 }
 
 # in_root ROOT [--bind FROM:TO]... -- COMMAND...: runs COMMAND in the Debian root ROOT with host directories laid into it.
-# ROOT `/` means this very system (as in our Dockerfile); FROM and TO must then be the same.
+# ROOT `/` means this very system (as in our Dockerfile), where links serve.
 in_root() {
-  local root=$1 binds=()
+  local root=$1 binds=() bind
   shift
   while [[ $1 == --bind ]]; do
     binds+=("$2")
@@ -121,6 +123,10 @@ in_root() {
   local env=(env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 TZ=UTC
     MAKEFLAGS="-j$(nproc)" PYTHONDONTWRITEBYTECODE=1)
   if [[ $root == / ]]; then
+    for bind in "${binds[@]}"; do
+      mkdir -p "$(dirname "${bind#*:}")"
+      ln -sfn "${bind%%:*}" "${bind#*:}"
+    done
     "${env[@]}" "$@"
     return
   fi

@@ -55,12 +55,14 @@ async function quits(vm, qmp) {
   check(code === 0, `exit code ${code}`);
 }
 
-async function idle(limit = IDLE_LIMIT) {
-  // V8 is still compiling what has just run.
-  await new Promise((resolve) => { setTimeout(resolve, 3000); });
-  const share = await cpuShare(5000);
-  check(share <= limit, `burns ${(share * 100).toFixed(1)} % of a core, at most ${limit * 100} % wanted`);
-  return `${(share * 100).toFixed(2)} % of a core`;
+/** The process comes to rest: V8 goes on compiling for some seconds what has just run. */
+async function idle() {
+  let share;
+  for (let windows = 0; windows < 4; windows++) {
+    share = await cpuShare(5000);
+    if (share <= IDLE_LIMIT) return `${(share * 100).toFixed(2)} % of a core`;
+  }
+  throw new Error(`burns ${(share * 100).toFixed(1)} % of a core, at most ${IDLE_LIMIT * 100} % wanted`);
 }
 
 /** A paused VM: QMP, idling, and the block layer without a guest. */
@@ -72,6 +74,7 @@ async function testPaused(arch) {
     vm = await Vm.start({
       output, arch, files: { '/raw.img': disk },
       args: [...machine, ...COMMON, ...SERIAL, '-S',
+        '-chardev', 'ring,id=hmp0,size=64', '-mon', 'chardev=hmp0,mode=readline',
         '-blockdev', 'driver=file,filename=/raw.img,node-name=rawfile', '-blockdev', 'driver=raw,file=rawfile,node-name=raw'],
     });
     qmp = await vm.qmp();
@@ -103,7 +106,27 @@ async function testPaused(arch) {
     check(sha256(copy) === sha256(disk), 'the copy differs');
   });
 
+  await test(`${arch}: a monitor through a ring of 64 bytes loses nothing`, async () => {
+    const monitor = await vm.channel('hmp0');
+    await monitor.expect('(qemu) ');
+    const expected = await qmp('human-monitor-command', { 'command-line': 'info qtree' });
+    check(expected.length > 2000, `a short answer: ${expected}`);
+    await monitor.write('info qtree\n');
+    const text = await monitor.expect(/\r\n\(qemu\) $/);
+    check(text.replace(/\r\n\(qemu\) $/, '').endsWith(expected.trimEnd().replaceAll('\r', '').replaceAll('\n', '\r\n')), text.slice(-600));
+  });
+
   await test(`${arch}: quit`, () => quits(vm, qmp));
+}
+
+/** Arguments that QEMU rejects end it with its message. */
+async function testRejected(arch) {
+  await test(`${arch}: a wrong argument ends QEMU with its message`, async () => {
+    const vm = await Vm.start({ output, arch, args: [...MACHINES[arch].machine, ...COMMON, '-kernel', '/none'] });
+    const code = await within(vm.exited, 20_000, 'exit');
+    check(code === 1, `exit code ${code}`);
+    check(vm.log.some((line) => line.includes('/none')), `it said: ${vm.log.join('\n')}`);
+  });
 }
 
 async function jobDone(qmp, id, mirror = false) {
@@ -140,21 +163,22 @@ async function testGuest(arch) {
   const { machine, kernel, console: tty } = MACHINES[arch];
   let vm, qmp, serial;
   const disk = randomBytes(4 << 20);
+  const files = {
+    '/kernel': gunzipSync(readFileSync(join(guest, arch, kernel))),
+    '/initrd': gunzipSync(readFileSync(join(guest, arch, 'initramfs.cpio.gz'))),
+    '/disk.img': disk,
+    '/empty.img': Buffer.alloc(disk.length),
+    '/share/hello': Buffer.from('from the host\n'),
+  };
+  const args = [...machine, ...COMMON, ...SERIAL, '-no-reboot',
+    '-kernel', '/kernel', '-initrd', '/initrd', '-append', `console=${tty} quiet`,
+    '-device', 'virtio-rng-pci', '-device', 'virtio-serial-pci',
+    '-chardev', 'ring,id=agent0', '-device', 'virtserialport,chardev=agent0,name=org.qemuweb.agent.0',
+    '-fsdev', 'local,id=share,path=/share,security_model=mapped-file', '-device', 'virtio-9p-pci,fsdev=share,mount_tag=share',
+    '-drive', 'file=/disk.img,format=raw,if=none,id=a', '-device', 'virtio-blk-pci,drive=a',
+    '-drive', 'file=/empty.img,format=raw,if=none,id=b', '-device', 'virtio-blk-pci,drive=b'];
   const booted = await test(`${arch}: Linux boots to a shell`, async () => {
-    vm = await Vm.start({
-      output, arch,
-      files: {
-        '/kernel': gunzipSync(readFileSync(join(guest, arch, kernel))),
-        '/initrd': readFileSync(join(guest, arch, 'initramfs.cpio.gz')),
-        '/disk.img': disk,
-        '/empty.img': Buffer.alloc(disk.length),
-      },
-      args: [...machine, ...COMMON, ...SERIAL, '-no-reboot',
-        '-kernel', '/kernel', '-initrd', '/initrd', '-append', `console=${tty} quiet`,
-        '-device', 'virtio-rng-pci',
-        '-drive', 'file=/disk.img,format=raw,if=none,id=a', '-device', 'virtio-blk-pci,drive=a',
-        '-drive', 'file=/empty.img,format=raw,if=none,id=b', '-device', 'virtio-blk-pci,drive=b'],
-    });
+    vm = await Vm.start({ output, arch, heapMiB: 700, files, args });
     qmp = await vm.qmp();
     serial = await vm.channel('serial0');
     await serial.expect('Welcome to QemuWeb', BOOT_MS);
@@ -190,16 +214,61 @@ async function testGuest(arch) {
     check(sha256(vm.module.FS.readFile('/empty.img')) === sha256(disk), 'the copy on the second disk differs');
   });
 
+  await test(`${arch}: the agent's port resizes the console`, async () => {
+    const agent = await vm.channel('agent0');
+    await agent.write('no such command\nresize 33 99\n');
+    for (let tries = 0; tries < 20; tries++) {
+      const { lines } = await run(serial, 'stty size', 10_000);
+      if (lines.join().includes('33 99')) return;
+    }
+    throw new Error('the console was not resized');
+  });
+
+  await test(`${arch}: a shared directory over 9p`, async () => {
+    const { status } = await run(serial, 'mkdir -p /mnt && mount -t 9p -o trans=virtio,version=9p2000.L share /mnt', 30_000);
+    check(status === 0, 'mount failed');
+    const { lines } = await run(serial, 'cat /mnt/hello; echo from the guest > /mnt/reply; ls /mnt/nothing; umount /mnt', 30_000);
+    check(lines.join('\n').includes('from the host'), `read ${lines}`);
+    check(lines.join('\n').includes('No such file'), `an error of another kind: ${lines}`);
+    const reply = new TextDecoder().decode(vm.module.FS.readFile('/share/reply'));
+    check(reply === 'from the guest\n', `wrote ${reply}`);
+  });
+
   await test(`${arch}: a guest at its prompt sleeps`, async () => {
     await new Promise((resolve) => { setTimeout(resolve, 2000); });
     return idle();
   });
 
-  await test(`${arch}: quit with a running guest`, () => quits(vm, qmp));
+  let state;
+  await test(`${arch}: quit with a running guest, its state saved`, async () => {
+    await run(serial, 'export MEMORY=kept', 10_000);
+    await qmp('migrate', { uri: 'file:/state' });
+    for (let status; status !== 'completed';) {
+      ({ status } = await qmp('query-migrate'));
+      check(status !== 'failed', 'migration failed');
+      await new Promise((resolve) => { setTimeout(resolve, 100); });
+    }
+    state = vm.module.FS.readFile('/state');
+    await quits(vm, qmp);
+    return `${(state.length / 2 ** 20).toFixed(1)} MiB`;
+  });
+
+  await test(`${arch}: the saved state goes on`, async () => {
+    const next = await Vm.start({ output, arch, heapMiB: 700, files: { ...files, '/state': state }, args: [...args, '-incoming', 'file:/state'] });
+    const nextQmp = await next.qmp();
+    while (!(await nextQmp('query-status')).running) await new Promise((resolve) => { setTimeout(resolve, 100); });
+    const nextSerial = await next.channel('serial0');
+    await nextSerial.write('\n');
+    await nextSerial.expect('# ', 30_000);
+    const { lines } = await run(nextSerial, 'echo memory $MEMORY', 30_000);
+    check(lines.join().includes('memory kept'), `${lines}`);
+    await quits(next, nextQmp);
+  });
 }
 
 for (const arch of archs.length ? archs : Object.keys(MACHINES)) {
   await testPaused(arch);
+  await testRejected(arch);
   if (guest && guest !== '-') await testGuest(arch);
 }
 console.log(`${passed} passed, ${failed} failed`);

@@ -133,7 +133,10 @@ export class Vm {
       vm.module.FS.mkdirTree(to.slice(0, to.lastIndexOf('/')));
       vm.module.FS.writeFile(to, readFileSync(path));
     }
-    for (const [path, bytes] of Object.entries(files)) vm.module.FS.writeFile(path, bytes);
+    for (const [path, bytes] of Object.entries(files)) {
+      vm.module.FS.mkdirTree(path.slice(0, path.lastIndexOf('/')) || '/');
+      vm.module.FS.writeFile(path, bytes);
+    }
     vm.directory = Number(vm.module._qemuweb_directory());
     vm.words = new Int32Array(vm.memory.buffer, vm.directory, 4);
     if (vm.words[0] !== DIRECTORY_MAGIC || vm.words[1] !== 1) throw new Error('no directory of rings');

@@ -91,6 +91,14 @@ static int look(struct pollfd *fds, unsigned nfds, bool *ordinary)
     return ready;
 }
 
+/*
+ * The event sequence when this thread last looked. A source without a
+ * descriptor is looked at by its loop before and after a poll, so whatever
+ * happened since the end of the last poll may have been missed: the next one
+ * must not sleep over it.
+ */
+static __thread uint32_t last_seen;
+
 int wasm_poll(struct pollfd *fds, unsigned nfds, int64_t timeout_ns)
 {
     int64_t deadline = timeout_ns > 0 ? get_clock() + timeout_ns : 0;
@@ -98,10 +106,12 @@ int wasm_poll(struct pollfd *fds, unsigned nfds, int64_t timeout_ns)
     while (true) {
         bool ordinary = false;
         uint32_t seen = qatomic_load_acquire(&qemuweb_directory_data.wake);
+        bool changed = seen != last_seen;
         int ready = look(fds, nfds, &ordinary);
         int64_t wait_ns = -1;
 
-        if (ready || timeout_ns == 0) {
+        last_seen = seen;
+        if (ready || changed || timeout_ns == 0) {
             return ready;
         }
         if (timeout_ns > 0) {
@@ -113,10 +123,7 @@ int wasm_poll(struct pollfd *fds, unsigned nfds, int64_t timeout_ns)
         if (ordinary) {
             wait_ns = wait_ns < 0 ? FD_SLICE_NS : MIN(wait_ns, FD_SLICE_NS);
         }
-        if (__builtin_wasm_memory_atomic_wait32(
-                (int *)&qemuweb_directory_data.wake, seen, wait_ns) != 2) {
-            /* Not timed out: something has happened, here or elsewhere. */
-            return look(fds, nfds, &ordinary);
-        }
+        __builtin_wasm_memory_atomic_wait32(
+            (int *)&qemuweb_directory_data.wake, seen, wait_ns);
     }
 }
