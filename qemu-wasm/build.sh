@@ -80,7 +80,7 @@ main() {
   rm -rf "$output"
   touch "$output.new/.complete"
   mv "$output.new" "$output"
-  in_namespace rm -rf "$work" "$build" "$firmware"
+  rm -rf "$work" "$build" "$firmware"
   say "built in $((SECONDS - start)) s"
   printf '%s\n' "$output"
 }
