@@ -5,6 +5,8 @@
 QEMU_WASM_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 CACHE=${QEMUWEB_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/qemuweb}
 SUITE=trixie
+# An ordinary user's path lacks chroot and mmdebstrap's helpers.
+PATH=$PATH:/usr/sbin:/sbin
 
 say() { printf '[%(%H:%M:%S)T] %s\n' -1 "$*" >&2; }
 
