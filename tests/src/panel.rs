@@ -1,6 +1,6 @@
 //! The panel as a person uses it: buttons, rows, the console.
 
-use std::cell::Cell;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -9,10 +9,12 @@ use serde_json::{Value, json};
 
 use crate::BOOT;
 
+/// Commands that were run in any panel, to number them.
+static COMMANDS: AtomicU32 = AtomicU32::new(1);
+
 /// One open panel, in DevTools or in a tab.
 pub struct Panel {
     session: Session,
-    commands: Cell<u32>,
 }
 
 /// What a command in the guest printed, and its exit status.
@@ -38,10 +40,7 @@ impl Panel {
         session
             .evaluate("window.qemuwebReady.then(() => true)")
             .context("the panel could not connect")?;
-        Ok(Panel {
-            session,
-            commands: Cell::new(0),
-        })
+        Ok(Panel { session })
     }
 
     /// The panel's document.
@@ -189,8 +188,8 @@ impl Panel {
 
     /// Types a command into the console of the VM that is shown, and waits for its end.
     pub fn run(&self, vm: &str, command: &str) -> Result<Output> {
-        let count = self.commands.get() + 1;
-        self.commands.set(count);
+        // Unlike any other panel's: the console may still show what another one ran.
+        let count = COMMANDS.fetch_add(1, Ordering::Relaxed);
         // The shell joins the words, so the echo of what is typed holds no marker.
         self.type_keys(&format!(
             "echo beg''in-{count}; {command}; echo e''nd-{count}-$?-\n"

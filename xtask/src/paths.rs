@@ -23,7 +23,10 @@ pub(crate) struct Paths {
 impl Paths {
     /// Finds them.
     pub(crate) fn find() -> Result<Self> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        // Cargo tells where it runs us from; by itself the program knows where it was built.
+        let xtask =
+            std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+        let root = Path::new(&xtask)
             .parent()
             .context("xtask is not in a repository")?;
         let mut command = process::cargo(root);
