@@ -114,6 +114,17 @@ impl Browser {
         DevTools::open(self, page)
     }
 
+    /// Brings a tab to the front. One in the background draws nothing and takes no input, nor do DevTools docked to it.
+    pub fn activate(&self, page: &Session) -> Result<()> {
+        self.call("Target.activateTarget", json!({ "targetId": page.target().id }))?;
+        page.wait_for(
+            &format!("{} to be in front", page.target().url),
+            "document.visibilityState === 'visible'",
+            DEFAULT_TIMEOUT,
+        )
+        .map(drop)
+    }
+
     /// Closes a tab, or DevTools.
     pub fn close_target(&self, session: &Session) -> Result<()> {
         let id = session.target().id.clone();

@@ -62,7 +62,12 @@ impl Session {
                 if (found.length !== 1) throw new Error(`${{found.length}} elements match ` + {quoted});
                 found[0].scrollIntoView({{ block: 'center', behavior: 'instant' }});
                 // The browser routes a click to a frame by what that frame has last drawn.
-                for (let i = 0; i < 2; i++) await new Promise(requestAnimationFrame);
+                for (let i = 0; i < 2; i++) {{
+                    await new Promise((drawn, failed) => {{
+                        requestAnimationFrame(drawn);
+                        setTimeout(() => failed(new Error('the page draws nothing: is its tab in the background?')), 5000);
+                    }});
+                }}
                 const rect = found[0].getBoundingClientRect();
                 return [rect.x + rect.width / 2, rect.y + rect.height / 2];
             }})()"

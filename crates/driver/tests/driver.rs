@@ -91,6 +91,14 @@ fn shows_a_panel_in_devtools() -> Result<()> {
     assert_eq!(panel.evaluate("document.querySelector('#text').value")?, "ls -l");
     assert!(devtools.front_end().screenshot()?.starts_with(b"\x89PNG"));
 
+    let other = browser.open_page(&extension.url("panel.html"))?;
+    other.click("#button")?;
+    let error = panel.click("#button").unwrap_err();
+    assert!(format!("{error:#}").contains("in the background"), "{error:#}");
+    browser.activate(&page)?;
+    panel.click("#button")?;
+    browser.close_target(&other)?;
+
     let dark = "matchMedia('(prefers-color-scheme: dark)').matches";
     devtools.set_theme("dark")?;
     panel.wait_for("the dark theme", dark, DEFAULT_TIMEOUT)?;
