@@ -82,7 +82,7 @@ build_glib() {
   cross_file
   # Linked by name because of a link check only: Emscripten's resolver functions are part of its libc.
   emar rcs "$PREFIX/lib/libresolv.a"
-  [[ -e glib-build/build.ninja ]] || meson setup glib-build $sources/glib --cross-file cross.meson --prefix="$PREFIX" --libdir=lib --buildtype=plain \
+  [[ -e glib-build/build.ninja ]] || meson setup glib-build $sources/glib2.0 --cross-file cross.meson --prefix="$PREFIX" --libdir=lib --buildtype=plain \
     -Dtests=false -Dnls=disabled -Dlibmount=disabled -Dselinux=disabled -Dxattr=false -Dintrospection=disabled \
     -Dlibelf=disabled -Dglib_debug=disabled -Dsysprof=disabled -Dman-pages=disabled
   ninja -C glib-build install
