@@ -381,7 +381,7 @@ fn what_does_not_fit() {
             mount /vm/kernel
             mount /vm/initrd
             error: overrides.smp: expected 1 to 8 processors, found 99
-            error: overrides.memoryMiB: the machine needs a heap of 8576 MiB (8192 for the guest, 256 for translated code, 128 for QEMU itself), but WebAssembly allows 4096; give the guest at most 3712 MiB
+            error: overrides.memoryMiB: the machine needs a heap of 8704 MiB (8192 for the guest, 256 for translated code, 256 for QEMU itself), but WebAssembly allows 4096; give the guest at most 3584 MiB
         "#]],
     );
 }
