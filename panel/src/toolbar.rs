@@ -116,8 +116,9 @@ pub fn open_tab(vm_id: Option<&str>) {
     let hash = vm_id
         .map(|vm_id| format!("#vm={}", String::from(js_sys::encode_uri_component(vm_id))))
         .unwrap_or_default();
-    // A blocked window is the browser's to tell.
-    let _ = window().open_with_url_and_target(&format!("panel.html{hash}"), "_blank");
+    // A tab of its own: what opens it, a popup, is soon gone. A blocked window is the browser's to tell.
+    let _ =
+        window().open_with_url_and_target_and_features(&format!("panel.html{hash}"), "_blank", "noopener");
 }
 
 #[cfg(test)]

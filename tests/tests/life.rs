@@ -68,6 +68,23 @@ fn main() {
             let (panel, vm) = room.panel(0)?;
             panel.expect(vm, "echo still here", "still here")
         })
+        .step("a second panel, opened after that, shares the VM", |room| {
+            let tab = room.desk.open_tab()?;
+            let (panel, vm) = room.panel(0)?;
+            tab.wait_state(vm, "running", DEFAULT_TIMEOUT)?;
+            tab.select(vm)?;
+            tab.expect(vm, "echo from the tab", "from the tab")?;
+            panel.wait_console(
+                vm,
+                "the tab's command in the first panel",
+                DEFAULT_TIMEOUT,
+                |text| text.contains("\nfrom the tab\n").then_some(()),
+            )?;
+            room.desk.browser.activate(&room.desk.page)?;
+            panel.expect(vm, "echo from DevTools", "from DevTools")?;
+            room.desk.browser.close_target(tab.session())?;
+            panel.expect(vm, "echo alone again", "alone again")
+        })
         .step("a second guest boots beside it", Room::launch)
         .step("the two are machines of their own", |room| {
             for (index, word) in ["first", "second"].into_iter().enumerate() {

@@ -1,13 +1,13 @@
-//! The popup: one click boots the default guest; VMs are listed and stopped.
+//! The popup: one click boots the default guest; VMs are listed, stopped, and opened in a tab.
 //!
 //! The popup's page is opened as a tab: a real popup closes as soon as something else has the focus.
 
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use qemuweb_driver::{DEFAULT_TIMEOUT, Session};
-use qemuweb_e2e::{Desk, Report, Scenario};
+use qemuweb_e2e::{Desk, Panel, Report, Scenario};
 
 struct Popup {
     desk: Desk,
@@ -66,6 +66,32 @@ fn main() {
             popup.wait_row("running", qemuweb_e2e::BOOT)
         })
         .step("the badge counts it", |popup| popup.wait_badge("1"))
+        .step("the panel opens in a tab and has its console", |popup| {
+            popup.click("popup-open-tab")?;
+            let url = popup.desk.extension.url("panel.html");
+            let tab = popup
+                .desk
+                .browser
+                .session("the panel's tab", DEFAULT_TIMEOUT, |target| {
+                    target.kind == "page" && target.url.starts_with(&url)
+                })?;
+            let panel = Panel::new(tab)?;
+            let vm = panel
+                .vm_ids()?
+                .into_iter()
+                .next()
+                .context("the panel lists no VM")?;
+            panel.select(&vm)?;
+            panel.wait_prompt(&vm)?;
+            panel.expect(&vm, "echo from the popup", "from the popup")?;
+            popup.desk.browser.close_target(panel.session())?;
+            popup.desk.browser.activate(&popup.popup)
+        })
+        .step("it is shut down from the popup", |popup| {
+            popup.click("popup-stop")?;
+            popup.wait_row("stopped", Duration::from_secs(90))
+        })
+        .step("the badge is empty again", |popup| popup.wait_badge(""))
         .trials();
     qemuweb_e2e::run(trials)
 }
