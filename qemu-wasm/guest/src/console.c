@@ -28,6 +28,16 @@ static void set_size(int fd, unsigned rows, unsigned columns)
     ioctl(fd, TIOCSWINSZ, &size);
 }
 
+/* RTS and CTS keep what is sent to the line from overrunning who reads there. */
+static void enable_flow_control(int fd)
+{
+    struct termios2 settings;
+    if (ioctl(fd, TCGETS2, &settings) == 0) {
+        settings.c_cflag |= CRTSCTS;
+        ioctl(fd, TCSETS2, &settings);
+    }
+}
+
 void consoles_open(void)
 {
     char names[128];
@@ -84,6 +94,7 @@ void consoles_start(void)
     for (unsigned i = 0; i < n_consoles; i++) {
         if (!is_screen(&consoles[i])) {
             set_size(consoles[i].fd, 24, 80); /* until the host tells */
+            enable_flow_control(consoles[i].fd);
         }
         start_shell(&consoles[i]);
     }
