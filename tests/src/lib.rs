@@ -4,6 +4,7 @@
 //! extension from `$QEMUWEB_EXTENSION`, or else as `cargo xtask build` leaves it in `target/extension`. A step that fails
 //! leaves a screenshot and all logs in `target/e2e/<scenario>/<step>/` (or below `$QEMUWEB_E2E_REPORTS`).
 
+pub mod checks;
 mod desk;
 mod panel;
 mod report;
@@ -12,6 +13,6 @@ mod site;
 
 pub use desk::{BOOT, Desk, extension_dir};
 pub use panel::Panel;
-pub use report::Report;
+pub use report::{Report, directory};
 pub use scenario::{Scenario, run};
 pub use site::Site;

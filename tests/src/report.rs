@@ -32,8 +32,11 @@ pub(crate) fn write_browser(browser: &Browser, pages: &[(&str, &Session)], direc
     Ok(())
 }
 
-/// The directory for the reports of one step, empty.
-pub(crate) fn directory(scenario: &str, step: &str) -> Result<PathBuf> {
+/// The directory for the reports of one step of a scenario, empty.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn directory(scenario: &str, step: &str) -> Result<PathBuf> {
     let base = std::env::var_os("QEMUWEB_E2E_REPORTS").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/e2e"),
         PathBuf::from,
