@@ -55,6 +55,16 @@ fn main() {
             "inputs",
         )
     })
+    .step("arguments that QEMU does not know", |desk| {
+        crashes(desk.panel()?, "-device nonsense", "nonsense")
+    })
+    .step("more memory than QEMU finds", |desk| {
+        crashes(
+            desk.panel()?,
+            "-object memory-backend-ram,id=big,size=3G",
+            "memory",
+        )
+    })
     .step("a message of a wrong version", |desk| {
         let panel = desk.panel()?;
         let answer = panel.session().evaluate(
@@ -128,6 +138,21 @@ fn refused(panel: &Panel, arguments: &Value, word: &str) -> Result<()> {
     let answer = answer.as_str().unwrap_or_default();
     ensure!(answer.to_lowercase().contains(word), "the answer was {answer:?}");
     Ok(())
+}
+
+/// Demands that a VM with these extra arguments crashes, and that the panel says why, with `word` in it.
+fn crashes(panel: &Panel, extra_args: &str, word: &str) -> Result<()> {
+    let before = panel.vm_ids()?;
+    let arguments = json!(["doomed", "minimal-x86_64", {}, { "extraArgs": extra_args }, []]);
+    panel.session().evaluate(&format!(
+        "window.qemuweb.startVm(...{arguments}).then(() => true)"
+    ))?;
+    let vm = panel.new_vm(&before)?;
+    panel.wait_state(&vm, "crashed", REFUSAL)?;
+    panel.select(&vm)?;
+    panel.wait_error(word, DEFAULT_TIMEOUT)?;
+    panel.click("remove")?;
+    panel.click("confirm-ok")
 }
 
 /// A scenario with an extension whose QEMU was spoilt.

@@ -21,6 +21,8 @@ use super::{ProgressMeter, report, scope};
 const QEMU: &str = "qemu/";
 /// Where QEMU finds its firmware (`-L /pc-bios`), and the prefix of firmware among its build's outputs.
 const FIRMWARE: &str = "pc-bios/";
+/// Where QEMU keeps what a guest writes to a disk with `snapshot=on` (block.c, `create_tmp_file`).
+const SNAPSHOTS: &str = "/var/tmp";
 /// Where the package has the built-in guests.
 const GUEST: &str = "guest/";
 
@@ -75,6 +77,8 @@ pub(super) async fn boot(
     let memory = memory(heap_mib)?;
     let module = instantiate(import, &script, &binary, &memory).await?;
     let fs = module.fs();
+    fs.mkdir_tree(SNAPSHOTS)
+        .map_err(|exception| failure_from_exception(format!("could not make {SNAPSHOTS}"), &exception))?;
     for (index, (path, content)) in contents.into_iter().enumerate() {
         put(&module, &fs, index, &path, content).map_err(|exception| {
             failure_from_exception(
