@@ -142,17 +142,21 @@ fn refused(panel: &Panel, arguments: &Value, word: &str) -> Result<()> {
 
 /// Demands that a VM with these extra arguments crashes, and that the panel says why, with `word` in it.
 fn crashes(panel: &Panel, extra_args: &str, word: &str) -> Result<()> {
-    let before = panel.vm_ids()?;
-    let arguments = json!(["doomed", "minimal-x86_64", {}, { "extraArgs": extra_args }, []]);
+    let vm = "doomed";
+    let arguments = json!([vm, "minimal-x86_64", {}, { "extraArgs": extra_args }, []]);
     panel.session().evaluate(&format!(
         "window.qemuweb.startVm(...{arguments}).then(() => true)"
     ))?;
-    let vm = panel.new_vm(&before)?;
-    panel.wait_state(&vm, "crashed", REFUSAL)?;
-    panel.select(&vm)?;
+    panel.wait_state(vm, "crashed", REFUSAL)?;
+    panel.select(vm)?;
     panel.wait_error(word, DEFAULT_TIMEOUT)?;
     panel.click("remove")?;
-    panel.click("confirm-ok")
+    panel.click("confirm-ok")?;
+    let gone = format!("document.querySelector('[data-vm-id={vm}]') === null");
+    panel
+        .session()
+        .wait_for("the VM to be removed", &gone, DEFAULT_TIMEOUT)
+        .map(drop)
 }
 
 /// A scenario with an extension whose QEMU was spoilt.

@@ -88,12 +88,12 @@ fn guest(name: &'static str, profile: &'static str, arch: &'static str) -> Vec<T
         );
         Ok(())
     })
-    .step("8 KiB go into the console unbroken", |machine| {
+    .step("64 KiB go into the console unbroken", |machine| {
         let (panel, vm) = machine.panel()?;
-        let text: String = (0..128).map(|number| format!("{number:063}\\n")).collect();
+        let text: String = (0..1024).map(|number| format!("{number:063}\\n")).collect();
         // The shell joins the words, so the echo of the command does not hold them.
         panel.type_keys(
-            "stty -echo; echo list''ening; head -c 8192 > /tmp/in; stty echo; echo rece''ived\n",
+            "stty -echo; echo list''ening; head -c 65536 > /tmp/in; stty echo; echo rece''ived\n",
         )?;
         panel.wait_console(vm, "the guest to read", qemuweb_e2e::BOOT, |text| {
             text.contains("listening").then_some(())
@@ -107,7 +107,7 @@ fn guest(name: &'static str, profile: &'static str, arch: &'static str) -> Vec<T
         })?;
         panel.expect(
             vm,
-            "printf '%063d\\n' $(seq 0 127) | cmp - /tmp/in && echo same",
+            "printf '%063d\\n' $(seq 0 1023) | cmp - /tmp/in && echo same",
             "same",
         )
     })
