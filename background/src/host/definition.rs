@@ -5,15 +5,13 @@ use qemuweb_runtime::Failure;
 use qemuweb_runtime::protocol::ProfileRef;
 use qemuweb_runtime::web::failure_from_exception;
 use qemuweb_vm_config::{
-    DiskFormat, DiskInput, InputSource, QemuArgsResult, VmInputs, VmOverrides, VmProfile, build_qemu_args,
-    default_profiles, find_profile, guest_memory_mib, infrastructure_profiles, required_heap_mib,
+    Arch, CONTENT_HEAD, Content, DiskInput, FileKind, InputSource, Media, QemuArgsResult, VmInputs,
+    VmOverrides, VmProfile, build_qemu_args, check_content, default_profiles, find_profile, guest_memory_mib,
+    infrastructure_profiles, required_heap_mib,
 };
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::Blob;
-
-/// First bytes of a qcow2 image (QEMU's `docs/interop/qcow2.rst`).
-const QCOW2_MAGIC: [u8; 4] = *b"QFI\xfb";
 
 /// A VM as its client described it; enough to start it any number of times.
 pub(super) struct Definition {
@@ -37,10 +35,15 @@ impl Definition {
     ) -> Result<Self, Failure> {
         let profile = resolve(profile)?;
         for disk in inputs.disk.iter_mut().chain(&mut inputs.additional_disks) {
-            recognize_format(disk, &files).await?;
+            recognize_disk(disk, profile.arch, &files).await?;
         }
-        for source in inputs.kernel.iter().chain(&inputs.initrd) {
-            attached_blob(source, &files)?;
+        for (source, kind) in [
+            (&inputs.kernel, FileKind::Kernel),
+            (&inputs.initrd, FileKind::Initrd),
+        ] {
+            if let Some(source) = source {
+                recognize(source, kind, profile.arch, &files).await?;
+            }
         }
         Ok(Self {
             profile,
@@ -130,26 +133,45 @@ fn attached_blob<'a>(source: &InputSource, files: &'a [JsValue]) -> Result<Optio
     })
 }
 
-/// Sets the format of an attached disk image from its first bytes. It is never left to QEMU's probing, nor
-/// to the file's name.
-async fn recognize_format(disk: &mut DiskInput, files: &[JsValue]) -> Result<(), Failure> {
-    let Some(blob) = attached_blob(&disk.source, files)? else {
-        return Ok(());
+/// Refuses an attached file that cannot be a `kind` for this architecture, and tells what it is.
+async fn recognize(
+    source: &InputSource,
+    kind: FileKind,
+    arch: Arch,
+    files: &[JsValue],
+) -> Result<Option<Content>, Failure> {
+    let Some(blob) = attached_blob(source, files)? else {
+        return Ok(None);
     };
     let unreadable = |exception: JsValue| {
-        failure_from_exception(format!("could not read {}", disk.source.file_name()), &exception)
+        failure_from_exception(format!("could not read {}", source.file_name()), &exception)
             .with_next_step("Choose the file again: it may have been moved or changed.")
     };
-    let head = blob.slice_with_i32_and_i32(0, 4).map_err(unreadable)?;
+    #[expect(
+        clippy::cast_possible_wrap,
+        clippy::cast_possible_truncation,
+        reason = "36 KiB"
+    )]
+    let head = blob
+        .slice_with_i32_and_i32(0, CONTENT_HEAD as i32)
+        .map_err(unreadable)?;
     let buffer: ArrayBuffer = JsFuture::from(head.array_buffer())
         .await
         .map_err(unreadable)?
         .unchecked_into();
-    let found = if Uint8Array::new(&buffer).to_vec() == QCOW2_MAGIC {
-        DiskFormat::Qcow2
-    } else {
-        DiskFormat::Raw
-    };
-    disk.format = Some(found);
+    let head = Uint8Array::new(&buffer).to_vec();
+    check_content(kind, source.file_name(), &head, blob.size() as u64, arch)
+        .map(Some)
+        .map_err(|error| Failure::from_error(&error).with_next_step(error.next_step))
+}
+
+/// Sets the format and the drive of an attached disk image from its content. The format is never left to QEMU's
+/// probing, nor to the file's name.
+async fn recognize_disk(disk: &mut DiskInput, arch: Arch, files: &[JsValue]) -> Result<(), Failure> {
+    let kind = disk.media.map_or(FileKind::Disk, Media::kind);
+    if let Some(content) = recognize(&disk.source, kind, arch, files).await? {
+        disk.format = Some(content.disk_format());
+        disk.media = disk.media.or(content.disk_kind().media());
+    }
     Ok(())
 }

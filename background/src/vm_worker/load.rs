@@ -7,7 +7,7 @@ use qemuweb_runtime::Failure;
 use qemuweb_runtime::protocol::Phase;
 use qemuweb_runtime::vm_worker::VmWorkerEvent;
 use qemuweb_runtime::web::failure_from_exception;
-use qemuweb_vm_config::{Arch, FileKind, FileMountInfo, InputSource, KERNEL_HEAD, check_kernel};
+use qemuweb_vm_config::{Arch, CONTENT_HEAD, FileMountInfo, InputSource, check_content};
 use serde::Deserialize;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
@@ -63,12 +63,7 @@ pub(super) async fn boot(
     }
     for file in files {
         let content = content(&file.source, attachments, &mut meter).await?;
-        if file.kind == FileKind::Kernel {
-            check_kernel(file.source.file_name(), &head(&content)?, arch).map_err(|error| {
-                Failure::from_error(&error)
-                    .with_next_step("Choose the kernel image again, or the other architecture.")
-            })?;
-        }
+        check(file, &content, arch)?;
         contents.push((file.path.clone(), content));
     }
 
@@ -126,18 +121,45 @@ async fn content(
     }
 }
 
+/// Refuses a file that cannot be what the machine needs it for. The package's own are what they are.
+fn check(file: &FileMountInfo, content: &Content, arch: Arch) -> Result<(), Failure> {
+    if matches!(file.source, InputSource::Builtin(_)) {
+        return Ok(());
+    }
+    let name = file.source.file_name();
+    let size = match content {
+        Content::Bytes(bytes) => bytes.len() as u64,
+        Content::Blob(blob) => blob.size() as u64,
+    };
+    let found = check_content(file.kind, name, &head(content)?, size, arch)
+        .map_err(|error| Failure::from_error(&error).with_next_step(error.next_step))?;
+    // A URL's content is seen here for the first time; QEMU was told the format that its name promised.
+    let format = found.disk_format().as_str();
+    if file.kind.media().is_some() && !file.path.ends_with(&format!(".{format}")) {
+        return Err(Failure::new(format!(
+            "{name} is not in the format that its name promises: it is a {format} image"
+        ))
+        .with_next_step(format!("Set the disk's format to {format}.")));
+    }
+    Ok(())
+}
+
 /// The first bytes of a file, enough to recognize it.
 fn head(content: &Content) -> Result<Vec<u8>, Failure> {
     match content {
-        Content::Bytes(bytes) => Ok(bytes[..bytes.len().min(KERNEL_HEAD)].to_vec()),
+        Content::Bytes(bytes) => Ok(bytes[..bytes.len().min(CONTENT_HEAD)].to_vec()),
         Content::Blob(blob) => {
             let unreadable = |exception: JsValue| {
-                failure_from_exception("could not read the kernel's file", &exception)
+                failure_from_exception("could not read a file of this machine", &exception)
                     .with_next_step("Choose it again: it may have been moved or changed.")
             };
-            #[expect(clippy::cast_possible_wrap, clippy::cast_possible_truncation, reason = "4096")]
+            #[expect(
+                clippy::cast_possible_wrap,
+                clippy::cast_possible_truncation,
+                reason = "36 KiB"
+            )]
             let slice = blob
-                .slice_with_i32_and_i32(0, KERNEL_HEAD as i32)
+                .slice_with_i32_and_i32(0, CONTENT_HEAD as i32)
                 .map_err(unreadable)?;
             let buffer = FileReaderSync::new()
                 .and_then(|reader| reader.read_as_array_buffer(&slice))

@@ -19,6 +19,18 @@ pub enum ConfigError {
         /// What it holds, shortened.
         found: String,
     },
+    /// A field that has to be there is not.
+    #[error("{field}: missing field")]
+    Missing {
+        /// Path of the field.
+        field: String,
+    },
+    /// A field that nobody knows, perhaps misspelt.
+    #[error("{field}: unknown field")]
+    Unknown {
+        /// Path of the field.
+        field: String,
+    },
     /// The machine has nothing to start.
     #[error("profile {profile} has nothing to boot: {help}")]
     NothingToBoot {
@@ -83,12 +95,27 @@ impl ConfigError {
         }
     }
 
+    /// The same error where all paths begin at `parent`.
+    pub(crate) fn within(mut self, parent: &str) -> Self {
+        match &mut self {
+            Self::Invalid { field, .. }
+            | Self::Missing { field }
+            | Self::Unknown { field }
+            | Self::HeapTooSmall { field, .. }
+            | Self::Refused { field, .. } => *field = format!("{parent}.{field}"),
+            Self::NothingToBoot { .. } | Self::UnbalancedQuotes => {}
+        }
+        self
+    }
+
     /// Path of the field that is to blame, to show the error beside it in a form.
     pub fn field(&self) -> &str {
         match self {
-            Self::Invalid { field, .. } | Self::HeapTooSmall { field, .. } | Self::Refused { field, .. } => {
-                field
-            }
+            Self::Invalid { field, .. }
+            | Self::Missing { field }
+            | Self::Unknown { field }
+            | Self::HeapTooSmall { field, .. }
+            | Self::Refused { field, .. } => field,
             Self::NothingToBoot { .. } => "inputs",
             Self::UnbalancedQuotes => "overrides.extraArgs",
         }
@@ -110,6 +137,12 @@ pub enum ConfigWarning {
     )]
     WritesNotKept {
         /// The disk's number, the boot disk first, counted from 0.
+        number: usize,
+    },
+    /// A writable floppy's changes are not kept.
+    #[error("floppy {number}: what the guest writes lasts until the machine stops")]
+    FloppyNotKept {
+        /// The floppy's number, counted from 0.
         number: usize,
     },
     /// IDE disks cannot be read-only.

@@ -24,22 +24,27 @@
 //! ```
 
 mod builder;
+mod content;
 mod error;
-mod kernel_image;
 mod limits;
 mod machine;
+mod profile_file;
 mod profiles;
 mod props;
 mod refusals;
+mod schema;
 mod types;
 mod validate;
 
-pub use builder::{AGENT_CHANNEL, AGENT_PORT_NAME, MAX_DISKS, QMP_CHANNEL, SERIAL_CHANNEL, build_qemu_args};
+pub use builder::{
+    AGENT_CHANNEL, AGENT_PORT_NAME, BALLOON, MAX_DISKS, QMP_CHANNEL, SERIAL_CHANNEL, build_qemu_args,
+};
+pub use content::{CONTENT_HEAD, Content, WrongContent, check_content, recognize};
 pub use error::{ConfigError, ConfigWarning};
-pub use kernel_image::{KERNEL_HEAD, NotAKernel, check_kernel};
 pub use limits::{
     MAX_HEAP_MIB, MAX_SMP, QEMU_OWN_MIB, default_tb_size_mib, guest_memory_mib, largest_guest_mib,
     required_heap_mib, tb_size_mib,
 };
+pub use profile_file::{PROFILE_SCHEMA, export_profile, import_profile};
 pub use profiles::{DEFAULT_PROFILE_ID, default_profiles, find_profile, infrastructure_profiles};
 pub use types::*;

@@ -10,7 +10,7 @@ use crate::types::{
 /// The id of the profile that starts when none is named.
 pub const DEFAULT_PROFILE_ID: &str = "minimal-x86_64";
 
-/// The profiles for general use: the seed's five and `microvm-x86_64`.
+/// The profiles for general use: the seed's five, `microvm-x86_64`, and one for Debian's disk of each architecture.
 pub fn default_profiles() -> Vec<VmProfile> {
     vec![
         VmProfile {
@@ -64,7 +64,45 @@ pub fn default_profiles() -> Vec<VmProfile> {
             ),
             ..pc()
         },
+        debian_disk(
+            VmProfile {
+                id: "debian-x86_64-disk".into(),
+                name: "Debian disk (x86-64)".into(),
+                ..pc()
+            },
+            PC_CMDLINE,
+        ),
+        debian_disk(
+            VmProfile {
+                id: "debian-aarch64-disk".into(),
+                name: "Debian disk (aarch64)".into(),
+                ..virt()
+            },
+            VIRT_CMDLINE,
+        ),
     ]
+}
+
+/// The built-in kernel with the root file system of a disk image.
+fn debian_disk(profile: VmProfile, cmdline: &str) -> VmProfile {
+    let arch = profile.arch;
+    VmProfile {
+        description:
+            "Debian with systemd, from a disk image of yours without a partition table, started by the \
+                      built-in kernel."
+                .into(),
+        requires_kernel: true,
+        kernel_help_text: Some(format!(
+            "Supply a disk image (raw or qcow2) whose first disk is the root file system: \
+             `qemu-wasm/guest/build-disk.sh {arch}` makes debian-{arch}.qcow2."
+        )),
+        default_inputs: VmInputs {
+            initrd: None,
+            kernel_cmdline: Some(format!("{cmdline} root=/dev/vda rw")),
+            ..profile.default_inputs
+        },
+        ..profile
+    }
 }
 
 /// The profiles of machines that serve other machines.
@@ -117,6 +155,11 @@ pub fn find_profile(id: &str) -> Option<VmProfile> {
         .find(|profile| profile.id == id)
 }
 
+/// Arguments of the built-in kernel: it neither doubts nor measures the clocks of an emulated processor, which count
+/// nanoseconds (`qemu-wasm/guest/kernel/patches`), and does not rewrite itself for a single one.
+const PC_CMDLINE: &str = "console=ttyS0 quiet noreplace-smp no_timer_check tsc=reliable lapic_timer_khz=1000000 \
+                          tsc_early_khz=1000000";
+
 /// A PC with a serial console.
 fn pc() -> VmProfile {
     VmProfile {
@@ -135,14 +178,12 @@ fn pc() -> VmProfile {
         devices: console_devices(),
         block_size_bytes: None,
         max_memory_mib: None,
-        default_inputs: built_in_guest(
-            Arch::X86_64,
-            "vmlinux.gz",
-            // The kernel neither doubts the clock of an emulated processor nor rewrites itself for a single one.
-            "console=ttyS0 quiet tsc=reliable noreplace-smp",
-        ),
+        default_inputs: built_in_guest(Arch::X86_64, "vmlinux.gz", PC_CMDLINE),
     }
 }
+
+/// Arguments of the built-in kernel on Arm, whose clocks tell their frequencies.
+const VIRT_CMDLINE: &str = "console=ttyAMA0 quiet";
 
 /// An Arm machine with a serial console.
 fn virt() -> VmProfile {
@@ -156,7 +197,7 @@ fn virt() -> VmProfile {
              Image.gz), or none to start the built-in one."
                 .into(),
         ),
-        default_inputs: built_in_guest(Arch::Aarch64, "Image.gz", "console=ttyAMA0 quiet"),
+        default_inputs: built_in_guest(Arch::Aarch64, "Image.gz", VIRT_CMDLINE),
         ..pc()
     }
 }

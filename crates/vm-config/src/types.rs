@@ -12,6 +12,7 @@ use crate::error::{ConfigError, ConfigWarning};
 
 /// The guest's processor architecture, which is also the QEMU binary that runs it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Arch {
     /// 64-bit x86, run by `qemu-system-x86_64`.
     #[serde(rename = "x86_64")]
@@ -47,6 +48,7 @@ impl fmt::Display for Arch {
 
 /// A template for a virtual machine: its hardware and what it boots by default.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct VmProfile {
     /// Stable name by which the profile is chosen, such as `minimal-x86_64`.
@@ -94,6 +96,7 @@ pub struct VmProfile {
 
 /// The devices of a machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct VmDeviceConfig {
     /// How disks are attached, unless a disk says otherwise.
@@ -115,6 +118,7 @@ pub struct VmDeviceConfig {
 
 /// How a disk is attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum DiskInterface {
     /// Paravirtual block device; the fastest.
@@ -127,6 +131,7 @@ pub enum DiskInterface {
 
 /// The kind of network a machine is attached to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum NetMode {
     /// QEMU's user-mode NAT.
@@ -138,6 +143,7 @@ pub enum NetMode {
 /// The seed's names for the console's serial port. A browser has neither a standard input nor
 /// pseudo-terminals: all three are the same ring in shared memory, channel `serial0`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum SerialMode {
     /// As `TtyS0`.
     #[serde(rename = "stdio")]
@@ -152,6 +158,7 @@ pub enum SerialMode {
 
 /// Where the bytes of a kernel, initrd or disk come from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum InputSource {
     /// A file of the extension's own package.
@@ -181,6 +188,7 @@ impl InputSource {
 
 /// A file of the extension's package.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BuiltinFile {
     /// Path below `guest/`, such as `x86_64/vmlinux.gz`. The host decompresses a `.gz`.
@@ -189,6 +197,7 @@ pub struct BuiltinFile {
 
 /// A blob sent along with a message.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Attachment {
     /// Its place in the message's list of attachments.
@@ -203,6 +212,7 @@ pub struct Attachment {
 ///
 /// As JSON the source's key stands beside the others: `{"url": "https://…/a.qcow2", "readonly": true}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct DiskInput {
     /// Where the image's bytes come from.
@@ -217,6 +227,9 @@ pub struct DiskInput {
     /// How it is attached; the profile's interface when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interface: Option<DiskInterface>,
+    /// The drive that it is put into; a hard disk's when absent. The host, which sees the content, sets it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub media: Option<Media>,
 }
 
 impl DiskInput {
@@ -227,12 +240,38 @@ impl DiskInput {
             readonly: false,
             format: None,
             interface: None,
+            media: None,
+        }
+    }
+}
+
+/// The drive that an image is put into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum Media {
+    /// A hard disk.
+    Disk,
+    /// An optical drive, whose medium the guest can only read.
+    Cdrom,
+    /// A PC's floppy drive.
+    Floppy,
+}
+
+impl Media {
+    /// The part that a file in this drive plays.
+    pub fn kind(self) -> FileKind {
+        match self {
+            Self::Disk => FileKind::Disk,
+            Self::Cdrom => FileKind::Cdrom,
+            Self::Floppy => FileKind::Floppy,
         }
     }
 }
 
 /// The format of a disk image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum DiskFormat {
     /// The disk's bytes as they are.
@@ -253,6 +292,7 @@ impl DiskFormat {
 
 /// What a machine boots.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct VmInputs {
     /// The disk to boot from.
@@ -407,4 +447,20 @@ pub enum FileKind {
     Initrd,
     /// A disk image.
     Disk,
+    /// An image of an optical disc.
+    Cdrom,
+    /// An image of a floppy.
+    Floppy,
+}
+
+impl FileKind {
+    /// The drive for an image of this kind.
+    pub fn media(self) -> Option<Media> {
+        match self {
+            Self::Kernel | Self::Initrd => None,
+            Self::Disk => Some(Media::Disk),
+            Self::Cdrom => Some(Media::Cdrom),
+            Self::Floppy => Some(Media::Floppy),
+        }
+    }
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use qemuweb_vm_config::{
     Arch, Attachment, BootDevice, BootFrom, DiskFormat, DiskInput, DiskInterface, FileKind, InputSource,
-    NetMode, QemuArgsResult, VmInputs, VmOverrides, VmProfile, build_qemu_args, default_profiles,
+    Media, NetMode, QemuArgsResult, VmInputs, VmOverrides, VmProfile, build_qemu_args, default_profiles,
     infrastructure_profiles,
 };
 
@@ -108,9 +108,26 @@ fn combinations(profile: &VmProfile) -> Vec<(VmInputs, VmOverrides)> {
             },
         ),
     ];
-    if profile.default_inputs.kernel.is_some() {
+    if profile.default_inputs.kernel.is_some() && !profile.id.starts_with("debian-") {
         combinations.push((VmInputs::default(), none()));
     }
+    let on = |media: Media, readonly: bool| DiskInput {
+        media: Some(media),
+        readonly,
+        ..DiskInput::new(file("image"))
+    };
+    let mut drives = vec![on(Media::Cdrom, false), on(Media::Cdrom, true)];
+    if is_pc {
+        drives.extend([on(Media::Floppy, false), on(Media::Floppy, true)]);
+    }
+    combinations.push((
+        VmInputs {
+            disk: Some(DiskInput::new(file("disk"))),
+            additional_disks: drives,
+            ..VmInputs::default()
+        },
+        none(),
+    ));
     let interfaces = [DiskInterface::VirtioBlk, DiskInterface::Ide, DiskInterface::Scsi];
     for interface in interfaces {
         for format in [DiskFormat::Raw, DiskFormat::Qcow2] {
@@ -157,7 +174,7 @@ fn combinations(profile: &VmProfile) -> Vec<(VmInputs, VmOverrides)> {
             inputs,
             VmOverrides {
                 boot_order,
-                boot_from: Some(BootFrom::Disk),
+                boot_from: (!profile.requires_kernel).then_some(BootFrom::Disk),
                 ..none()
             },
         ));
@@ -192,8 +209,10 @@ impl Folder {
         fs::create_dir_all(&path).expect("a temporary folder");
         for (name, content) in [
             ("kernel", kernel()),
+            ("firmware", vec![0; 64 << 10]),
             ("initrd", vec![0; 4096]),
             ("disk.raw", vec![0; 1 << 20]),
+            ("floppy.raw", vec![0; 1_474_560]),
             ("disk.qcow2", empty_qcow2()),
         ] {
             fs::write(path.join(name), content).expect("a file in the temporary folder");
@@ -210,7 +229,10 @@ impl Folder {
             .expect("a firmware folder");
         args.drain(firmware..firmware + 2);
         for arg in &mut args {
-            if arg == "ring,id=qmp0" {
+            if arg == "qboot.rom" {
+                // QEMU's own firmware folder has it under this name too, where it is installed.
+                *arg = self.0.join("firmware").to_string_lossy().into_owned();
+            } else if arg == "ring,id=qmp0" {
                 *arg = "stdio,id=qmp0".into();
             } else if let Some(id) = arg.strip_prefix("ring,") {
                 *arg = format!("null,{id}");
@@ -221,7 +243,8 @@ impl Folder {
                 FileKind::Kernel => "kernel",
                 FileKind::Initrd => "initrd",
                 FileKind::Disk if has_extension(&mount.path, "qcow2") => "disk.qcow2",
-                FileKind::Disk => "disk.raw",
+                FileKind::Disk | FileKind::Cdrom => "disk.raw",
+                FileKind::Floppy => "floppy.raw",
             };
             let path = self.0.join(name);
             let path = path.to_str().expect("a path in UTF-8");

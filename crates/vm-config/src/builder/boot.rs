@@ -5,6 +5,9 @@ use crate::error::{ConfigError, ConfigWarning};
 use crate::types::{BootDevice, BootFrom, FileKind, InputSource};
 use crate::validate::check_cmdline;
 
+/// A PC firmware that does little, in the firmware folder.
+const MINIMAL_FIRMWARE: &str = "qboot.rom";
+
 /// How many devices the firmware of a PC tries; QEMU refuses a longer order, or one that repeats a device.
 const LONGEST_BOOT_ORDER: usize = 3;
 
@@ -38,7 +41,9 @@ impl Builder<'_> {
             None if has_disk && boots_disks && !from_kernel => self.disk_boot(),
             None => {
                 let boot = self.kernel_boot();
-                if has_disk && !from_kernel && matches!(boot, Boot::Kernel(..)) {
+                let attaches_only =
+                    matches!(&boot, Boot::Kernel(_, _, cmdline) if !has_word(cmdline, "root="));
+                if has_disk && !from_kernel && attaches_only {
                     let machine = self.profile.machine.clone();
                     self.warnings.push(ConfigWarning::DiskNotBooted { machine });
                 }
@@ -82,6 +87,9 @@ impl Builder<'_> {
             .trim();
         let added = self.overrides.cmdline.as_deref().unwrap_or_default().trim();
         let cmdline = format!("{base} {added}").trim().to_owned();
+        if names_disk_as_root(&cmdline) && !self.has_disks() {
+            return self.nothing("the kernel is told to start from a disk: supply its image (raw or qcow2)");
+        }
         // The built-in guest's initrd never leaves itself for a root file system on a disk.
         let with_initrd = is_default && !has_word(&cmdline, "root=");
         let default_initrd = default.initrd.as_ref().filter(|_| with_initrd);
@@ -111,6 +119,12 @@ impl Builder<'_> {
     }
 
     fn boot_kernel(&mut self, kernel: &InputSource, initrd: Option<&InputSource>, cmdline: String) {
+        // Our own kernel is entered directly and needs nothing of a BIOS but its tables, unless one is to see its
+        // messages on a screen.
+        let is_ours = self.inputs.kernel.is_none() && matches!(kernel, InputSource::Builtin(_));
+        if is_ours && self.machine.is_pc() && !self.profile.supports_graphics {
+            self.option("-bios", MINIMAL_FIRMWARE);
+        }
         let path = self.mount(kernel, "kernel", FileKind::Kernel, true, "inputs.kernel");
         self.option("-kernel", path);
         if let Some(initrd) = initrd {
@@ -159,6 +173,13 @@ impl Builder<'_> {
         }
         self.option("-boot", format!("order={letters}"));
     }
+}
+
+/// Whether a command line has the kernel mount its root file system from a disk.
+fn names_disk_as_root(cmdline: &str) -> bool {
+    ["root=/dev/vd", "root=/dev/sd", "root=/dev/hd"]
+        .iter()
+        .any(|root| has_word(cmdline, root))
 }
 
 /// Whether one of a command line's words begins with this text.

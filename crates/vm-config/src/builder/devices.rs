@@ -1,7 +1,10 @@
-//! Randomness, graphics, USB and keyboard.
+//! Randomness, the memory balloon, graphics, USB and keyboard.
 
 use super::Builder;
 use crate::error::ConfigWarning;
+
+/// The id of the memory balloon, whose statistics are QOM properties of `/machine/peripheral/balloon0`.
+pub const BALLOON: &str = "balloon0";
 
 impl Builder<'_> {
     pub(super) fn devices(&mut self) {
@@ -9,8 +12,16 @@ impl Builder<'_> {
             self.option("-object", "rng-builtin,id=rng0");
             self.virtio_device("rng", ",rng=rng0");
         }
+        self.balloon();
         self.graphics();
         self.input();
+    }
+
+    /// The device by which a guest tells how much of its memory it uses. A microVM has next to no devices.
+    fn balloon(&mut self) {
+        if self.machine.has_pci() {
+            self.virtio_device("balloon", &format!(",id={BALLOON}"));
+        }
     }
 
     fn graphics(&mut self) {

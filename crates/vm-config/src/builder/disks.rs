@@ -4,11 +4,13 @@ use super::Builder;
 use crate::error::{ConfigError, ConfigWarning};
 use crate::machine::Machine;
 use crate::props::Props;
-use crate::types::{DiskFormat, DiskInput, DiskInterface, FileKind};
+use crate::types::{DiskFormat, DiskInput, DiskInterface, Media};
 use crate::validate::check_disk_count;
 
 /// The most disks that a machine may have, the boot disk included.
 pub const MAX_DISKS: usize = 16;
+/// The floppy drives of a PC.
+const MAX_FLOPPIES: usize = 2;
 
 impl Builder<'_> {
     /// The boot disk, with the path of the field that names it.
@@ -38,11 +40,16 @@ impl Builder<'_> {
         main.into_iter().chain(further).collect()
     }
 
+    /// Whether there is any disk.
+    pub(super) fn has_disks(&self) -> bool {
+        !self.all_disks().is_empty()
+    }
+
     /// Whether some disk is to be attached to an IDE or SATA controller.
     pub(super) fn has_ide_disk(&self) -> bool {
-        self.all_disks()
-            .iter()
-            .any(|(disk, _)| self.wanted_interface(disk) == DiskInterface::Ide)
+        self.all_disks().iter().any(|(disk, _)| {
+            media(disk) != Media::Floppy && self.wanted_interface(disk) == DiskInterface::Ide
+        })
     }
 
     pub(super) fn disks(&mut self) {
@@ -50,6 +57,9 @@ impl Builder<'_> {
         self.require(check_disk_count("inputs.additionalDisks", disks.len()));
         disks.truncate(MAX_DISKS);
 
+        let floppies = disks
+            .extract_if(.., |(disk, _)| media(disk) == Media::Floppy)
+            .collect::<Vec<_>>();
         let interfaces: Vec<_> = disks
             .iter()
             .enumerate()
@@ -61,24 +71,65 @@ impl Builder<'_> {
         let mut ide_disks = 0;
         for (number, ((disk, field), interface)) in disks.iter().zip(interfaces).enumerate() {
             self.drive(number, disk, interface, field);
+            let kind = if media(disk) == Media::Cdrom { "cd" } else { "hd" };
             match interface {
                 DiskInterface::VirtioBlk => self.virtio_device("blk", &format!(",drive=disk{number}")),
                 DiskInterface::Scsi => {
-                    self.option("-device", format!("scsi-hd,bus=scsi0.0,drive=disk{number}"))
+                    self.option("-device", format!("scsi-{kind},bus=scsi0.0,drive=disk{number}"))
                 }
                 DiskInterface::Ide => {
-                    self.ide_disk(number, ide_disks, field);
+                    self.ide_disk(number, kind, ide_disks, field);
                     ide_disks += 1;
                 }
             }
         }
+        self.floppies(&floppies);
     }
 
-    /// How a disk is to be attached: as itself, the overrides, or else the profile say.
+    /// How a disk is to be attached: as itself, the overrides, or else the profile say. Virtio has no optical
+    /// drives: they go to the machine's own controller, or to SCSI.
     fn wanted_interface(&self, disk: &DiskInput) -> DiskInterface {
-        disk.interface
+        let wanted = disk
+            .interface
             .or(self.overrides.disk_interface)
-            .unwrap_or(self.profile.devices.disk_interface)
+            .unwrap_or(self.profile.devices.disk_interface);
+        match (media(disk), wanted) {
+            (Media::Cdrom, _) if !self.machine.is_pc() => DiskInterface::Scsi,
+            (Media::Cdrom, DiskInterface::VirtioBlk) => DiskInterface::Ide,
+            (_, wanted) => wanted,
+        }
+    }
+
+    fn floppies(&mut self, floppies: &[(DiskInput, String)]) {
+        for (index, (disk, field)) in floppies.iter().enumerate() {
+            if !self.machine.is_pc() {
+                let expected = format!(
+                    "disk or cdrom (machine {:?} has no floppy drive)",
+                    self.profile.machine
+                );
+                let field = format!("{field}.media");
+                self.errors.push(ConfigError::invalid(field, expected, "floppy"));
+                continue;
+            }
+            if index >= MAX_FLOPPIES {
+                let expected = format!("at most {MAX_FLOPPIES} floppies");
+                let field = format!("{field}.media");
+                self.errors.push(ConfigError::invalid(field, expected, "another"));
+                continue;
+            }
+            let name = format!("floppy{index}.raw");
+            let path = self.mount(&disk.source, &name, Media::Floppy.kind(), disk.readonly, field);
+            if !disk.readonly {
+                self.warnings.push(ConfigWarning::FloppyNotKept { number: index });
+            }
+            let drive = Props::of("if=floppy")
+                .with("index", &index.to_string())
+                .with("file", &path)
+                .with("format", DiskFormat::Raw.as_str())
+                .flag("readonly", disk.readonly)
+                .flag("snapshot", !disk.readonly);
+            self.option("-drive", drive.finish());
+        }
     }
 
     /// How a disk is attached, as far as the machine can.
@@ -98,12 +149,14 @@ impl Builder<'_> {
             .format
             .unwrap_or_else(|| guess_format(disk.source.file_name()));
         let name = format!("disk{number}.{}", format.as_str());
-        let path = self.mount(&disk.source, &name, FileKind::Disk, disk.readonly, field);
+        let is_cdrom = media(disk) == Media::Cdrom;
+        let readonly = disk.readonly || is_cdrom;
+        let path = self.mount(&disk.source, &name, media(disk).kind(), readonly, field);
 
-        // Writes are not kept yet: they go to a temporary layer, which IDE needs even where it may not write.
-        let is_ide = interface == DiskInterface::Ide;
-        let layered = is_ide || !disk.readonly;
-        if !disk.readonly {
+        // Writes are not kept yet: they go to a temporary layer, which IDE disks need even where they may not write.
+        let is_ide = interface == DiskInterface::Ide && !is_cdrom;
+        let layered = is_ide || !readonly;
+        if !readonly {
             self.warnings.push(ConfigWarning::WritesNotKept { number });
         } else if is_ide {
             self.warnings.push(ConfigWarning::IdeIsWritable { number });
@@ -118,7 +171,7 @@ impl Builder<'_> {
     }
 
     /// Attaches block backend `disk{number}` as the `nth` disk of the machine's own IDE or AHCI controller.
-    fn ide_disk(&mut self, number: usize, nth: usize, field: &str) {
+    fn ide_disk(&mut self, number: usize, kind: &str, nth: usize, field: &str) {
         let (places, bus, unit) = match self.machine {
             Machine::I440fx => (4, nth / 2, nth % 2),
             _ => (6, nth, 0),
@@ -130,9 +183,14 @@ impl Builder<'_> {
         }
         self.option(
             "-device",
-            format!("ide-hd,bus=ide.{bus},unit={unit},drive=disk{number}"),
+            format!("ide-{kind},bus=ide.{bus},unit={unit},drive=disk{number}"),
         );
     }
+}
+
+/// The drive of a disk.
+fn media(disk: &DiskInput) -> Media {
+    disk.media.unwrap_or(Media::Disk)
 }
 
 /// The format that a file's name promises.

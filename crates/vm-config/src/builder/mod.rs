@@ -16,6 +16,7 @@ mod net;
 mod tests;
 
 pub use consoles::{AGENT_CHANNEL, AGENT_PORT_NAME, QMP_CHANNEL, SERIAL_CHANNEL};
+pub use devices::BALLOON;
 pub use disks::MAX_DISKS;
 
 use crate::error::{ConfigError, ConfigWarning};

@@ -8,7 +8,7 @@ use super::build_qemu_args;
 use crate::error::{ConfigError, ConfigWarning};
 use crate::profiles::{default_profiles, infrastructure_profiles};
 use crate::types::{
-    Attachment, BootDevice, BootFrom, BuiltinFile, DiskFormat, DiskInput, DiskInterface, InputSource,
+    Attachment, BootDevice, BootFrom, BuiltinFile, DiskFormat, DiskInput, DiskInterface, InputSource, Media,
     NetMode, VmInputs, VmOverrides, VmProfile,
 };
 
@@ -77,12 +77,18 @@ fn disk() -> impl Strategy<Value = DiskInput> {
         any::<bool>(),
         option::of(format),
         option::of(interface()),
+        option::of(prop::sample::select(vec![
+            Media::Disk,
+            Media::Cdrom,
+            Media::Floppy,
+        ])),
     )
-        .prop_map(|(source, readonly, format, interface)| DiskInput {
+        .prop_map(|(source, readonly, format, interface, media)| DiskInput {
             source,
             readonly,
             format,
             interface,
+            media,
         })
 }
 
@@ -245,7 +251,8 @@ fn profiles_have_the_seeds_json_names() {
 fn every_profile_is_without_errors_or_says_what_it_needs() {
     for profile in default_profiles().into_iter().chain(infrastructure_profiles()) {
         let result = build_qemu_args(&profile, &VmInputs::default(), None);
-        if profile.default_inputs.kernel.is_some() {
+        let needs_disk = profile.id.starts_with("debian-");
+        if profile.default_inputs.kernel.is_some() && !needs_disk {
             assert_eq!(result.errors, [], "{}", profile.id);
         } else {
             let help = profile.kernel_help_text.expect("says what it needs");
@@ -411,11 +418,58 @@ fn a_nul_is_an_error() {
 #[test]
 fn a_kernel_that_will_be_silent_is_warned_of() {
     let inputs = VmInputs {
-        kernel_cmdline: Some("root=/dev/vda".into()),
+        kernel_cmdline: Some("quiet".into()),
         ..VmInputs::default()
     };
     let result = build_qemu_args(&profile("linux-aarch64-virt-nographic"), &inputs, None);
     assert_eq!(result.warnings, [ConfigWarning::NoConsole { console: "ttyAMA0" }]);
+}
+
+#[test]
+fn a_debian_disk_starts_with_the_built_in_kernel() {
+    let inputs = VmInputs {
+        disk: Some(DiskInput::new(InputSource::Url(
+            "https://example.org/debian.qcow2".into(),
+        ))),
+        ..VmInputs::default()
+    };
+    for id in ["debian-x86_64-disk", "debian-aarch64-disk"] {
+        let result = build_qemu_args(&profile(id), &inputs, None);
+        assert_eq!(result.errors, []);
+        assert_eq!(
+            result.warnings,
+            [ConfigWarning::WritesNotKept { number: 0 }],
+            "{id}"
+        );
+        assert!(result.command_line().contains("root=/dev/vda rw"));
+        assert!(!result.args.iter().any(|arg| arg == "-initrd"));
+    }
+}
+
+#[test]
+fn optical_discs_and_floppies_go_into_their_drives() {
+    let on = |media| DiskInput {
+        media: Some(media),
+        ..DiskInput::new(InputSource::Url("https://example.org/image".into()))
+    };
+    let inputs = VmInputs {
+        disk: Some(on(Media::Cdrom)),
+        additional_disks: vec![on(Media::Floppy), on(Media::Floppy), on(Media::Floppy)],
+        ..VmInputs::default()
+    };
+    let pc = build_qemu_args(&profile("linux-x86_64-pc-nographic"), &inputs, None);
+    assert!(
+        pc.command_line()
+            .contains("-device ide-cd,bus=ide.0,unit=0,drive=disk0")
+    );
+    assert!(pc.command_line().contains("-drive if=floppy,index=1,"));
+    assert_eq!(pc.errors[0].field(), "inputs.additionalDisks[2].media");
+    let arm = build_qemu_args(&profile("linux-aarch64-virt-nographic"), &inputs, None);
+    assert!(
+        arm.command_line()
+            .contains("-device scsi-cd,bus=scsi0.0,drive=disk0")
+    );
+    assert_eq!(arm.errors[0].field(), "inputs.additionalDisks[0].media");
 }
 
 #[test]

@@ -47,6 +47,7 @@ fn a_disk_of_ones_own_boots_on_a_pc() {
             -device virtio-blk-pci,drive=disk0
             -object rng-builtin,id=rng0
             -device virtio-rng-pci,rng=rng0
+            -device virtio-balloon-pci,id=balloon0
             mount /vm/disk0.qcow2 (writable)
             warning: disk 0: what the guest writes lasts until the machine stops; the image itself is not changed
         "#]],
@@ -90,6 +91,7 @@ fn a_disk_as_root_file_system_of_the_built_in_kernel() {
             -device virtio-blk-pci,drive=disk0
             -object rng-builtin,id=rng0
             -device virtio-rng-pci,rng=rng0
+            -device virtio-balloon-pci,id=balloon0
             mount /vm/kernel
             mount /vm/disk0.qcow2 (writable)
             warning: disk 0: what the guest writes lasts until the machine stops; the image itself is not changed
@@ -131,6 +133,7 @@ fn a_disk_on_a_machine_that_boots_none() {
             -device virtio-blk-pci,drive=disk0
             -object rng-builtin,id=rng0
             -device virtio-rng-pci,rng=rng0
+            -device virtio-balloon-pci,id=balloon0
             mount /vm/kernel
             mount /vm/initrd
             mount /vm/disk0.qcow2 (writable)
@@ -216,6 +219,7 @@ fn a_kernel_of_ones_own_and_every_override() {
             -device virtserialport,bus=vserial0.0,chardev=agent0,name=org.qemuweb.agent.0
             -object rng-builtin,id=rng0
             -device virtio-rng-pci,rng=rng0
+            -device virtio-balloon-pci,id=balloon0
             -device virtio-balloon-pci
             -no-reboot
             mount /vm/kernel
@@ -258,9 +262,10 @@ fn disks_of_every_kind() {
             -smp 1
             -accel tcg,tb-size=64
             -m 512M
+            -bios qboot.rom
             -kernel /vm/kernel
             -initrd /vm/initrd
-            -append console=ttyS0 quiet tsc=reliable noreplace-smp
+            -append console=ttyS0 quiet noreplace-smp no_timer_check tsc=reliable lapic_timer_khz=1000000 tsc_early_khz=1000000
             -chardev ring,id=serial0
             -serial chardev:serial0
             -chardev ring,id=qmp0
@@ -281,6 +286,7 @@ fn disks_of_every_kind() {
             -device scsi-hd,bus=scsi0.0,drive=disk4
             -object rng-builtin,id=rng0
             -device virtio-rng-pci,rng=rng0
+            -device virtio-balloon-pci,id=balloon0
             mount /vm/kernel
             mount /vm/initrd
             mount /vm/disk0.raw
@@ -309,7 +315,7 @@ fn disks_of_every_kind() {
             -m 128M
             -kernel /vm/kernel
             -initrd /vm/initrd
-            -append console=ttyS0 quiet tsc=reliable noreplace-smp
+            -append console=ttyS0 quiet noreplace-smp no_timer_check tsc=reliable lapic_timer_khz=1000000 tsc_early_khz=1000000
             -chardev ring,id=serial0
             -serial chardev:serial0
             -chardev ring,id=qmp0
@@ -366,9 +372,10 @@ fn what_does_not_fit() {
             -smp 99
             -accel tcg,tb-size=256
             -m 8192M
+            -bios qboot.rom
             -kernel /vm/kernel
             -initrd /vm/initrd
-            -append console=ttyS0 quiet tsc=reliable noreplace-smp
+            -append console=ttyS0 quiet noreplace-smp no_timer_check tsc=reliable lapic_timer_khz=1000000 tsc_early_khz=1000000
             -chardev ring,id=serial0
             -serial chardev:serial0
             -chardev ring,id=qmp0
@@ -378,6 +385,7 @@ fn what_does_not_fit() {
             -device virtserialport,bus=vserial0.0,chardev=agent0,name=org.qemuweb.agent.0
             -object rng-builtin,id=rng0
             -device virtio-rng-pci,rng=rng0
+            -device virtio-balloon-pci,id=balloon0
             mount /vm/kernel
             mount /vm/initrd
             error: overrides.smp: expected 1 to 8 processors, found 99

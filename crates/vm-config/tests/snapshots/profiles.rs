@@ -23,9 +23,10 @@ fn minimal_x86_64() {
             -smp 1
             -accel tcg,tb-size=32
             -m 128M
+            -bios qboot.rom
             -kernel /vm/kernel
             -initrd /vm/initrd
-            -append console=ttyS0 quiet tsc=reliable noreplace-smp
+            -append console=ttyS0 quiet noreplace-smp no_timer_check tsc=reliable lapic_timer_khz=1000000 tsc_early_khz=1000000
             -chardev ring,id=serial0
             -serial chardev:serial0
             -chardev ring,id=qmp0
@@ -35,6 +36,7 @@ fn minimal_x86_64() {
             -device virtserialport,bus=vserial0.0,chardev=agent0,name=org.qemuweb.agent.0
             -object rng-builtin,id=rng0
             -device virtio-rng-pci,rng=rng0
+            -device virtio-balloon-pci,id=balloon0
             mount /vm/kernel
             mount /vm/initrd
         "#]],
@@ -55,9 +57,10 @@ fn linux_x86_64_pc_nographic() {
             -smp 1
             -accel tcg,tb-size=64
             -m 512M
+            -bios qboot.rom
             -kernel /vm/kernel
             -initrd /vm/initrd
-            -append console=ttyS0 quiet tsc=reliable noreplace-smp
+            -append console=ttyS0 quiet noreplace-smp no_timer_check tsc=reliable lapic_timer_khz=1000000 tsc_early_khz=1000000
             -chardev ring,id=serial0
             -serial chardev:serial0
             -chardev ring,id=qmp0
@@ -67,6 +70,7 @@ fn linux_x86_64_pc_nographic() {
             -device virtserialport,bus=vserial0.0,chardev=agent0,name=org.qemuweb.agent.0
             -object rng-builtin,id=rng0
             -device virtio-rng-pci,rng=rng0
+            -device virtio-balloon-pci,id=balloon0
             mount /vm/kernel
             mount /vm/initrd
         "#]],
@@ -89,7 +93,7 @@ fn linux_x86_64_pc_graphics() {
             -m 512M
             -kernel /vm/kernel
             -initrd /vm/initrd
-            -append console=ttyS0 quiet tsc=reliable noreplace-smp
+            -append console=ttyS0 quiet noreplace-smp no_timer_check tsc=reliable lapic_timer_khz=1000000 tsc_early_khz=1000000
             -chardev ring,id=serial0
             -serial chardev:serial0
             -chardev ring,id=qmp0
@@ -99,6 +103,7 @@ fn linux_x86_64_pc_graphics() {
             -device virtserialport,bus=vserial0.0,chardev=agent0,name=org.qemuweb.agent.0
             -object rng-builtin,id=rng0
             -device virtio-rng-pci,rng=rng0
+            -device virtio-balloon-pci,id=balloon0
             -device VGA
             -device qemu-xhci,id=usb0
             -device usb-tablet,bus=usb0.0
@@ -113,30 +118,31 @@ fn linux_aarch64_virt_nographic() {
     check_default(
         "linux-aarch64-virt-nographic",
         &expect![[r#"
-        -L /pc-bios
-        -nodefaults
-        -no-user-config
-        -display none
-        -machine virt
-        -cpu cortex-a57
-        -smp 1
-        -accel tcg,tb-size=64
-        -m 512M
-        -kernel /vm/kernel
-        -initrd /vm/initrd
-        -append console=ttyAMA0 quiet
-        -chardev ring,id=serial0
-        -serial chardev:serial0
-        -chardev ring,id=qmp0
-        -mon chardev=qmp0,mode=control
-        -device virtio-serial-pci,id=vserial0
-        -chardev ring,id=agent0
-        -device virtserialport,bus=vserial0.0,chardev=agent0,name=org.qemuweb.agent.0
-        -object rng-builtin,id=rng0
-        -device virtio-rng-pci,rng=rng0
-        mount /vm/kernel
-        mount /vm/initrd
-    "#]],
+            -L /pc-bios
+            -nodefaults
+            -no-user-config
+            -display none
+            -machine virt
+            -cpu cortex-a57
+            -smp 1
+            -accel tcg,tb-size=64
+            -m 512M
+            -kernel /vm/kernel
+            -initrd /vm/initrd
+            -append console=ttyAMA0 quiet
+            -chardev ring,id=serial0
+            -serial chardev:serial0
+            -chardev ring,id=qmp0
+            -mon chardev=qmp0,mode=control
+            -device virtio-serial-pci,id=vserial0
+            -chardev ring,id=agent0
+            -device virtserialport,bus=vserial0.0,chardev=agent0,name=org.qemuweb.agent.0
+            -object rng-builtin,id=rng0
+            -device virtio-rng-pci,rng=rng0
+            -device virtio-balloon-pci,id=balloon0
+            mount /vm/kernel
+            mount /vm/initrd
+        "#]],
     );
 }
 
@@ -145,34 +151,35 @@ fn linux_aarch64_virt_graphics() {
     check_default(
         "linux-aarch64-virt-graphics",
         &expect![[r#"
-        -L /pc-bios
-        -nodefaults
-        -no-user-config
-        -display none
-        -machine virt
-        -cpu cortex-a57
-        -smp 1
-        -accel tcg,tb-size=64
-        -m 512M
-        -kernel /vm/kernel
-        -initrd /vm/initrd
-        -append console=ttyAMA0 quiet
-        -chardev ring,id=serial0
-        -serial chardev:serial0
-        -chardev ring,id=qmp0
-        -mon chardev=qmp0,mode=control
-        -device virtio-serial-pci,id=vserial0
-        -chardev ring,id=agent0
-        -device virtserialport,bus=vserial0.0,chardev=agent0,name=org.qemuweb.agent.0
-        -object rng-builtin,id=rng0
-        -device virtio-rng-pci,rng=rng0
-        -device virtio-gpu-pci
-        -device qemu-xhci,id=usb0
-        -device usb-kbd,bus=usb0.0
-        -device usb-tablet,bus=usb0.0
-        mount /vm/kernel
-        mount /vm/initrd
-    "#]],
+            -L /pc-bios
+            -nodefaults
+            -no-user-config
+            -display none
+            -machine virt
+            -cpu cortex-a57
+            -smp 1
+            -accel tcg,tb-size=64
+            -m 512M
+            -kernel /vm/kernel
+            -initrd /vm/initrd
+            -append console=ttyAMA0 quiet
+            -chardev ring,id=serial0
+            -serial chardev:serial0
+            -chardev ring,id=qmp0
+            -mon chardev=qmp0,mode=control
+            -device virtio-serial-pci,id=vserial0
+            -chardev ring,id=agent0
+            -device virtserialport,bus=vserial0.0,chardev=agent0,name=org.qemuweb.agent.0
+            -object rng-builtin,id=rng0
+            -device virtio-rng-pci,rng=rng0
+            -device virtio-balloon-pci,id=balloon0
+            -device virtio-gpu-pci
+            -device qemu-xhci,id=usb0
+            -device usb-kbd,bus=usb0.0
+            -device usb-tablet,bus=usb0.0
+            mount /vm/kernel
+            mount /vm/initrd
+        "#]],
     );
 }
 
@@ -192,7 +199,7 @@ fn microvm_x86_64() {
             -m 128M
             -kernel /vm/kernel
             -initrd /vm/initrd
-            -append console=ttyS0 quiet tsc=reliable noreplace-smp
+            -append console=ttyS0 quiet noreplace-smp no_timer_check tsc=reliable lapic_timer_khz=1000000 tsc_early_khz=1000000
             -chardev ring,id=serial0
             -serial chardev:serial0
             -chardev ring,id=qmp0
@@ -222,9 +229,10 @@ fn busybox_router() {
             -smp 1
             -accel tcg,tb-size=32
             -m 128M
+            -bios qboot.rom
             -kernel /vm/kernel
             -initrd /vm/initrd
-            -append console=ttyS0 quiet tsc=reliable noreplace-smp
+            -append console=ttyS0 quiet noreplace-smp no_timer_check tsc=reliable lapic_timer_khz=1000000 tsc_early_khz=1000000
             -chardev ring,id=serial0
             -serial chardev:serial0
             -chardev ring,id=qmp0
@@ -234,6 +242,7 @@ fn busybox_router() {
             -device virtserialport,bus=vserial0.0,chardev=agent0,name=org.qemuweb.agent.0
             -object rng-builtin,id=rng0
             -device virtio-rng-pci,rng=rng0
+            -device virtio-balloon-pci,id=balloon0
             mount /vm/kernel
             mount /vm/initrd
             warning: net: user-mode networking is not part of this build of QEMU; the machine starts without a network
@@ -264,6 +273,7 @@ fn hashicorp_vault() {
             -device virtserialport,bus=vserial0.0,chardev=agent0,name=org.qemuweb.agent.0
             -object rng-builtin,id=rng0
             -device virtio-rng-pci,rng=rng0
+            -device virtio-balloon-pci,id=balloon0
             warning: net: user-mode networking is not part of this build of QEMU; the machine starts without a network
             error: profile hashicorp-vault has nothing to boot: Supply a bootable x86-64 disk image (raw or qcow2) with HashiCorp Vault installed: QemuWeb ships none.
         "#]],
@@ -293,8 +303,61 @@ fn alpine_linux() {
             -device virtserialport,bus=vserial0.0,chardev=agent0,name=org.qemuweb.agent.0
             -object rng-builtin,id=rng0
             -device virtio-rng-pci,rng=rng0
+            -device virtio-balloon-pci,id=balloon0
             warning: net: user-mode networking is not part of this build of QEMU; the machine starts without a network
             error: profile alpine-linux has nothing to boot: Supply an Alpine Linux disk image for x86-64 (raw or qcow2), or Alpine's vmlinuz-virt as kernel and initramfs-virt as initrd: QemuWeb ships none.
         "#]],
     );
+}
+
+#[test]
+fn debian_x86_64_disk() {
+    check_default("debian-x86_64-disk", &expect![[r#"
+        -L /pc-bios
+        -nodefaults
+        -no-user-config
+        -display none
+        -machine q35,smbus=off,usb=off,hpet=off,vmport=off,smm=off,sata=off,i8042=off
+        -cpu qemu64
+        -smp 1
+        -accel tcg,tb-size=64
+        -m 512M
+        -chardev ring,id=serial0
+        -serial chardev:serial0
+        -chardev ring,id=qmp0
+        -mon chardev=qmp0,mode=control
+        -device virtio-serial-pci,id=vserial0
+        -chardev ring,id=agent0
+        -device virtserialport,bus=vserial0.0,chardev=agent0,name=org.qemuweb.agent.0
+        -object rng-builtin,id=rng0
+        -device virtio-rng-pci,rng=rng0
+        -device virtio-balloon-pci,id=balloon0
+        error: profile debian-x86_64-disk has nothing to boot: Supply a disk image (raw or qcow2) whose first disk is the root file system: `qemu-wasm/guest/build-disk.sh x86_64` makes debian-x86_64.qcow2.
+    "#]]);
+}
+
+#[test]
+fn debian_aarch64_disk() {
+    check_default("debian-aarch64-disk", &expect![[r#"
+        -L /pc-bios
+        -nodefaults
+        -no-user-config
+        -display none
+        -machine virt
+        -cpu cortex-a57
+        -smp 1
+        -accel tcg,tb-size=64
+        -m 512M
+        -chardev ring,id=serial0
+        -serial chardev:serial0
+        -chardev ring,id=qmp0
+        -mon chardev=qmp0,mode=control
+        -device virtio-serial-pci,id=vserial0
+        -chardev ring,id=agent0
+        -device virtserialport,bus=vserial0.0,chardev=agent0,name=org.qemuweb.agent.0
+        -object rng-builtin,id=rng0
+        -device virtio-rng-pci,rng=rng0
+        -device virtio-balloon-pci,id=balloon0
+        error: profile debian-aarch64-disk has nothing to boot: Supply a disk image (raw or qcow2) whose first disk is the root file system: `qemu-wasm/guest/build-disk.sh aarch64` makes debian-aarch64.qcow2.
+    "#]]);
 }
