@@ -16,7 +16,7 @@ use crate::process::{self, find_program};
 pub(crate) struct Needs {
     /// A Chromium to run the extension in.
     pub(crate) chromium: bool,
-    /// What only tests need: chromedriver for `wasm-bindgen-test`, git for tidy.
+    /// What only tests need: chromedriver for `wasm-bindgen-test`, git for tidy, Wireshark's tools for packets.
     pub(crate) tests: bool,
     /// What builds the extension: the WebAssembly target, wasm-bindgen, wasm-opt, xterm.js.
     pub(crate) extension: bool,
@@ -80,6 +80,7 @@ fn missing_programs(needs: &Needs) -> Vec<Missing> {
     let mut wanted: Vec<(&str, &str)> = Vec::new();
     if needs.tests {
         wanted.push(("git", "git"));
+        wanted.extend([("tshark", "tshark"), ("capinfos", "wireshark-common")]);
         wanted.push(("chromedriver", "chromium-driver"));
     }
     if needs.extension {

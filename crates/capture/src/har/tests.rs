@@ -1,0 +1,181 @@
+//! HAR files of browsers, of ours and of nobody.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::{Body, Exchange, Limits, arbitrary};
+
+fn written(exchanges: &[Exchange]) -> Vec<u8> {
+    let mut file = Vec::new();
+    write_archive(&mut file, exchanges).unwrap();
+    file
+}
+
+/// As Chromium 156 writes it, shortened.
+const CHROMIUM: &str = r#"{"log": {"version": "1.2", "creator": {"name": "WebInspector", "version": "537.36"}, "pages": [],
+"entries": [{
+    "_connectionId": "58",
+    "_initiator": {"type": "script", "stack": {"callFrames": [
+        {"functionName": "load", "scriptId": "5", "url": "https://example.org/app.js", "lineNumber": 12, "columnNumber": 4}]}},
+    "_priority": "High", "_resourceType": "fetch", "cache": {}, "connection": "443", "pageref": "page_1",
+    "request": {"method": "POST", "url": "https://example.org/api?a=1", "httpVersion": "http/2.0",
+        "headers": [{"name": ":method", "value": "POST"}, {"name": "content-type", "value": "text/plain"}],
+        "queryString": [{"name": "a", "value": "1"}], "cookies": [], "headersSize": -1, "bodySize": 2,
+        "postData": {"mimeType": "text/plain", "text": "hi"}},
+    "response": {"status": 200, "statusText": "", "httpVersion": "http/2.0", "headers": [], "cookies": [],
+        "content": {"size": 3, "mimeType": "image/gif", "text": "AP+A", "encoding": "base64"},
+        "redirectURL": "", "headersSize": -1, "bodySize": -1, "_transferSize": 120, "_error": null},
+    "serverIPAddress": "[2001:db8::1]", "startedDateTime": "2026-01-31T12:00:00.250Z", "time": 20.5,
+    "timings": {"blocked": 1.5, "dns": -1, "ssl": -1, "connect": -1, "send": 0.5, "wait": 18, "receive": 0.5,
+        "_blocked_queueing": 1}
+}]}}"#;
+
+#[test]
+fn chromium_is_understood() {
+    let archive = read_archive(CHROMIUM.as_bytes(), &Limits::default()).unwrap();
+    let exchange = &archive.exchanges[0];
+    assert_eq!(exchange.number, 1);
+    assert_eq!(exchange.started, 1_769_860_800_250.0);
+    assert_eq!(exchange.server_ip, "2001:db8::1".parse().ok());
+    assert_eq!(
+        exchange.initiator.as_deref(),
+        Some("script https://example.org/app.js:12")
+    );
+    assert_eq!(exchange.request.body, Some(Body::new("text/plain", "hi")));
+    assert_eq!(
+        exchange.response.body,
+        Some(Body::new("image/gif", [0, 0xff, 0x80]))
+    );
+    assert_eq!(exchange.response.transfer_size, Some(120));
+    assert_eq!((exchange.timings.dns, exchange.timings.wait), (None, Some(18.0)));
+}
+
+#[test]
+fn an_entry_that_is_none_spoils_no_other() {
+    let broken = CHROMIUM.replace(
+        "\"entries\": [",
+        "\"entries\": [7, {\"startedDateTime\": \"now\", \"request\": {\"method\": \"\", \"url\": \"\"}, \"response\": {}},",
+    );
+    let archive = read_archive(broken.as_bytes(), &Limits::default()).unwrap();
+    assert_eq!((archive.exchanges.len(), archive.left_out), (1, 2));
+    let reasons: Vec<String> = archive
+        .skipped
+        .iter()
+        .map(|skipped| skipped.error.to_string())
+        .collect();
+    assert!(
+        reasons[0].contains("found: invalid type: integer `7`"),
+        "{reasons:?}"
+    );
+    assert!(reasons[1].ends_with("found \"now\""), "{reasons:?}");
+}
+
+#[test]
+fn odd_fields_are_left_out() {
+    let odd = CHROMIUM
+        .replace("\"time\": 20.5", "\"time\": \"long\"")
+        .replace("\"status\": 200", "\"status\": -1e300")
+        .replace("\"[2001:db8::1]\"", "[[]]")
+        .replace("\"size\": 3", "\"size\": 1e999");
+    // A number beyond what a float holds is no JSON for us: that file says so.
+    assert!(
+        read_archive(odd.as_bytes(), &Limits::default())
+            .unwrap()
+            .exchanges
+            .is_empty()
+    );
+    let odd = odd.replace("1e999", "1e99");
+    let archive = read_archive(odd.as_bytes(), &Limits::default()).unwrap();
+    let exchange = &archive.exchanges[0];
+    assert_eq!((exchange.time, exchange.response.status), (0.0, 0));
+    assert_eq!(exchange.server_ip, None);
+    assert_eq!(exchange.response.body.as_ref().unwrap().size, 3);
+}
+
+#[test]
+fn bad_base64_is_named() {
+    let bad = CHROMIUM.replace("AP+A", "A*A");
+    let archive = read_archive(bad.as_bytes(), &Limits::default()).unwrap();
+    assert_eq!(
+        archive.skipped[0].error.to_string(),
+        "the response of https://example.org/api?a=1"
+    );
+}
+
+#[test]
+fn what_is_no_archive_says_so() {
+    for text in [
+        "",
+        "[]",
+        "{}",
+        "{\"log\": {}}",
+        "{\"log\": {\"entries\": {}}}",
+        "\u{0}\u{1}",
+    ] {
+        let error = read_archive(text.as_bytes(), &Limits::default()).unwrap_err();
+        assert!(
+            error.to_string().starts_with("expected an HTTP archive"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn nesting_costs_no_stack() {
+    let deep = format!("{}{}", "[".repeat(200_000), "]".repeat(200_000));
+    let beside = CHROMIUM.replace("\"pages\": []", &format!("\"pages\": {deep}"));
+    let archive = read_archive(beside.as_bytes(), &Limits::default()).unwrap();
+    assert_eq!(archive.exchanges.len(), 1);
+    let within = CHROMIUM.replace("\"cache\": {}", &format!("\"cache\": {deep}"));
+    let archive = read_archive(within.as_bytes(), &Limits::default()).unwrap();
+    assert!(archive.skipped[0].error.to_string().contains("recursion limit"));
+}
+
+#[test]
+fn limits_bound_what_is_kept() {
+    let exchange = Exchange {
+        response: crate::Response {
+            body: Some(Body::new("", vec![0; 1000])),
+            ..crate::Response::default()
+        },
+        ..Exchange::default()
+    };
+    let file = written(&vec![exchange; 20]);
+    let limits = Limits {
+        exchanges: 10,
+        body: 100,
+        ..Limits::default()
+    };
+    let archive = read_archive(&file, &limits).unwrap();
+    assert_eq!((archive.exchanges.len(), archive.left_out), (10, 10));
+    let body = archive.exchanges[9].response.body.as_ref().unwrap();
+    assert_eq!((body.bytes().len(), body.size), (100, 1000));
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_is_read(list in prop::collection::vec(arbitrary::exchange(), 0..4)) {
+        let mut expected = list.clone();
+        for (index, exchange) in expected.iter_mut().enumerate() {
+            exchange.number = index as u64 + 1;
+            // HAR has no place for a response's body that is there but empty in every respect.
+            exchange.response.body.take_if(|body| body.data.is_none() && body.size == 0 && body.mime_type.is_empty());
+        }
+        let archive = read_archive(&written(&list), &Limits::default()).unwrap();
+        let reasons: Vec<_> = archive.skipped.iter().map(|skipped| skipped.error.to_string()).collect();
+        prop_assert_eq!(reasons, Vec::<String>::new());
+        prop_assert_eq!(archive.exchanges, expected);
+    }
+
+    #[test]
+    fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
+        let _ = read_archive(&bytes, &Limits::default());
+    }
+
+    #[test]
+    fn damaged_files_are_read_or_refused(at in 0..CHROMIUM.len(), byte: u8) {
+        let mut file = CHROMIUM.as_bytes().to_vec();
+        file[at] = byte;
+        let _ = read_archive(&file, &Limits::default());
+    }
+}

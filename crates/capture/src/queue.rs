@@ -1,0 +1,209 @@
+//! What waits for a VM: a bounded log of lines that several readers go through, each at its own pace.
+//!
+//! When there is no room, the oldest lines go; a reader that had not come to them learns how many it missed. A reader
+//! whose VM ended goes back to the first line that the VM did not take, and goes on from there with the next run.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+/// Lines in order, each with a number; the oldest give way to new ones.
+#[derive(Debug)]
+pub struct Queue {
+    lines: VecDeque<Rc<[u8]>>,
+    /// The number of the first line in `lines`.
+    first: u64,
+    bytes: usize,
+    max_bytes: usize,
+    max_lines: usize,
+}
+
+/// What a reader finds next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// So many lines were lost before the reader came to them.
+    Gap(u64),
+    /// The next line.
+    Line(Rc<[u8]>),
+}
+
+/// How far one reader is.
+#[derive(Clone, Debug, Default)]
+pub struct Reader {
+    next: u64,
+    /// Bytes that were handed out for lines whose arrival is not confirmed: after each, the line's number.
+    unconfirmed: VecDeque<(u64, u64)>,
+    handed_out: u64,
+    dropped: u64,
+}
+
+impl Queue {
+    /// A queue for at most so many bytes and lines.
+    pub fn new(max_bytes: usize, max_lines: usize) -> Self {
+        Self {
+            lines: VecDeque::new(),
+            first: 0,
+            bytes: 0,
+            max_bytes,
+            max_lines,
+        }
+    }
+
+    /// Adds a line. One that is larger than the whole queue is lost at once, as readers will learn.
+    pub fn push(&mut self, line: impl Into<Rc<[u8]>>) {
+        let line = line.into();
+        self.bytes += line.len();
+        self.lines.push_back(line);
+        while self.bytes > self.max_bytes || self.lines.len() > self.max_lines {
+            let Some(oldest) = self.lines.pop_front() else {
+                break;
+            };
+            self.bytes -= oldest.len();
+            self.first += 1;
+        }
+    }
+
+    /// The bytes that are kept.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// How many lines `reader` has before it.
+    pub fn waiting(&self, reader: &Reader) -> u64 {
+        self.end().saturating_sub(reader.next.max(self.first))
+    }
+
+    /// How many lines `reader` has missed for good.
+    pub fn dropped(&self, reader: &Reader) -> u64 {
+        reader.dropped + self.first.saturating_sub(reader.next)
+    }
+
+    /// Takes what is next for `reader`.
+    pub fn next(&self, reader: &mut Reader) -> Option<Next> {
+        if reader.next < self.first {
+            let missed = self.first - reader.next;
+            reader.dropped += missed;
+            reader.next = self.first;
+            return Some(Next::Gap(missed));
+        }
+        let index = usize::try_from(reader.next - self.first).ok()?;
+        let line = self.lines.get(index)?;
+        reader.next += 1;
+        Some(Next::Line(Rc::clone(line)))
+    }
+
+    fn end(&self) -> u64 {
+        self.first + self.lines.len() as u64
+    }
+}
+
+impl Reader {
+    /// Notes that `bytes` were sent for what [`Queue::next`] gave last.
+    pub fn sent(&mut self, bytes: usize) {
+        self.handed_out += bytes as u64;
+        self.unconfirmed.push_back((self.handed_out, self.next));
+    }
+
+    /// Notes that of all bytes that were sent since [`Reader::rewind`], so many have arrived.
+    pub fn confirm(&mut self, bytes: u64) {
+        while self.unconfirmed.front().is_some_and(|(end, _)| *end <= bytes) {
+            self.unconfirmed.pop_front();
+        }
+    }
+
+    /// The other end is gone: what has not arrived in whole comes again.
+    pub fn rewind(&mut self) {
+        if let Some((_, next)) = self.unconfirmed.front() {
+            self.next = next - 1;
+        }
+        self.unconfirmed.clear();
+        self.handed_out = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn line(number: u64) -> Vec<u8> {
+        number.to_string().into_bytes()
+    }
+
+    fn number(next: &Next) -> Option<u64> {
+        match next {
+            Next::Line(line) => std::str::from_utf8(line).unwrap().parse().ok(),
+            Next::Gap(_) => None,
+        }
+    }
+
+    #[test]
+    fn a_restart_goes_on_where_it_stopped() {
+        let mut queue = Queue::new(1000, 100);
+        (0..5).for_each(|n| queue.push(line(n)));
+        let mut reader = Reader::default();
+        for _ in 0..3 {
+            queue.next(&mut reader).unwrap();
+            reader.sent(1);
+        }
+        reader.confirm(1);
+        reader.rewind();
+        assert_eq!(queue.waiting(&reader), 4);
+        let next = queue.next(&mut reader).unwrap();
+        assert_eq!(number(&next), Some(1));
+    }
+
+    #[test]
+    fn what_is_too_large_is_a_gap() {
+        let mut queue = Queue::new(10, 100);
+        queue.push(vec![0; 11]);
+        let mut reader = Reader::default();
+        assert_eq!((queue.bytes(), queue.dropped(&reader)), (0, 1));
+        assert_eq!(queue.next(&mut reader), Some(Next::Gap(1)));
+        assert_eq!((queue.next(&mut reader), queue.dropped(&reader)), (None, 1));
+    }
+
+    proptest! {
+        #[test]
+        fn order_is_kept_and_nothing_is_lost_in_silence(
+            steps in prop::collection::vec((0..4_u8, 0..9_usize), 0..200), max_lines in 1..20_usize,
+        ) {
+            let mut queue = Queue::new(50, max_lines);
+            let mut reader = Reader::default();
+            let (mut pushed, mut expected, mut sent) = (0, 0, 0_u64);
+            let mut confirmed = 0;
+            for (step, count) in steps {
+                match step {
+                    0 | 1 => for _ in 0..count {
+                        queue.push(line(pushed));
+                        pushed += 1;
+                    },
+                    2 => for _ in 0..count {
+                        match queue.next(&mut reader) {
+                            Some(Next::Gap(missed)) => expected += missed,
+                            Some(next) => {
+                                prop_assert_eq!(number(&next), Some(expected));
+                                expected += 1;
+                                reader.sent(1);
+                                sent += 1;
+                            }
+                            None => break,
+                        }
+                    },
+                    _ if count == 0 => {
+                        expected = reader.unconfirmed.front().map_or(expected, |(_, next)| next - 1);
+                        reader.rewind();
+                        (sent, confirmed) = (0, 0);
+                    }
+                    _ => {
+                        confirmed = sent.min(confirmed + count as u64);
+                        reader.confirm(confirmed);
+                    }
+                }
+                prop_assert!(queue.bytes() <= 50 && queue.lines.len() <= max_lines);
+                prop_assert_eq!(reader.next, expected);
+            }
+            prop_assert_eq!(queue.waiting(&reader) + expected.max(queue.first), pushed);
+        }
+    }
+}
