@@ -7,7 +7,7 @@ use qemuweb_runtime::Failure;
 use qemuweb_runtime::protocol::Phase;
 use qemuweb_runtime::vm_worker::VmWorkerEvent;
 use qemuweb_runtime::web::failure_from_exception;
-use qemuweb_vm_config::{Arch, CONTENT_HEAD, FileMountInfo, InputSource, check_content};
+use qemuweb_vm_config::{Arch, CONTENT_HEAD, FileKind, FileMountInfo, InputSource, check_content};
 use serde::Deserialize;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
@@ -62,7 +62,10 @@ pub(super) async fn boot(
         contents.push((format!("/{name}"), Content::Bytes(bytes)));
     }
     for file in files {
-        let content = content(&file.source, attachments, &mut meter).await?;
+        let mut content = content(&file.source, attachments, &mut meter).await?;
+        if matches!(file.kind, FileKind::Kernel | FileKind::Initrd) {
+            content = in_memory(content, file.source.file_name(), heap_mib)?;
+        }
         check(file, &content, arch)?;
         contents.push((file.path.clone(), content));
     }
@@ -131,7 +134,7 @@ fn check(file: &FileMountInfo, content: &Content, arch: Arch) -> Result<(), Fail
         Content::Bytes(bytes) => bytes.len() as u64,
         Content::Blob(blob) => blob.size() as u64,
     };
-    let found = check_content(file.kind, name, &head(content)?, size, arch)
+    let found = check_content(file.kind, name, &head(content, name)?, size, arch)
         .map_err(|error| Failure::from_error(&error).with_next_step(error.next_step))?;
     // A URL's content is seen here for the first time; QEMU was told the format that its name promised.
     let format = found.disk_format().as_str();
@@ -144,15 +147,38 @@ fn check(file: &FileMountInfo, content: &Content, arch: Arch) -> Result<(), Fail
     Ok(())
 }
 
+/// A kernel or an initial RAM disk, which QEMU maps: Emscripten can map files in memory only.
+fn in_memory(content: Content, name: &str, heap_mib: u32) -> Result<Content, Failure> {
+    let Content::Blob(blob) = content else {
+        return Ok(content);
+    };
+    let limit = f64::from(heap_mib) * 1_048_576.0;
+    if blob.size() > limit {
+        return Err(Failure::new(format!(
+            "{name} has {:.0} MiB, more than the {heap_mib} MiB of this VM",
+            blob.size() / 1_048_576.0
+        ))
+        .with_next_step("Choose a smaller file, or give the VM more memory."));
+    }
+    read(&blob, name).map(Content::Bytes)
+}
+
+/// All bytes of a file.
+fn read(blob: &Blob, name: &str) -> Result<Vec<u8>, Failure> {
+    let buffer = FileReaderSync::new()
+        .and_then(|reader| reader.read_as_array_buffer(blob))
+        .map_err(|exception| {
+            failure_from_exception(format!("could not read {name}"), &exception)
+                .with_next_step("Choose it again: it may have been moved or changed.")
+        })?;
+    Ok(Uint8Array::new(&buffer).to_vec())
+}
+
 /// The first bytes of a file, enough to recognize it.
-fn head(content: &Content) -> Result<Vec<u8>, Failure> {
+fn head(content: &Content, name: &str) -> Result<Vec<u8>, Failure> {
     match content {
         Content::Bytes(bytes) => Ok(bytes[..bytes.len().min(CONTENT_HEAD)].to_vec()),
         Content::Blob(blob) => {
-            let unreadable = |exception: JsValue| {
-                failure_from_exception("could not read a file of this machine", &exception)
-                    .with_next_step("Choose it again: it may have been moved or changed.")
-            };
             #[expect(
                 clippy::cast_possible_wrap,
                 clippy::cast_possible_truncation,
@@ -160,11 +186,8 @@ fn head(content: &Content) -> Result<Vec<u8>, Failure> {
             )]
             let slice = blob
                 .slice_with_i32_and_i32(0, CONTENT_HEAD as i32)
-                .map_err(unreadable)?;
-            let buffer = FileReaderSync::new()
-                .and_then(|reader| reader.read_as_array_buffer(&slice))
-                .map_err(unreadable)?;
-            Ok(Uint8Array::new(&buffer).to_vec())
+                .map_err(|exception| failure_from_exception(format!("could not read {name}"), &exception))?;
+            read(&slice, name)
         }
     }
 }

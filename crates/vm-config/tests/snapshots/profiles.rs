@@ -312,7 +312,9 @@ fn alpine_linux() {
 
 #[test]
 fn debian_x86_64_disk() {
-    check_default("debian-x86_64-disk", &expect![[r#"
+    check_default(
+        "debian-x86_64-disk",
+        &expect![[r#"
         -L /pc-bios
         -nodefaults
         -no-user-config
@@ -333,12 +335,15 @@ fn debian_x86_64_disk() {
         -device virtio-rng-pci,rng=rng0
         -device virtio-balloon-pci,id=balloon0
         error: profile debian-x86_64-disk has nothing to boot: Supply a disk image (raw or qcow2) whose first disk is the root file system: `qemu-wasm/guest/build-disk.sh x86_64` makes debian-x86_64.qcow2.
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn debian_aarch64_disk() {
-    check_default("debian-aarch64-disk", &expect![[r#"
+    check_default(
+        "debian-aarch64-disk",
+        &expect![[r#"
         -L /pc-bios
         -nodefaults
         -no-user-config
@@ -359,5 +364,6 @@ fn debian_aarch64_disk() {
         -device virtio-rng-pci,rng=rng0
         -device virtio-balloon-pci,id=balloon0
         error: profile debian-aarch64-disk has nothing to boot: Supply a disk image (raw or qcow2) whose first disk is the root file system: `qemu-wasm/guest/build-disk.sh aarch64` makes debian-aarch64.qcow2.
-    "#]]);
+    "#]],
+    );
 }
