@@ -233,21 +233,25 @@ fn ensure_wasm_bindgen(paths: &Paths) -> Result<()> {
     let version = wasm_bindgen_version(paths)?;
     eprintln!("installing wasm-bindgen {version} into the cache (once; takes some minutes)");
     let root = directory.parent().context("no cache")?;
-    process::run(
-        process::cargo(&paths.root)
-            .args([
-                "install",
-                "wasm-bindgen-cli",
-                "--locked",
-                "--version",
-                &version,
-                "--root",
-            ])
-            .arg(root)
-            // Not among the project's own products, nor for another target.
-            .env("CARGO_TARGET_DIR", root.join("build"))
-            .env_remove("CARGO_BUILD_TARGET"),
-    )?;
+    let install = |locked: &[&str]| {
+        process::run(
+            process::cargo(&paths.root)
+                .args(["install", "wasm-bindgen-cli", "--version", &version])
+                .args(locked)
+                .arg("--root")
+                .arg(root)
+                // Not among the project's own products, nor for another target.
+                .env("CARGO_TARGET_DIR", root.join("build"))
+                .env_remove("CARGO_BUILD_TARGET"),
+        )
+    };
+    if let Err(error) = install(&["--locked"]) {
+        // A registry's mirror may lag behind what the tool's authors built it with.
+        eprintln!(
+            "{error:#}\nnot with its authors' choice of packages: trying the newest that are to be had"
+        );
+        install(&[])?;
+    }
     std::fs::remove_dir_all(root.join("build")).context("cannot remove the build of wasm-bindgen")
 }
 
