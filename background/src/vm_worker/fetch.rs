@@ -1,4 +1,6 @@
 //! Fetching files of the package and of the web, with progress and limits.
+//!
+//! Bytes stay in JavaScript's buffers, which the browser takes back: this module's own memory would never shrink again.
 
 use js_sys::{Reflect, Uint8Array};
 use qemuweb_runtime::Failure;
@@ -20,17 +22,13 @@ extern "C" {
 
 /// Most bytes that one file may have in QEMU's memory file system. Larger disks are attached as files, which are
 /// read in place.
-const MAX_FILE: usize = 1 << 30;
+const MAX_FILE: u32 = 1 << 30;
 
 /// The bytes at `url`, decompressed if its path ends in `.gz` and `decompress` is set.
 ///
 /// # Errors
 /// A [`Failure`] when it cannot be fetched, is no gzip, or is larger than [`MAX_FILE`].
-pub(super) async fn fetch(
-    url: &str,
-    decompress: bool,
-    meter: &mut ProgressMeter,
-) -> Result<Vec<u8>, Failure> {
+pub(super) async fn fetch(url: &str, decompress: bool, meter: &ProgressMeter) -> Result<Uint8Array, Failure> {
     let failed = |exception: JsValue| failure_from_exception(format!("could not fetch {url}"), &exception);
     let response: Response = JsFuture::from(scope().fetch_with_str(url))
         .await
@@ -62,10 +60,10 @@ pub(super) async fn fetch(
 /// A [`Failure`] when it is not there or is no JSON of this shape.
 pub(super) async fn fetch_json<T: serde::de::DeserializeOwned>(
     url: &str,
-    meter: &mut ProgressMeter,
+    meter: &ProgressMeter,
 ) -> Result<T, Failure> {
     let bytes = fetch(url, false, meter).await?;
-    serde_json::from_slice(&bytes).map_err(|error| Failure {
+    serde_json::from_slice(&bytes.to_vec()).map_err(|error| Failure {
         causes: vec![error.to_string()],
         ..Failure::new(format!("could not read {url}"))
     })
@@ -86,24 +84,30 @@ impl From<JsValue> for ReadError {
     }
 }
 
-async fn read_all(body: &ReadableStream, meter: &mut ProgressMeter) -> Result<Vec<u8>, ReadError> {
+async fn read_all(body: &ReadableStream, meter: &ProgressMeter) -> Result<Uint8Array, ReadError> {
     let reader: ReadableStreamDefaultReader = body.get_reader().unchecked_into();
-    let mut bytes = Vec::new();
+    let mut chunks = Vec::new();
+    let mut size = 0_u32;
     loop {
         let result = JsFuture::from(reader.read()).await?;
         if Reflect::get(&result, &"done".into())?.is_truthy() {
-            return Ok(bytes);
+            break;
         }
         let chunk: Uint8Array = Reflect::get(&result, &"value".into())?.unchecked_into();
-        let start = bytes.len();
-        let end = start + chunk.length() as usize;
-        if end > MAX_FILE {
+        size = size.saturating_add(chunk.length());
+        if size > MAX_FILE {
             // The reader is dropped with the Worker's failure; nothing waits for the cancellation.
             drop(reader.cancel());
             return Err(ReadError::TooLarge);
         }
-        bytes.resize(end, 0);
-        chunk.copy_to(&mut bytes[start..]);
         meter.add(u64::from(chunk.length()));
+        chunks.push(chunk);
     }
+    let bytes = Uint8Array::new_with_length(size);
+    let mut offset = 0;
+    for chunk in &chunks {
+        bytes.set(chunk, offset);
+        offset += chunk.length();
+    }
+    Ok(bytes)
 }

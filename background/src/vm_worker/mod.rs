@@ -5,7 +5,11 @@
 
 mod emscripten;
 mod fetch;
+mod files;
 mod load;
+mod program;
+
+use std::cell::Cell;
 
 use js_sys::{Array, Function};
 use qemuweb_runtime::Failure;
@@ -50,6 +54,10 @@ async fn serve(data: &JsValue, import: &Function) -> Result<(), Failure> {
     load::boot(import, arch, &args, &files, &packet.attachments, heap_mib).await
 }
 
+fn package_url(path: &str) -> String {
+    format!("{}/{path}", scope().location().origin())
+}
+
 fn scope() -> DedicatedWorkerGlobalScope {
     js_sys::global().unchecked_into()
 }
@@ -73,30 +81,28 @@ fn report(event: &VmWorkerEvent, attachments: &[JsValue]) {
 /// Bytes of one phase, told to the host at most every [`ProgressMeter::INTERVAL_MS`].
 struct ProgressMeter {
     phase: Phase,
-    done: u64,
-    total: Option<u64>,
-    told_at: f64,
+    done: Cell<u64>,
+    told_at: Cell<f64>,
 }
 
 impl ProgressMeter {
     const INTERVAL_MS: f64 = 50.0;
 
-    fn new(phase: Phase, total: Option<u64>) -> Self {
+    fn new(phase: Phase) -> Self {
         let meter = Self {
             phase,
-            done: 0,
-            total,
-            told_at: js_sys::Date::now(),
+            done: Cell::default(),
+            told_at: Cell::new(js_sys::Date::now()),
         };
         meter.tell();
         meter
     }
 
-    fn add(&mut self, bytes: u64) {
-        self.done += bytes;
+    fn add(&self, bytes: u64) {
+        self.done.set(self.done.get() + bytes);
         let now = js_sys::Date::now();
-        if now - self.told_at >= Self::INTERVAL_MS {
-            self.told_at = now;
+        if now - self.told_at.get() >= Self::INTERVAL_MS {
+            self.told_at.set(now);
             self.tell();
         }
     }
@@ -104,8 +110,8 @@ impl ProgressMeter {
     fn tell(&self) {
         let progress = Progress {
             phase: self.phase,
-            done: self.done,
-            total: self.total,
+            done: self.done.get(),
+            total: None,
         };
         report(&VmWorkerEvent::Progress { progress }, &[]);
     }
