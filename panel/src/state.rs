@@ -182,7 +182,10 @@ impl Store {
                 }
             }
             // `VmChanged` comes with these.
-            Event::VmStarted { .. } | Event::VmStopped { .. } | Event::SerialOut { .. } => {}
+            Event::VmStarted { .. }
+            | Event::VmStopped { .. }
+            | Event::SerialOut { .. }
+            | Event::CaptureAnnotated { .. } => {}
         }
     }
 

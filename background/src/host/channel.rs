@@ -125,6 +125,8 @@ impl Link {
             link: self.clone(),
             channel,
             queue: Rc::default(),
+            written: Rc::default(),
+            drained: Rc::default(),
             failed: Rc::new(failed),
         }
     }
@@ -137,6 +139,9 @@ impl Link {
     }
 }
 
+/// Told that something happened.
+type Listener = Rc<dyn Fn()>;
+
 /// Sends into one channel, in order, as the guest takes it.
 #[derive(Clone)]
 pub(super) struct Sender {
@@ -144,6 +149,10 @@ pub(super) struct Sender {
     channel: Channel,
     /// What waits for room. While it is not empty a task is pumping it.
     queue: Rc<RefCell<VecDeque<u8>>>,
+    /// Bytes that were ever put into the ring.
+    written: Rc<Cell<u64>>,
+    /// Called when nothing waits any more.
+    drained: Rc<RefCell<Option<Listener>>>,
     failed: Rc<dyn Fn(Failure)>,
 }
 
@@ -169,6 +178,22 @@ impl Sender {
         true
     }
 
+    /// Calls `drained` whenever all that was queued is in the ring.
+    pub(super) fn on_drained(&self, drained: impl Fn() + 'static) {
+        *self.drained.borrow_mut() = Some(Rc::new(drained));
+    }
+
+    /// Bytes that wait for room in the ring.
+    pub(super) fn queued(&self) -> usize {
+        self.queue.borrow().len()
+    }
+
+    /// Bytes that the guest's side has taken out of the ring since QEMU's start.
+    pub(super) fn taken(&self) -> u64 {
+        let in_ring = self.channel.to_guest.used(&self.link.memory).unwrap_or(0);
+        self.written.get().saturating_sub(u64::from(in_ring))
+    }
+
     async fn pump(&self) -> Result<(), PumpError> {
         let (link, ring) = (&self.link, self.channel.to_guest);
         while !link.ended.get() {
@@ -177,9 +202,10 @@ impl Sender {
                 let mut queue = self.queue.borrow_mut();
                 let sent = link.checked(&self.channel, ring.write(&link.memory, queue.as_slices().0))?;
                 queue.drain(..sent);
+                self.written.set(self.written.get() + sent as u64);
                 if queue.is_empty() {
                     link.memory.bump(link.directory.wake_address());
-                    return Ok(());
+                    break;
                 }
                 sent
             };
@@ -190,6 +216,10 @@ impl Sender {
             }
         }
         self.queue.borrow_mut().clear();
+        let drained = self.drained.borrow().clone();
+        if let Some(drained) = drained.filter(|_| !link.ended.get()) {
+            drained();
+        }
         Ok(())
     }
 }

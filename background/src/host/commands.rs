@@ -120,11 +120,17 @@ async fn execute(
             Ok(())
         }
         Command::SerialIn { vm_id } => {
-            let bytes = attachments
-                .first()
-                .and_then(|attachment| attachment.dyn_ref::<Uint8Array>())
-                .ok_or_else(|| Failure::new("expected the bytes to type as the first attachment"))?;
-            known(state, &vm_id, |vm| vm.type_in(&bytes.to_vec()))
+            let bytes = bytes(&attachments)?;
+            known(state, &vm_id, |vm| vm.type_in(&bytes))
+        }
+        Command::PushCapture { vm_id } => {
+            let lines = bytes(&attachments)?;
+            known(state, &vm_id, |vm| {
+                vm.capture.push(&lines);
+                Ok(())
+            })?;
+            vm::publish_capture_later(state, &vm_id);
+            Ok(())
         }
         Command::ResizeConsole { vm_id, rows, cols } => known(state, &vm_id, |vm| {
             vm.resize_console(rows, cols);
@@ -144,6 +150,15 @@ async fn execute(
             Ok(())
         }
     }
+}
+
+/// The first attachment, which has to be bytes.
+fn bytes(attachments: &[JsValue]) -> Result<Vec<u8>, Failure> {
+    attachments
+        .first()
+        .and_then(|attachment| attachment.dyn_ref::<Uint8Array>())
+        .map(Uint8Array::to_vec)
+        .ok_or_else(|| Failure::new("expected bytes as the first attachment"))
 }
 
 async fn stop(state: &SharedState, vm_id: &str) -> Result<(), Failure> {

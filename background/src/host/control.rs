@@ -24,6 +24,13 @@ pub(super) enum Notice {
     Shutdown,
     /// The guest's kernel says that it panicked.
     Panicked,
+    /// A program in the guest opened or closed a virtio-serial port.
+    Port {
+        /// The port's device.
+        id: String,
+        /// Whether it is open now.
+        open: bool,
+    },
 }
 
 type Answer = Result<Value, Failure>;
@@ -89,12 +96,16 @@ impl Control {
                 }
                 None
             }
-            QmpMessage::Event { name, .. } => match name.as_str() {
+            QmpMessage::Event { name, data } => match name.as_str() {
                 "STOP" => Some(Notice::Stop),
                 "RESUME" => Some(Notice::Resume),
                 "RESET" => Some(Notice::Reset),
                 "SHUTDOWN" => Some(Notice::Shutdown),
                 "GUEST_PANICKED" => Some(Notice::Panicked),
+                "VSERPORT_CHANGE" => Some(Notice::Port {
+                    id: data.get("id")?.as_str()?.to_owned(),
+                    open: data.get("open")?.as_bool()?,
+                }),
                 _ => None,
             },
         }

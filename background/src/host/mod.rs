@@ -3,6 +3,7 @@
 //! [`Host`] is what JavaScript holds; the state is in [`State`], shared with the tasks that pump rings and
 //! listen to Workers. Nothing here blocks: QEMU runs in the VMs' Workers.
 
+mod capture;
 mod channel;
 mod clients;
 mod commands;

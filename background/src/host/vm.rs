@@ -6,19 +6,22 @@
 use std::rc::Rc;
 
 use futures_channel::oneshot;
+use gloo_timers::future::TimeoutFuture;
 use js_sys::SharedArrayBuffer;
 use qemuweb_runtime::client::Packet;
 use qemuweb_runtime::console::{Console, Pushed};
 use qemuweb_runtime::directory::Channel;
-use qemuweb_runtime::protocol::{self, Event, LogLevel, Phase, Progress, VmId, VmInfo};
+use qemuweb_runtime::protocol::{self, CaptureStatus, Event, LogLevel, Phase, Progress, VmId, VmInfo};
 use qemuweb_runtime::state::{StopReason, Transition};
 use qemuweb_runtime::vm_worker::{VmWorkerCommand, VmWorkerEvent};
 use qemuweb_runtime::web::{JsSharedMemory, packet_from_js, packet_to_js};
 use qemuweb_runtime::{Failure, VmState};
-use qemuweb_vm_config::{AGENT_CHANNEL, QMP_CHANNEL, QemuArgsResult, SERIAL_CHANNEL};
+use qemuweb_vm_config::{AGENT_CHANNEL, CAPTURE_CHANNEL, QMP_CHANNEL, QemuArgsResult, SERIAL_CHANNEL};
 use serde_json::Value;
 use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::spawn_local;
 
+use super::capture::Capture;
 use super::channel::{Link, Sender};
 use super::control::{Control, Notice};
 use super::definition::Definition;
@@ -28,12 +31,18 @@ use super::{Run, SharedState, State, now};
 /// Lines of QEMU's own output that are kept to explain its end.
 const LAST_LINES: usize = 20;
 
+/// How often at most clients are told how captures are, in milliseconds.
+const CAPTURE_NEWS_MS: u32 = 200;
+
 /// A VM and, while it is active, its QEMU.
 pub(super) struct Vm {
     pub(super) info: VmInfo,
     /// The number of its latest run.
     pub(super) run: u32,
     pub(super) console: Console,
+    pub(super) capture: Capture,
+    /// Whether clients are going to be told how captures are.
+    capture_to_tell: bool,
     definition: Definition,
     machine: Option<Machine>,
 }
@@ -69,11 +78,14 @@ impl Vm {
             warnings: Vec::new(),
             args: Vec::new(),
             failure: None,
+            capture: CaptureStatus::default(),
         };
         Self {
             info,
             run: 0,
             console: Console::default(),
+            capture: Capture::default(),
+            capture_to_tell: false,
             definition,
             machine: None,
         }
@@ -139,6 +151,7 @@ impl Vm {
     pub(super) fn end(&mut self, transition: Transition) -> Result<(), Failure> {
         self.transition(transition)?;
         self.info.progress = None;
+        self.capture.end_run();
         if let Some(machine) = self.machine.take() {
             machine.worker.terminate();
             if let Some(link) = machine.link {
@@ -356,9 +369,8 @@ fn crash_later(state: &SharedState, run: &Run) -> impl Fn(Failure) + Clone + 'st
 fn attach(state: &SharedState, run: &Run, link: &Link, channel: Channel) {
     let deliver: fn(&mut State, &Run, &[u8]) = {
         let mut borrowed = state.borrow_mut();
-        let Some(machine) = borrowed.vm_in_run(run).and_then(|vm| vm.machine.as_mut()) else {
-            return;
-        };
+        let Some(vm) = borrowed.vm_in_run(run) else { return };
+        let Some(machine) = &mut vm.machine else { return };
         let sender = link.sender(channel.clone(), crash_later(state, run));
         match channel.name.as_str() {
             SERIAL_CHANNEL => {
@@ -373,6 +385,13 @@ fn attach(state: &SharedState, run: &Run, link: &Link, channel: Channel) {
                 machine.agent = Some(sender);
                 machine.tell_size();
                 |_, _, _| {}
+            }
+            name if vm.capture.attach(name, &sender) => {
+                sender.on_drained(pump_later(state, run));
+                match name {
+                    CAPTURE_CHANNEL => State::annotated,
+                    _ => |_, _, _| {},
+                }
             }
             other => {
                 let line = format!("QEMU opened a channel “{other}” that nobody uses");
@@ -392,6 +411,39 @@ fn attach(state: &SharedState, run: &Run, link: &Link, channel: Channel) {
     );
 }
 
+/// What to call when a capture's port has room again.
+fn pump_later(state: &SharedState, run: &Run) -> impl Fn() + 'static {
+    let (state, run) = (Rc::downgrade(state), run.clone());
+    move || {
+        let Some(state) = state.upgrade() else { return };
+        if let Some(vm) = state.borrow_mut().vm_in_run(&run) {
+            vm.capture.pump();
+        }
+        publish_capture_later(&state, &run.vm_id);
+    }
+}
+
+/// Tells clients how a VM's captures are, soon: many changes make one message.
+pub(super) fn publish_capture_later(state: &SharedState, vm_id: &str) {
+    let mut borrowed = state.borrow_mut();
+    let Some(vm) = borrowed.vm_mut(vm_id) else { return };
+    if std::mem::replace(&mut vm.capture_to_tell, true) {
+        return;
+    }
+    let (state, vm_id) = (Rc::downgrade(state), vm_id.to_owned());
+    spawn_local(async move {
+        TimeoutFuture::new(CAPTURE_NEWS_MS).await;
+        let Some(state) = state.upgrade() else { return };
+        let mut state = state.borrow_mut();
+        let Some(vm) = state.vm_mut(&vm_id) else { return };
+        vm.capture_to_tell = false;
+        if let Some(status) = vm.capture.news() {
+            vm.info.capture = status;
+            state.publish_vm(&vm_id);
+        }
+    });
+}
+
 impl State {
     fn serial_out(&mut self, run: &Run, bytes: &[u8]) {
         let Some(vm) = self.vm_in_run(run) else { return };
@@ -407,6 +459,18 @@ impl State {
         self.clients.serial_out(&run.vm_id, offset, bytes);
         if first || ready {
             self.publish_vm(&run.vm_id);
+        }
+    }
+
+    /// What a guest says about exchanges, to all clients.
+    fn annotated(&mut self, run: &Run, bytes: &[u8]) {
+        let Some(vm) = self.vm_in_run(run) else { return };
+        let annotations = vm.capture.annotations(bytes);
+        if !annotations.is_empty() {
+            self.clients.broadcast(&Event::CaptureAnnotated {
+                vm_id: run.vm_id.clone(),
+                annotations,
+            });
         }
     }
 
@@ -451,6 +515,12 @@ impl State {
             Notice::Shutdown => {
                 if let Some(machine) = &mut vm.machine {
                     machine.shutting_down = true;
+                }
+            }
+            Notice::Port { id, open } => {
+                vm.capture.opened(id, *open);
+                if let Some(status) = vm.capture.news() {
+                    vm.info.capture = status;
                 }
             }
             Notice::Panicked => {

@@ -30,7 +30,9 @@ pub enum Next {
 #[derive(Clone, Debug, Default)]
 pub struct Reader {
     next: u64,
-    /// Bytes that were handed out for lines whose arrival is not confirmed: after each, the line's number.
+    /// Where to go back to when what was given last does not arrive.
+    last: u64,
+    /// What was sent and is not confirmed: how many bytes were sent with it, and where to go back to for it.
     unconfirmed: VecDeque<(u64, u64)>,
     handed_out: u64,
     dropped: u64,
@@ -83,8 +85,10 @@ impl Queue {
             let missed = self.first - reader.next;
             reader.dropped += missed;
             reader.next = self.first;
+            reader.last = reader.next;
             return Some(Next::Gap(missed));
         }
+        reader.last = reader.next;
         let index = usize::try_from(reader.next - self.first).ok()?;
         let line = self.lines.get(index)?;
         reader.next += 1;
@@ -100,7 +104,18 @@ impl Reader {
     /// Notes that `bytes` were sent for what [`Queue::next`] gave last.
     pub fn sent(&mut self, bytes: usize) {
         self.handed_out += bytes as u64;
-        self.unconfirmed.push_back((self.handed_out, self.next));
+        self.unconfirmed.push_back((self.handed_out, self.last));
+    }
+
+    /// Notes that `bytes` were sent beside the lines.
+    pub fn sent_beside(&mut self, bytes: usize) {
+        self.last = self.next;
+        self.sent(bytes);
+    }
+
+    /// Notes that what [`Queue::next`] gave last cannot be sent.
+    pub fn lost(&mut self) {
+        self.dropped += 1;
     }
 
     /// Notes that of all bytes that were sent since [`Reader::rewind`], so many have arrived.
@@ -112,8 +127,8 @@ impl Reader {
 
     /// The other end is gone: what has not arrived in whole comes again.
     pub fn rewind(&mut self) {
-        if let Some((_, next)) = self.unconfirmed.front() {
-            self.next = next - 1;
+        if let Some((_, back_to)) = self.unconfirmed.front() {
+            self.next = *back_to;
         }
         self.unconfirmed.clear();
         self.handed_out = 0;
@@ -191,7 +206,7 @@ mod tests {
                         }
                     },
                     _ if count == 0 => {
-                        expected = reader.unconfirmed.front().map_or(expected, |(_, next)| next - 1);
+                        expected = reader.unconfirmed.front().map_or(expected, |(_, back_to)| *back_to);
                         reader.rewind();
                         (sent, confirmed) = (0, 0);
                     }

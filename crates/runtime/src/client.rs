@@ -201,6 +201,18 @@ impl<T: Transport + 'static> QemuClient<T> {
         );
     }
 
+    /// Queues lines of a capture for a guest; `lines` are those of [`qemuweb_capture::jsonl`], each ended.
+    ///
+    /// # Errors
+    /// A [`Failure`] when there is no such VM.
+    pub async fn push_capture(&self, vm_id: &str, lines: &[u8]) -> Result<(), Failure> {
+        let attachment = self.inner.transport.bytes(lines);
+        let command = Command::PushCapture {
+            vm_id: vm_id.to_owned(),
+        };
+        self.request(command, vec![attachment]).await
+    }
+
     /// Sends any command and waits for its answer.
     ///
     /// # Errors
@@ -332,6 +344,7 @@ impl<T: Transport> Inner<T> {
             Event::VmStarted { .. }
             | Event::VmStopped { .. }
             | Event::SerialOut { .. }
+            | Event::CaptureAnnotated { .. }
             | Event::Log { .. }
             | Event::Error { .. } => {}
         }

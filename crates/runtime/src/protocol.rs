@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use qemuweb_capture::annotation::Annotation;
 use qemuweb_vm_config::{Arch, VmInputs, VmOverrides, VmProfile};
 use serde::{Deserialize, Serialize};
 
@@ -121,6 +122,13 @@ pub enum Command {
         /// Columns.
         cols: u16,
     },
+    /// Queue exchanges of a capture for the guest. Attachment 0: lines of `qemuweb_capture::jsonl`, each ended. Never
+    /// waits for the guest: where there is no room, the oldest lines go, which [`VmInfo::capture`] counts. A VM that
+    /// does not run gets them with its next start.
+    PushCapture {
+        /// Which VM.
+        vm_id: VmId,
+    },
     /// Send this VM's console output to this client: what is kept of the past first, then as it comes.
     WatchVm {
         /// Which VM.
@@ -194,6 +202,13 @@ pub enum Event {
         /// How many bytes of console output came before these since the VM's start.
         offset: u64,
     },
+    /// A guest says something about exchanges of a capture.
+    CaptureAnnotated {
+        /// Which VM.
+        vm_id: VmId,
+        /// What it says, in order.
+        annotations: Vec<Annotation>,
+    },
     /// A start goes on.
     Progress {
         /// Which VM.
@@ -262,6 +277,32 @@ pub struct Progress {
     pub total: Option<u64>,
 }
 
+/// How a capture's way into a guest goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CaptureStatus {
+    /// The port with JSON lines.
+    pub lines: CapturePort,
+    /// The port with packets.
+    pub packets: CapturePort,
+    /// Bytes that are kept for both.
+    pub bytes: u64,
+}
+
+/// How a capture's way through one port goes, in exchanges since the VM was defined.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CapturePort {
+    /// Whether a program in the guest has the port open.
+    pub open: bool,
+    /// How many were sent.
+    pub sent: u64,
+    /// How many wait.
+    pub waiting: u64,
+    /// How many were lost because too many waited.
+    pub dropped: u64,
+}
+
 /// A VM as clients see it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -299,6 +340,9 @@ pub struct VmInfo {
     /// What failed, when it could not be started or crashed.
     #[serde(default)]
     pub failure: Option<Failure>,
+    /// How captures get into the guest.
+    #[serde(default)]
+    pub capture: CaptureStatus,
 }
 
 #[cfg(test)]

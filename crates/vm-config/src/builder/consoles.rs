@@ -1,5 +1,5 @@
-//! The lines between a machine and its host, each a ring in shared memory: the console, the monitor, and the
-//! guest agent's port.
+//! The lines between a machine and its host, each a ring in shared memory: the console, the monitor, the guest
+//! agent's port, and two for captures of the page's traffic.
 
 use super::Builder;
 use crate::props::Props;
@@ -12,6 +12,14 @@ pub const QMP_CHANNEL: &str = "qmp0";
 pub const AGENT_CHANNEL: &str = "agent0";
 /// The name under which the guest finds its agent's virtio-serial port.
 pub const AGENT_PORT_NAME: &str = "org.qemuweb.agent.0";
+/// The channel of captures as JSON lines, and of what the guest says about them.
+pub const CAPTURE_CHANNEL: &str = "capture0";
+/// The name of the virtio-serial port of [`CAPTURE_CHANNEL`].
+pub const CAPTURE_PORT_NAME: &str = "org.qemuweb.capture.0";
+/// The channel of captures as packets, in pcapng.
+pub const PACKET_CHANNEL: &str = "capture1";
+/// The name of the virtio-serial port of [`PACKET_CHANNEL`].
+pub const PACKET_PORT_NAME: &str = "org.qemuweb.capture.1";
 
 impl Builder<'_> {
     pub(super) fn consoles(&mut self) {
@@ -23,11 +31,19 @@ impl Builder<'_> {
         self.option("-mon", format!("chardev={QMP_CHANNEL},mode=control"));
 
         self.virtio_device("serial", ",id=vserial0");
-        self.ring(AGENT_CHANNEL);
+        self.port(AGENT_CHANNEL, AGENT_PORT_NAME);
+        self.port(CAPTURE_CHANNEL, CAPTURE_PORT_NAME);
+        self.port(PACKET_CHANNEL, PACKET_PORT_NAME);
+    }
+
+    /// A virtio-serial port. Its device has its channel's name, under which QEMU tells when the guest opens it.
+    fn port(&mut self, channel: &str, name: &str) {
+        self.ring(channel);
         let port = Props::of("virtserialport")
             .with("bus", "vserial0.0")
-            .with("chardev", AGENT_CHANNEL)
-            .with("name", AGENT_PORT_NAME);
+            .with("chardev", channel)
+            .with("id", channel)
+            .with("name", name);
         self.option("-device", port.finish());
     }
 

@@ -15,7 +15,10 @@ mod net;
 #[cfg(test)]
 mod tests;
 
-pub use consoles::{AGENT_CHANNEL, AGENT_PORT_NAME, QMP_CHANNEL, SERIAL_CHANNEL};
+pub use consoles::{
+    AGENT_CHANNEL, AGENT_PORT_NAME, CAPTURE_CHANNEL, CAPTURE_PORT_NAME, PACKET_CHANNEL, PACKET_PORT_NAME,
+    QMP_CHANNEL, SERIAL_CHANNEL,
+};
 pub use devices::BALLOON;
 pub use disks::MAX_DISKS;
 

@@ -42,7 +42,11 @@ fn a_disk_of_ones_own_boots_on_a_pc() {
             -mon chardev=qmp0,mode=control
             -device virtio-serial-pci,id=vserial0
             -chardev ring,id=agent0
-            -device virtserialport,bus=vserial0.0,chardev=agent0,name=org.qemuweb.agent.0
+            -device virtserialport,bus=vserial0.0,chardev=agent0,id=agent0,name=org.qemuweb.agent.0
+            -chardev ring,id=capture0
+            -device virtserialport,bus=vserial0.0,chardev=capture0,id=capture0,name=org.qemuweb.capture.0
+            -chardev ring,id=capture1
+            -device virtserialport,bus=vserial0.0,chardev=capture1,id=capture1,name=org.qemuweb.capture.1
             -drive if=none,id=disk0,file=/vm/disk0.qcow2,format=qcow2,snapshot=on
             -device virtio-blk-pci,drive=disk0
             -object rng-builtin,id=rng0
@@ -86,7 +90,11 @@ fn a_disk_as_root_file_system_of_the_built_in_kernel() {
             -mon chardev=qmp0,mode=control
             -device virtio-serial-pci,id=vserial0
             -chardev ring,id=agent0
-            -device virtserialport,bus=vserial0.0,chardev=agent0,name=org.qemuweb.agent.0
+            -device virtserialport,bus=vserial0.0,chardev=agent0,id=agent0,name=org.qemuweb.agent.0
+            -chardev ring,id=capture0
+            -device virtserialport,bus=vserial0.0,chardev=capture0,id=capture0,name=org.qemuweb.capture.0
+            -chardev ring,id=capture1
+            -device virtserialport,bus=vserial0.0,chardev=capture1,id=capture1,name=org.qemuweb.capture.1
             -drive if=none,id=disk0,file=/vm/disk0.qcow2,format=qcow2,snapshot=on
             -device virtio-blk-pci,drive=disk0
             -object rng-builtin,id=rng0
@@ -128,7 +136,11 @@ fn a_disk_on_a_machine_that_boots_none() {
             -mon chardev=qmp0,mode=control
             -device virtio-serial-pci,id=vserial0
             -chardev ring,id=agent0
-            -device virtserialport,bus=vserial0.0,chardev=agent0,name=org.qemuweb.agent.0
+            -device virtserialport,bus=vserial0.0,chardev=agent0,id=agent0,name=org.qemuweb.agent.0
+            -chardev ring,id=capture0
+            -device virtserialport,bus=vserial0.0,chardev=capture0,id=capture0,name=org.qemuweb.capture.0
+            -chardev ring,id=capture1
+            -device virtserialport,bus=vserial0.0,chardev=capture1,id=capture1,name=org.qemuweb.capture.1
             -drive if=none,id=disk0,file=/vm/disk0.qcow2,format=qcow2,snapshot=on
             -device virtio-blk-pci,drive=disk0
             -object rng-builtin,id=rng0
@@ -165,7 +177,11 @@ fn a_disk_on_a_machine_that_boots_none() {
             -mon chardev=qmp0,mode=control
             -device virtio-serial-device,id=vserial0
             -chardev ring,id=agent0
-            -device virtserialport,bus=vserial0.0,chardev=agent0,name=org.qemuweb.agent.0
+            -device virtserialport,bus=vserial0.0,chardev=agent0,id=agent0,name=org.qemuweb.agent.0
+            -chardev ring,id=capture0
+            -device virtserialport,bus=vserial0.0,chardev=capture0,id=capture0,name=org.qemuweb.capture.0
+            -chardev ring,id=capture1
+            -device virtserialport,bus=vserial0.0,chardev=capture1,id=capture1,name=org.qemuweb.capture.1
             -drive if=none,id=disk0,file=/vm/disk0.qcow2,format=qcow2,snapshot=on
             -device virtio-blk-device,drive=disk0
             -object rng-builtin,id=rng0
@@ -216,7 +232,11 @@ fn a_kernel_of_ones_own_and_every_override() {
             -mon chardev=qmp0,mode=control
             -device virtio-serial-pci,id=vserial0
             -chardev ring,id=agent0
-            -device virtserialport,bus=vserial0.0,chardev=agent0,name=org.qemuweb.agent.0
+            -device virtserialport,bus=vserial0.0,chardev=agent0,id=agent0,name=org.qemuweb.agent.0
+            -chardev ring,id=capture0
+            -device virtserialport,bus=vserial0.0,chardev=capture0,id=capture0,name=org.qemuweb.capture.0
+            -chardev ring,id=capture1
+            -device virtserialport,bus=vserial0.0,chardev=capture1,id=capture1,name=org.qemuweb.capture.1
             -object rng-builtin,id=rng0
             -device virtio-rng-pci,rng=rng0
             -device virtio-balloon-pci,id=balloon0
@@ -272,7 +292,11 @@ fn disks_of_every_kind() {
             -mon chardev=qmp0,mode=control
             -device virtio-serial-pci,id=vserial0
             -chardev ring,id=agent0
-            -device virtserialport,bus=vserial0.0,chardev=agent0,name=org.qemuweb.agent.0
+            -device virtserialport,bus=vserial0.0,chardev=agent0,id=agent0,name=org.qemuweb.agent.0
+            -chardev ring,id=capture0
+            -device virtserialport,bus=vserial0.0,chardev=capture0,id=capture0,name=org.qemuweb.capture.0
+            -chardev ring,id=capture1
+            -device virtserialport,bus=vserial0.0,chardev=capture1,id=capture1,name=org.qemuweb.capture.1
             -device virtio-scsi-pci,id=scsi0
             -drive if=none,id=disk0,file=/vm/disk0.raw,format=raw,readonly=on
             -device virtio-blk-pci,drive=disk0
@@ -322,7 +346,11 @@ fn disks_of_every_kind() {
             -mon chardev=qmp0,mode=control
             -device virtio-serial-device,id=vserial0
             -chardev ring,id=agent0
-            -device virtserialport,bus=vserial0.0,chardev=agent0,name=org.qemuweb.agent.0
+            -device virtserialport,bus=vserial0.0,chardev=agent0,id=agent0,name=org.qemuweb.agent.0
+            -chardev ring,id=capture0
+            -device virtserialport,bus=vserial0.0,chardev=capture0,id=capture0,name=org.qemuweb.capture.0
+            -chardev ring,id=capture1
+            -device virtserialport,bus=vserial0.0,chardev=capture1,id=capture1,name=org.qemuweb.capture.1
             -device virtio-scsi-device,id=scsi0
             -drive if=none,id=disk0,file=/vm/disk0.raw,format=raw,readonly=on
             -device virtio-blk-device,drive=disk0
@@ -382,7 +410,11 @@ fn what_does_not_fit() {
             -mon chardev=qmp0,mode=control
             -device virtio-serial-pci,id=vserial0
             -chardev ring,id=agent0
-            -device virtserialport,bus=vserial0.0,chardev=agent0,name=org.qemuweb.agent.0
+            -device virtserialport,bus=vserial0.0,chardev=agent0,id=agent0,name=org.qemuweb.agent.0
+            -chardev ring,id=capture0
+            -device virtserialport,bus=vserial0.0,chardev=capture0,id=capture0,name=org.qemuweb.capture.0
+            -chardev ring,id=capture1
+            -device virtserialport,bus=vserial0.0,chardev=capture1,id=capture1,name=org.qemuweb.capture.1
             -object rng-builtin,id=rng0
             -device virtio-rng-pci,rng=rng0
             -device virtio-balloon-pci,id=balloon0

@@ -33,7 +33,11 @@ fn minimal_x86_64() {
             -mon chardev=qmp0,mode=control
             -device virtio-serial-pci,id=vserial0
             -chardev ring,id=agent0
-            -device virtserialport,bus=vserial0.0,chardev=agent0,name=org.qemuweb.agent.0
+            -device virtserialport,bus=vserial0.0,chardev=agent0,id=agent0,name=org.qemuweb.agent.0
+            -chardev ring,id=capture0
+            -device virtserialport,bus=vserial0.0,chardev=capture0,id=capture0,name=org.qemuweb.capture.0
+            -chardev ring,id=capture1
+            -device virtserialport,bus=vserial0.0,chardev=capture1,id=capture1,name=org.qemuweb.capture.1
             -object rng-builtin,id=rng0
             -device virtio-rng-pci,rng=rng0
             -device virtio-balloon-pci,id=balloon0
@@ -67,7 +71,11 @@ fn linux_x86_64_pc_nographic() {
             -mon chardev=qmp0,mode=control
             -device virtio-serial-pci,id=vserial0
             -chardev ring,id=agent0
-            -device virtserialport,bus=vserial0.0,chardev=agent0,name=org.qemuweb.agent.0
+            -device virtserialport,bus=vserial0.0,chardev=agent0,id=agent0,name=org.qemuweb.agent.0
+            -chardev ring,id=capture0
+            -device virtserialport,bus=vserial0.0,chardev=capture0,id=capture0,name=org.qemuweb.capture.0
+            -chardev ring,id=capture1
+            -device virtserialport,bus=vserial0.0,chardev=capture1,id=capture1,name=org.qemuweb.capture.1
             -object rng-builtin,id=rng0
             -device virtio-rng-pci,rng=rng0
             -device virtio-balloon-pci,id=balloon0
@@ -100,7 +108,11 @@ fn linux_x86_64_pc_graphics() {
             -mon chardev=qmp0,mode=control
             -device virtio-serial-pci,id=vserial0
             -chardev ring,id=agent0
-            -device virtserialport,bus=vserial0.0,chardev=agent0,name=org.qemuweb.agent.0
+            -device virtserialport,bus=vserial0.0,chardev=agent0,id=agent0,name=org.qemuweb.agent.0
+            -chardev ring,id=capture0
+            -device virtserialport,bus=vserial0.0,chardev=capture0,id=capture0,name=org.qemuweb.capture.0
+            -chardev ring,id=capture1
+            -device virtserialport,bus=vserial0.0,chardev=capture1,id=capture1,name=org.qemuweb.capture.1
             -object rng-builtin,id=rng0
             -device virtio-rng-pci,rng=rng0
             -device virtio-balloon-pci,id=balloon0
@@ -136,7 +148,11 @@ fn linux_aarch64_virt_nographic() {
             -mon chardev=qmp0,mode=control
             -device virtio-serial-pci,id=vserial0
             -chardev ring,id=agent0
-            -device virtserialport,bus=vserial0.0,chardev=agent0,name=org.qemuweb.agent.0
+            -device virtserialport,bus=vserial0.0,chardev=agent0,id=agent0,name=org.qemuweb.agent.0
+            -chardev ring,id=capture0
+            -device virtserialport,bus=vserial0.0,chardev=capture0,id=capture0,name=org.qemuweb.capture.0
+            -chardev ring,id=capture1
+            -device virtserialport,bus=vserial0.0,chardev=capture1,id=capture1,name=org.qemuweb.capture.1
             -object rng-builtin,id=rng0
             -device virtio-rng-pci,rng=rng0
             -device virtio-balloon-pci,id=balloon0
@@ -169,7 +185,11 @@ fn linux_aarch64_virt_graphics() {
             -mon chardev=qmp0,mode=control
             -device virtio-serial-pci,id=vserial0
             -chardev ring,id=agent0
-            -device virtserialport,bus=vserial0.0,chardev=agent0,name=org.qemuweb.agent.0
+            -device virtserialport,bus=vserial0.0,chardev=agent0,id=agent0,name=org.qemuweb.agent.0
+            -chardev ring,id=capture0
+            -device virtserialport,bus=vserial0.0,chardev=capture0,id=capture0,name=org.qemuweb.capture.0
+            -chardev ring,id=capture1
+            -device virtserialport,bus=vserial0.0,chardev=capture1,id=capture1,name=org.qemuweb.capture.1
             -object rng-builtin,id=rng0
             -device virtio-rng-pci,rng=rng0
             -device virtio-balloon-pci,id=balloon0
@@ -206,7 +226,11 @@ fn microvm_x86_64() {
             -mon chardev=qmp0,mode=control
             -device virtio-serial-device,id=vserial0
             -chardev ring,id=agent0
-            -device virtserialport,bus=vserial0.0,chardev=agent0,name=org.qemuweb.agent.0
+            -device virtserialport,bus=vserial0.0,chardev=agent0,id=agent0,name=org.qemuweb.agent.0
+            -chardev ring,id=capture0
+            -device virtserialport,bus=vserial0.0,chardev=capture0,id=capture0,name=org.qemuweb.capture.0
+            -chardev ring,id=capture1
+            -device virtserialport,bus=vserial0.0,chardev=capture1,id=capture1,name=org.qemuweb.capture.1
             -object rng-builtin,id=rng0
             -device virtio-rng-device,rng=rng0
             mount /vm/kernel
@@ -239,7 +263,11 @@ fn busybox_router() {
             -mon chardev=qmp0,mode=control
             -device virtio-serial-pci,id=vserial0
             -chardev ring,id=agent0
-            -device virtserialport,bus=vserial0.0,chardev=agent0,name=org.qemuweb.agent.0
+            -device virtserialport,bus=vserial0.0,chardev=agent0,id=agent0,name=org.qemuweb.agent.0
+            -chardev ring,id=capture0
+            -device virtserialport,bus=vserial0.0,chardev=capture0,id=capture0,name=org.qemuweb.capture.0
+            -chardev ring,id=capture1
+            -device virtserialport,bus=vserial0.0,chardev=capture1,id=capture1,name=org.qemuweb.capture.1
             -object rng-builtin,id=rng0
             -device virtio-rng-pci,rng=rng0
             -device virtio-balloon-pci,id=balloon0
@@ -270,7 +298,11 @@ fn hashicorp_vault() {
             -mon chardev=qmp0,mode=control
             -device virtio-serial-pci,id=vserial0
             -chardev ring,id=agent0
-            -device virtserialport,bus=vserial0.0,chardev=agent0,name=org.qemuweb.agent.0
+            -device virtserialport,bus=vserial0.0,chardev=agent0,id=agent0,name=org.qemuweb.agent.0
+            -chardev ring,id=capture0
+            -device virtserialport,bus=vserial0.0,chardev=capture0,id=capture0,name=org.qemuweb.capture.0
+            -chardev ring,id=capture1
+            -device virtserialport,bus=vserial0.0,chardev=capture1,id=capture1,name=org.qemuweb.capture.1
             -object rng-builtin,id=rng0
             -device virtio-rng-pci,rng=rng0
             -device virtio-balloon-pci,id=balloon0
@@ -300,7 +332,11 @@ fn alpine_linux() {
             -mon chardev=qmp0,mode=control
             -device virtio-serial-pci,id=vserial0
             -chardev ring,id=agent0
-            -device virtserialport,bus=vserial0.0,chardev=agent0,name=org.qemuweb.agent.0
+            -device virtserialport,bus=vserial0.0,chardev=agent0,id=agent0,name=org.qemuweb.agent.0
+            -chardev ring,id=capture0
+            -device virtserialport,bus=vserial0.0,chardev=capture0,id=capture0,name=org.qemuweb.capture.0
+            -chardev ring,id=capture1
+            -device virtserialport,bus=vserial0.0,chardev=capture1,id=capture1,name=org.qemuweb.capture.1
             -object rng-builtin,id=rng0
             -device virtio-rng-pci,rng=rng0
             -device virtio-balloon-pci,id=balloon0
@@ -315,27 +351,31 @@ fn debian_x86_64_disk() {
     check_default(
         "debian-x86_64-disk",
         &expect![[r#"
-        -L /pc-bios
-        -nodefaults
-        -no-user-config
-        -display none
-        -machine q35,smbus=off,usb=off,hpet=off,vmport=off,smm=off,sata=off,i8042=off
-        -cpu qemu64
-        -smp 1
-        -accel tcg,tb-size=64
-        -m 512M
-        -chardev ring,id=serial0
-        -serial chardev:serial0
-        -chardev ring,id=qmp0
-        -mon chardev=qmp0,mode=control
-        -device virtio-serial-pci,id=vserial0
-        -chardev ring,id=agent0
-        -device virtserialport,bus=vserial0.0,chardev=agent0,name=org.qemuweb.agent.0
-        -object rng-builtin,id=rng0
-        -device virtio-rng-pci,rng=rng0
-        -device virtio-balloon-pci,id=balloon0
-        error: profile debian-x86_64-disk has nothing to boot: Supply a disk image (raw or qcow2) whose first disk is the root file system: `qemu-wasm/guest/build-disk.sh x86_64` makes debian-x86_64.qcow2.
-    "#]],
+            -L /pc-bios
+            -nodefaults
+            -no-user-config
+            -display none
+            -machine q35,smbus=off,usb=off,hpet=off,vmport=off,smm=off,sata=off,i8042=off
+            -cpu qemu64
+            -smp 1
+            -accel tcg,tb-size=64
+            -m 512M
+            -chardev ring,id=serial0
+            -serial chardev:serial0
+            -chardev ring,id=qmp0
+            -mon chardev=qmp0,mode=control
+            -device virtio-serial-pci,id=vserial0
+            -chardev ring,id=agent0
+            -device virtserialport,bus=vserial0.0,chardev=agent0,id=agent0,name=org.qemuweb.agent.0
+            -chardev ring,id=capture0
+            -device virtserialport,bus=vserial0.0,chardev=capture0,id=capture0,name=org.qemuweb.capture.0
+            -chardev ring,id=capture1
+            -device virtserialport,bus=vserial0.0,chardev=capture1,id=capture1,name=org.qemuweb.capture.1
+            -object rng-builtin,id=rng0
+            -device virtio-rng-pci,rng=rng0
+            -device virtio-balloon-pci,id=balloon0
+            error: profile debian-x86_64-disk has nothing to boot: Supply a disk image (raw or qcow2) whose first disk is the root file system: `qemu-wasm/guest/build-disk.sh x86_64` makes debian-x86_64.qcow2.
+        "#]],
     );
 }
 
@@ -344,26 +384,30 @@ fn debian_aarch64_disk() {
     check_default(
         "debian-aarch64-disk",
         &expect![[r#"
-        -L /pc-bios
-        -nodefaults
-        -no-user-config
-        -display none
-        -machine virt
-        -cpu cortex-a57
-        -smp 1
-        -accel tcg,tb-size=64
-        -m 512M
-        -chardev ring,id=serial0
-        -serial chardev:serial0
-        -chardev ring,id=qmp0
-        -mon chardev=qmp0,mode=control
-        -device virtio-serial-pci,id=vserial0
-        -chardev ring,id=agent0
-        -device virtserialport,bus=vserial0.0,chardev=agent0,name=org.qemuweb.agent.0
-        -object rng-builtin,id=rng0
-        -device virtio-rng-pci,rng=rng0
-        -device virtio-balloon-pci,id=balloon0
-        error: profile debian-aarch64-disk has nothing to boot: Supply a disk image (raw or qcow2) whose first disk is the root file system: `qemu-wasm/guest/build-disk.sh aarch64` makes debian-aarch64.qcow2.
-    "#]],
+            -L /pc-bios
+            -nodefaults
+            -no-user-config
+            -display none
+            -machine virt
+            -cpu cortex-a57
+            -smp 1
+            -accel tcg,tb-size=64
+            -m 512M
+            -chardev ring,id=serial0
+            -serial chardev:serial0
+            -chardev ring,id=qmp0
+            -mon chardev=qmp0,mode=control
+            -device virtio-serial-pci,id=vserial0
+            -chardev ring,id=agent0
+            -device virtserialport,bus=vserial0.0,chardev=agent0,id=agent0,name=org.qemuweb.agent.0
+            -chardev ring,id=capture0
+            -device virtserialport,bus=vserial0.0,chardev=capture0,id=capture0,name=org.qemuweb.capture.0
+            -chardev ring,id=capture1
+            -device virtserialport,bus=vserial0.0,chardev=capture1,id=capture1,name=org.qemuweb.capture.1
+            -object rng-builtin,id=rng0
+            -device virtio-rng-pci,rng=rng0
+            -device virtio-balloon-pci,id=balloon0
+            error: profile debian-aarch64-disk has nothing to boot: Supply a disk image (raw or qcow2) whose first disk is the root file system: `qemu-wasm/guest/build-disk.sh aarch64` makes debian-aarch64.qcow2.
+        "#]],
     );
 }

@@ -1,0 +1,189 @@
+//! A VM's captures: what waits for its two ports, how far each is, and what the guest answers.
+//!
+//! Clients push lines whenever they like; they land in one bounded [`Queue`] per VM. Each port goes through it at the
+//! pace of its guest, and only while a program there has it open: nothing is torn that nobody reads. The queue outlives
+//! a run, so a restarted VM goes on where the former one stopped.
+
+use qemuweb_capture::annotation::{Annotation, Annotations};
+use qemuweb_capture::jsonl::{self, Line};
+use qemuweb_capture::{Next, PacketWriter, Queue, Reader};
+use qemuweb_runtime::protocol::{CapturePort, CaptureStatus};
+use qemuweb_vm_config::{CAPTURE_CHANNEL, PACKET_CHANNEL};
+
+use super::channel::Sender;
+
+/// Most bytes that wait for one VM.
+const MAX_BYTES: usize = 16 << 20;
+/// Most exchanges that wait for one VM.
+const MAX_LINES: usize = 50_000;
+/// No more is handed to a port while this many bytes wait there, so that the queue, which counts, does the waiting.
+const AHEAD: usize = 256 << 10;
+
+/// One VM's captures.
+pub(super) struct Capture {
+    queue: Queue,
+    lines: Port,
+    packets: Port,
+    writer: PacketWriter,
+    annotations: Annotations,
+    /// What clients were last told.
+    told: CaptureStatus,
+}
+
+#[derive(Default)]
+struct Port {
+    reader: Reader,
+    sender: Option<Sender>,
+    open: bool,
+    sent: u64,
+}
+
+impl Default for Capture {
+    fn default() -> Self {
+        Self {
+            queue: Queue::new(MAX_BYTES, MAX_LINES),
+            lines: Port::default(),
+            packets: Port::default(),
+            writer: PacketWriter::new(),
+            annotations: Annotations::default(),
+            told: CaptureStatus::default(),
+        }
+    }
+}
+
+impl Capture {
+    /// Queues lines and sends what there is room for.
+    pub(super) fn push(&mut self, lines: &[u8]) {
+        for line in lines.split_inclusive(|byte| *byte == b'\n') {
+            if line.ends_with(b"\n") {
+                self.queue.push(line);
+            }
+        }
+        self.pump();
+    }
+
+    /// Takes one of the ports' channels. Says whether it is one.
+    pub(super) fn attach(&mut self, channel: &str, sender: &Sender) -> bool {
+        let port = match channel {
+            CAPTURE_CHANNEL => &mut self.lines,
+            PACKET_CHANNEL => &mut self.packets,
+            _ => return false,
+        };
+        port.sender = Some(sender.clone());
+        true
+    }
+
+    /// A program in the guest opened or closed a port.
+    pub(super) fn opened(&mut self, channel: &str, open: bool) {
+        match channel {
+            CAPTURE_CHANNEL => self.lines.open = open,
+            PACKET_CHANNEL => {
+                self.packets.open = open;
+                if open {
+                    self.start_section();
+                }
+            }
+            _ => return,
+        }
+        self.pump();
+    }
+
+    /// QEMU is gone: what it did not take comes again with the next one.
+    pub(super) fn end_run(&mut self) {
+        for port in [&mut self.lines, &mut self.packets] {
+            port.confirm();
+            port.reader.rewind();
+            port.sender = None;
+            port.open = false;
+        }
+        self.annotations = Annotations::default();
+    }
+
+    /// What the guest wrote.
+    pub(super) fn annotations(&mut self, bytes: &[u8]) -> Vec<Annotation> {
+        self.annotations.push(bytes)
+    }
+
+    /// How it goes, if that has changed since it was asked last.
+    pub(super) fn news(&mut self) -> Option<CaptureStatus> {
+        let status = |port: &Port| CapturePort {
+            open: port.open,
+            sent: port.sent,
+            waiting: self.queue.waiting(&port.reader),
+            dropped: self.queue.dropped(&port.reader),
+        };
+        let now = CaptureStatus {
+            lines: status(&self.lines),
+            packets: status(&self.packets),
+            bytes: self.queue.bytes() as u64,
+        };
+        (std::mem::replace(&mut self.told, now) != now).then_some(now)
+    }
+
+    /// Sends to each port as much as it has room for.
+    pub(super) fn pump(&mut self) {
+        let Self {
+            queue,
+            lines,
+            packets,
+            ..
+        } = self;
+        lines.pump(queue, |next, bytes| match next {
+            Next::Gap(dropped) => jsonl::write_gap(bytes, *dropped),
+            Next::Line(line) => {
+                bytes.extend_from_slice(line);
+                Ok(())
+            }
+        });
+        let writer = &mut self.writer;
+        packets.pump(queue, |next, bytes| match next {
+            Next::Line(line) => match jsonl::read(line) {
+                Ok(Line::Exchange { exchange, .. }) => writer.write(bytes, &exchange),
+                // Other lines have no packets.
+                Ok(Line::Gap { .. }) | Err(_) => Ok(()),
+            },
+            Next::Gap(_) => Ok(()),
+        });
+    }
+
+    /// A reader that has seen nothing yet needs a section's start.
+    fn start_section(&mut self) {
+        let mut bytes = Vec::new();
+        // Memory takes all; a ring that is broken ends the VM anyway.
+        if self.writer.start_section(&mut bytes).is_ok()
+            && let Some(sender) = &self.packets.sender
+            && sender.send(&bytes)
+        {
+            self.packets.reader.sent_beside(bytes.len());
+        }
+    }
+}
+
+impl Port {
+    fn pump(&mut self, queue: &Queue, mut write: impl FnMut(&Next, &mut Vec<u8>) -> std::io::Result<()>) {
+        self.confirm();
+        let Some(sender) = self.sender.as_ref().filter(|_| self.open) else {
+            return;
+        };
+        let mut bytes = Vec::new();
+        while sender.queued() < AHEAD {
+            let Some(next) = queue.next(&mut self.reader) else {
+                return;
+            };
+            bytes.clear();
+            // What is too large for the channel as a whole is lost like what is too large for the queue.
+            if write(&next, &mut bytes).is_err() || !sender.send(&bytes) {
+                self.reader.lost();
+                continue;
+            }
+            self.reader.sent(bytes.len());
+            self.sent += u64::from(matches!(next, Next::Line(_)));
+        }
+    }
+
+    fn confirm(&mut self) {
+        if let Some(sender) = &self.sender {
+            self.reader.confirm(sender.taken());
+        }
+    }
+}
