@@ -35,7 +35,9 @@ machine_arguments() {
   esac
   [[ $1 != microvm ]] || COMMAND_LINE+=' reboot=t'
   ARGUMENTS+=(-nodefaults -no-user-config -display none -no-reboot -m 128 -initrd "$2/initramfs.cpio"
-    -device "virtio-rng-$bus" -device "virtio-serial-$bus" -device virtserialport,chardev=agent0,name=org.qemuweb.agent.0)
+    -device "virtio-rng-$bus" -device "virtio-serial-$bus" -device virtserialport,chardev=agent0,name=org.qemuweb.agent.0
+    -device virtserialport,chardev=capture0,name=org.qemuweb.capture.0
+    -device virtserialport,chardev=capture1,name=org.qemuweb.capture.1)
 }
 
 # The rate of the time stamp counter that a guest sees: this processor's in native QEMU; TSC_KHZ overrides it. (In
@@ -54,27 +56,29 @@ unpack_images() {
   done
 }
 
-# vm_start MACHINE DIRECTORY [ARGUMENT...]: starts QEMU on the images in DIRECTORY. Its console, agent port and QMP monitor
-# are pipes in there; what the console said is in DIRECTORY/console.log. VM_PID is QEMU's.
+# vm_start MACHINE DIRECTORY [ARGUMENT...]: starts QEMU on the images in DIRECTORY. Its console, agent port, capture ports and
+# QMP monitor are pipes in there; what came out of them is in DIRECTORY/CHANNEL.log. VM_PID is QEMU's.
 vm_start() {
   local machine=$1 directory=$2 channel
   shift 2
   machine_arguments "$machine" "$directory"
-  for channel in console agent qmp; do
+  for channel in console agent capture packets qmp; do
     rm -f "$directory/$channel".{in,out}
     mkfifo "$directory/$channel".{in,out}
   done
-  : >"$directory/console.log"
   "qemu-system-$(machine_architecture "$machine")" "${ARGUMENTS[@]}" -append "$COMMAND_LINE" \
     -chardev "pipe,id=serial0,path=$directory/console" -serial chardev:serial0 \
     -chardev "pipe,id=agent0,path=$directory/agent" \
+    -chardev "pipe,id=capture0,path=$directory/capture" -chardev "pipe,id=capture1,path=$directory/packets" \
     -chardev "pipe,id=qmp0,path=$directory/qmp" -mon chardev=qmp0,mode=control "$@" 2>"$directory/qemu.log" &
   VM_PID=$!
   # Both ends of each pipe stay open, so that neither side sees it end.
-  exec {VM_CONSOLE}<>"$directory/console.in" {VM_AGENT}<>"$directory/agent.in" {VM_QMP}<>"$directory/qmp.in"
-  cat "$directory/console.out" >"$directory/console.log" &
-  cat "$directory/qmp.out" >"$directory/qmp.log" &
-  cat "$directory/agent.out" >/dev/null &
+  exec {VM_CONSOLE}<>"$directory/console.in" {VM_AGENT}<>"$directory/agent.in" {VM_QMP}<>"$directory/qmp.in" \
+    {VM_CAPTURE}<>"$directory/capture.in" {VM_PACKETS}<>"$directory/packets.in"
+  for channel in console agent capture packets qmp; do
+    : >"$directory/$channel.log"
+    cat "$directory/$channel.out" >"$directory/$channel.log" &
+  done
   echo '{"execute":"qmp_capabilities"}' >&"$VM_QMP"
 }
 
@@ -82,7 +86,7 @@ vm_start() {
 vm_stop() {
   kill "$VM_PID" 2>/dev/null || true
   wait "$VM_PID" 2>/dev/null || true
-  exec {VM_CONSOLE}>&- {VM_AGENT}>&- {VM_QMP}>&-
+  exec {VM_CONSOLE}>&- {VM_AGENT}>&- {VM_QMP}>&- {VM_CAPTURE}>&- {VM_PACKETS}>&-
 }
 
 # vm_wait DIRECTORY SECONDS PATTERN: waits until the console has said PATTERN (an extended regular expression).

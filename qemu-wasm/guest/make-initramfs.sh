@@ -97,7 +97,7 @@ while IFS= read -r file; do
   mode=0644
   [[ ! -x $file ]] || mode=0755
   entries+=("file ${file#"$here/initramfs"} $file $mode 0 0")
-done < <(find "$here/initramfs/etc" -type f | sort)
+done < <(find "$here/initramfs/etc" "$here/initramfs/usr" -type f | sort)
 # The programs that build-tools.sh made, and the certificates of the authorities that curl trusts.
 for tool in curl tcpdump; do
   entries+=("file /usr/bin/$tool /qemuweb/tools/$architecture/$tool 0755 0 0")
