@@ -191,6 +191,7 @@ pub(crate) mod tests {
             warnings: vec![],
             args: vec![],
             failure: None,
+            capture: Default::default(),
         }
     }
 

@@ -115,6 +115,7 @@ fn vm(vm_id: &str, state: VmState) -> VmInfo {
         warnings: vec![],
         args: vec![],
         failure: None,
+        capture: Default::default(),
     }
 }
 

@@ -90,6 +90,7 @@ fn vm(state: VmState) -> VmInfo {
         warnings: Vec::new(),
         args: Vec::new(),
         failure: None,
+        capture: Default::default(),
     }
 }
 

@@ -28,6 +28,7 @@ fn info(state: VmState) -> VmInfo {
         warnings: vec!["writes last until the VM stops".into()],
         args: vec!["-m".into(), "128".into()],
         failure: Some(Failure::new("no").with_next_step("try again")),
+        capture: Default::default(),
     }
 }
 
