@@ -4,6 +4,8 @@
 //! wasm-bindgen allows. Signatures follow the reference at <https://developer.chrome.com/docs/extensions/reference/api>.
 //! Promises that Chrome rejects come back as the error that they were rejected with.
 
+pub mod devtools;
+
 pub use chrome_sys as sys;
 
 use js_sys::Promise;
