@@ -120,7 +120,8 @@ fn without_controls(text: &str) -> String {
 /// For `printf`'s format: what is not plain as octal escapes.
 fn printf(bytes: &[u8]) -> String {
     let escape = |byte: &u8| match byte {
-        b'\'' | b'\\' | b'%' => format!("\\{byte:03o}"),
+        // A dash in front would be an option.
+        b'-' | b'\'' | b'\\' | b'%' => format!("\\{byte:03o}"),
         b' '..=b'~' => char::from(*byte).to_string(),
         _ => format!("\\{byte:03o}"),
     };
