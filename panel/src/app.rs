@@ -13,6 +13,7 @@ use crate::split::Splitter;
 use crate::state::Connection;
 use crate::status_bar::StatusBar;
 use crate::toolbar::Toolbar;
+use crate::undo::UndoBar;
 use crate::vm_list::VmList;
 use crate::vm_view::VmView;
 use crate::workbench::Workbench;
@@ -42,6 +43,7 @@ pub fn App(workbench: Workbench, reconnect: fn(Workbench)) -> View {
                     (lost.get_clone().map(|failure| lost_view(failure, workbench, reconnect)))
                     CapabilityWarnings(workbench=workbench)
                     Notices(workbench=workbench)
+                    UndoBar(workbench=workbench)
                     (match (is_waiting.get(), shows_launcher.get()) {
                         (true, _) => view! { p(class="waiting", role="status") { "Connecting to the VM host…" } },
                         (false, true) => view! { Launcher(workbench=workbench) },

@@ -4,7 +4,7 @@ use js_sys::{Object, Reflect};
 use sycamore::web::{document, window};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
-use web_sys::{Element, HtmlElement, HtmlTextAreaElement, Node};
+use web_sys::{Element, Event, HtmlElement, HtmlTextAreaElement, Node};
 
 /// Copies text. A DevTools panel may not use the asynchronous clipboard, so that the old way is the second one.
 pub fn copy(text: String) {
@@ -108,6 +108,20 @@ pub fn object<'a>(fields: impl IntoIterator<Item = (&'a str, JsValue)>) -> Objec
 /// Sets a field of a plain object, which cannot fail.
 pub fn set(object: &Object, name: &str, value: &JsValue) {
     let _ = Reflect::set(object, &name.into(), value);
+}
+
+/// The value of the field that an event is about.
+pub fn value_of(event: &Event) -> String {
+    let target = event.target().map(JsValue::from);
+    target
+        .and_then(|target| Reflect::get(&target, &"value".into()).ok()?.as_string())
+        .unwrap_or_default()
+}
+
+/// Whether the box that an event is about is ticked.
+pub fn is_checked(event: &Event) -> bool {
+    let target = event.target().map(JsValue::from);
+    target.is_some_and(|target| Reflect::get(&target, &"checked".into()).is_ok_and(|it| it.is_truthy()))
 }
 
 /// Milliseconds since the epoch.

@@ -22,6 +22,7 @@ pub async fn start_panel() -> Result<QemuClient, JsError> {
     workbench.consoles().enable();
     follow_theme(workbench);
     session::keep_time(workbench);
+    wasm_bindgen_futures::spawn_local(session::learn_image_sizes(workbench));
     if let Some(vm_id) = vm_in_address() {
         // It is known once the list of VMs is here.
         workbench.store.selected.set(Some(vm_id));

@@ -52,6 +52,16 @@ pub const WARNING: Icon = Icon("M8 1.8 15 14H1zm-.75 4.700v3.500h1.500V6.500zm0 
 pub const CLOSE: Icon = Icon(
     "m4.2 3.1 3.8 3.8 3.8-3.8 1.1 1.100L9.1 8l3.8 3.8-1.1 1.100L8 9.100l-3.8 3.8-1.1-1.100L6.9 8 3.1 4.200z",
 );
+/// A star.
+pub const STAR: Icon =
+    Icon("m8 1.500 2 4.200 4.600.600-3.400 3.200.9 4.600L8 11.800l-4.100 2.300.9-4.600L1.400 6.300 6 5.700z");
+/// The outline of a star.
+pub const STAR_OUTLINE: Icon = Icon(
+    "m8 1.500 2 4.200 4.600.600-3.400 3.200.9 4.600L8 11.800l-4.100 2.300.9-4.600L1.400 6.300 6 5.700zm0 3.300L6.900 7l-2.500.300 1.900 1.700-.5 2.500L8 10.200l2.200 1.300-.5-2.500 1.900-1.700L9.100 7z",
+);
+/// An arrow onto a line.
+pub const DOWNLOAD: Icon =
+    Icon("M7.250 2h1.500v6l2.200-2.200 1.050 1.050L8 10.850 4 6.850 5.050 5.800 7.250 8zM3 12h10v1.500H3z");
 /// An arrow up.
 pub const UP: Icon = Icon("m8 4.4 5 5-1.1 1.100L8 6.600l-3.9 3.900L3 9.400z");
 /// An arrow down.

@@ -26,12 +26,17 @@ pub fn Popup(workbench: Workbench, reconnect: fn(Workbench)) -> View {
     // What a row shows does not change with progress.
     let rows = create_selector(move || {
         store.vms.with(|vms| {
-            vms.iter()
-                .map(|vm| VmInfo {
-                    progress: None,
-                    ..vm.clone()
-                })
-                .collect::<Vec<_>>()
+            let shown = |vm: &VmInfo| VmInfo {
+                progress: None,
+                ..vm.clone()
+            };
+            let mut rows: Vec<_> = vms.iter().map(shown).collect();
+            // Favourites first, then what runs, then what was started last.
+            rows.sort_by(|a, b| {
+                let rank = |vm: &VmInfo| (vm.favourite, vm.state.is_active());
+                rank(b).cmp(&rank(a)).then(b.started_at.total_cmp(&a.started_at))
+            });
+            rows
         })
     });
     let is_empty = create_selector(move || rows.with(Vec::is_empty));
@@ -76,6 +81,7 @@ fn Row(workbench: Workbench, vm: VmInfo) -> View {
     let VmInfo {
         vm_id, name, state, ..
     } = vm.clone();
+    let favourite = vm.favourite.then(|| icon(icons::STAR));
     let possible = Possible::of(Some(&state));
     let shape_of_state = state_icon(&state);
     let state_name = state.name();
@@ -118,10 +124,11 @@ fn Row(workbench: Workbench, vm: VmInfo) -> View {
         }
     };
     view! {
-        li(class="popup-row", data-testid="popup-row", data-vm-id=vm_id, data-state=state_name) {
+        li(class="popup-row", data-testid="popup-row", data-vm-id=vm_id, data-state=state_name,
+            data-favourite=vm.favourite.to_string()) {
             (shape_of_state)
             button(class="popup-open", r#type="button", title=open_label, on:click=move |_| open_tab(Some(&opened))) {
-                span(class="vm-name") { (name) }
+                span(class="vm-name") { (name) (favourite) }
                 span(class="vm-state") { (state_text) }
             }
             (button)

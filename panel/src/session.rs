@@ -1,6 +1,7 @@
 //! The connection to the VM host: made, kept fed into the workbench, made anew.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use gloo_timers::callback::Interval;
@@ -9,13 +10,17 @@ use qemuweb_runtime::client::Subscription;
 use qemuweb_runtime::failure::Failure;
 use qemuweb_runtime::protocol::Event;
 use qemuweb_runtime::web;
+use serde_json::Value;
 use sycamore::prelude::*;
+use sycamore::web::window;
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::spawn_local;
+use wasm_bindgen_futures::{JsFuture, spawn_local};
+use web_sys::Response;
 
 use crate::browser::now;
 use crate::state::Connection;
 use crate::workbench::Workbench;
+use crate::{launcher, local_files};
 
 /// How often what is being timed is drawn anew, in milliseconds.
 const TICK_MS: u32 = 250;
@@ -86,6 +91,30 @@ pub async fn connect(workbench: Workbench) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Learns how large the package's guest images are, for the launcher's cards. Without it they say nothing of it.
+pub async fn learn_image_sizes(workbench: Workbench) {
+    let read = async {
+        let response = JsFuture::from(window().fetch_with_str("guest/guest-build.json"))
+            .await
+            .ok()?;
+        let text = response.dyn_into::<Response>().ok()?.text().ok()?;
+        JsFuture::from(text).await.ok()?.as_string()
+    };
+    let build: Value = read
+        .await
+        .and_then(|text| serde_json::from_str(&text).ok())
+        .unwrap_or_default();
+    let mut sizes = BTreeMap::new();
+    for (arch, images) in build.as_object().into_iter().flatten() {
+        for (name, file) in images["files"].as_object().into_iter().flatten() {
+            if let Some(size) = file["size"].as_u64() {
+                sizes.insert(format!("{arch}/{name}"), size);
+            }
+        }
+    }
+    workbench.run(|| workbench.store.image_sizes.set(sizes));
+}
+
 /// Connects anew, for a button.
 pub fn reconnect(workbench: Workbench) {
     // The workbench shows a failure.
@@ -105,7 +134,17 @@ fn take(workbench: Workbench, event: &Event, attachments: &[JsValue]) {
             return;
         }
         Event::VmList { vms } => vms.iter().for_each(|vm| consoles.changed(vm)),
-        Event::VmChanged { vm } => consoles.changed(vm),
+        Event::VmChanged { vm } => {
+            consoles.changed(vm);
+            launcher::note_boot(vm);
+        }
+        Event::VmHandles { vm_id } => {
+            let (vm_id, handles) = (vm_id.clone(), attachments.to_vec());
+            spawn_local(async move {
+                local_files::ask_for_handles(&handles).await;
+                workbench.run(|| workbench.restart_with_files(&vm_id));
+            });
+        }
         Event::VmRemoved { vm_id } => consoles.forget(vm_id),
         _ => {}
     }

@@ -94,7 +94,7 @@ const LIST: [(&str, &str); 14] = [
     ("F6", "Next region: toolbar, list, main area"),
     ("Arrow keys, Home, End", "Move inside a toolbar, a list or tabs"),
     ("Enter", "Show the virtual machine"),
-    ("Delete", "Remove the virtual machine, after asking"),
+    ("Delete", "Remove the virtual machine, which can be undone"),
     ("Escape", "Close a dialog or the search, empty the filter"),
     ("Ctrl+F", "In the console: search"),
     ("Ctrl+Shift+C", "In the console: copy the selection"),

@@ -4,17 +4,26 @@
 //! as long as the page, so that handlers and tasks may hold them. While a signal is borrowed (`with`), no signal
 //! may be set or made, and nothing be called that does: such code takes a clone.
 
-use std::collections::VecDeque;
+use std::cmp::Ordering::Equal;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use qemuweb_runtime::RuntimeCapabilities;
 use qemuweb_runtime::failure::Failure;
+use qemuweb_runtime::monitor::{Metrics, MonitorEvent};
 use qemuweb_runtime::protocol::{Event, LogLevel, VmId, VmInfo};
+use qemuweb_vm_config::{VmProfile, find_profile};
 use sycamore::prelude::*;
 
 use crate::dialog::Confirm;
 
 /// Log lines that are kept, of all VMs together.
 const MAX_LOG_LINES: usize = 500;
+
+/// Events of a VM's monitor that are shown.
+const MAX_EVENTS: usize = 100;
+
+/// Measurements of a VM that are drawn.
+const MAX_METRICS: usize = 60;
 
 /// Failures that are shown at a time; older ones go.
 const MAX_NOTICES: usize = 3;
@@ -57,6 +66,28 @@ pub enum Tab {
     Console,
     /// Configuration, times, log.
     Details,
+    /// QEMU's monitor and what is measured.
+    Monitor,
+    /// Name and hardware.
+    Settings,
+}
+
+/// What is told of a VM while it runs: the latest last.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Told {
+    /// QEMU's events.
+    pub events: VecDeque<MonitorEvent>,
+    /// How busy it was, once a second.
+    pub metrics: VecDeque<Metrics>,
+}
+
+/// A VM that was just removed and can be brought back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Removed {
+    /// Its id.
+    pub vm_id: VmId,
+    /// Its name.
+    pub name: String,
 }
 
 /// The signals of a page.
@@ -66,6 +97,16 @@ pub struct Store {
     pub connection: Signal<Connection>,
     /// All VMs, in the order in which they were defined.
     pub vms: Signal<Vec<VmInfo>>,
+    /// The profiles that people have made.
+    pub profiles: Signal<Vec<VmProfile>>,
+    /// What is told of VMs while they run.
+    pub told: Signal<HashMap<VmId, Told>>,
+    /// The VM that was removed last, as long as that can be undone from here.
+    pub removed: Signal<Option<Removed>>,
+    /// The profile that the launcher's form was last asked to show.
+    pub template: Signal<Option<VmProfile>>,
+    /// The sizes of the package's guest images in bytes, by path below `guest/`.
+    pub image_sizes: Signal<BTreeMap<String, u64>>,
     /// What the host's browser offers.
     pub capabilities: Signal<Option<RuntimeCapabilities>>,
     /// The VM that is shown.
@@ -112,6 +153,11 @@ impl Store {
         Self {
             connection: create_signal(Connection::Connecting),
             vms,
+            profiles: create_signal(Vec::new()),
+            told: create_signal(HashMap::new()),
+            removed: create_signal(None),
+            template: create_signal(None),
+            image_sizes: create_signal(BTreeMap::new()),
             capabilities: create_signal(None),
             selected,
             launching,
@@ -150,7 +196,28 @@ impl Store {
                         .update(|all| all.retain(|it| Some(&it.failure) != vm.failure.as_ref()));
                 }
             }
+            Event::ProfileList { profiles } => self.profiles.set(profiles.clone()),
+            Event::Monitor { vm_id, event } => self.told.update(|told| {
+                let events = &mut told.entry(vm_id.clone()).or_default().events;
+                if !events.contains(event) {
+                    events.push_back(event.clone());
+                }
+                if events.len() > MAX_EVENTS {
+                    events.pop_front();
+                }
+            }),
+            Event::Metrics { vm_id, metrics } => self.told.update(|told| {
+                let kept = &mut told.entry(vm_id.clone()).or_default().metrics;
+                // A client that watches again is told again what it knows.
+                if kept.back().is_none_or(|last| last.at < metrics.at) {
+                    kept.push_back(*metrics);
+                }
+                if kept.len() > MAX_METRICS {
+                    kept.pop_front();
+                }
+            }),
             Event::VmRemoved { vm_id } => {
+                self.told.update(|told| drop(told.remove(vm_id)));
                 self.vms.update(|vms| vms.retain(|vm| vm.vm_id != *vm_id));
                 if self.selected.with(|selected| selected.as_ref() == Some(vm_id)) {
                     self.selected.set(None);
@@ -184,6 +251,7 @@ impl Store {
             // `VmChanged` comes with these.
             Event::VmStarted { .. }
             | Event::VmStopped { .. }
+            | Event::VmHandles { .. }
             | Event::SerialOut { .. }
             | Event::CaptureAnnotated { .. } => {}
         }
@@ -219,10 +287,31 @@ impl Store {
     pub fn listed(&self) -> Vec<VmId> {
         let filter = self.filter.get_clone();
         self.vms.with(|vms| {
-            vms.iter()
-                .filter(|vm| passes(vm, &filter))
-                .map(|vm| vm.vm_id.clone())
-                .collect()
+            let mut listed: Vec<_> = vms.iter().filter(|vm| passes(vm, &filter)).collect();
+            // Favourites first, each in the order in which they were defined.
+            listed.sort_by_key(|vm| !vm.favourite);
+            listed.into_iter().map(|vm| vm.vm_id.clone()).collect()
+        })
+    }
+
+    /// The VMs that a person is most likely to want: favourites, then those that were started last. Tracked.
+    pub fn recent(&self, most: usize) -> Vec<VmInfo> {
+        let mut vms = self.vms.get_clone();
+        vms.retain(|vm| vm.favourite || vm.started_at > 0.0);
+        vms.sort_by(|a, b| {
+            (b.favourite, b.started_at)
+                .partial_cmp(&(a.favourite, a.started_at))
+                .unwrap_or(Equal)
+        });
+        vms.truncate(most);
+        vms
+    }
+
+    /// The profile of this id, ours or the person's. Tracked.
+    pub fn profile(&self, id: &str) -> Option<VmProfile> {
+        find_profile(id).or_else(|| {
+            self.profiles
+                .with(|profiles| profiles.iter().find(|profile| profile.id == id).cloned())
         })
     }
 

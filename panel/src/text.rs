@@ -172,26 +172,14 @@ pub fn uptime(vm: &VmInfo, now: f64) -> Option<String> {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use qemuweb_vm_config::Arch;
-
     use super::*;
 
     pub(crate) fn vm(vm_id: &str, state: VmState) -> VmInfo {
+        let profile = qemuweb_vm_config::find_profile("minimal-x86_64").unwrap();
         VmInfo {
-            vm_id: vm_id.into(),
-            name: format!("{vm_id} name"),
-            profile_id: "minimal-x86_64".into(),
-            arch: Arch::X86_64,
-            memory_mib: 128,
-            smp: 1,
             state,
             started_at: 1_000_000.0,
-            phases: Default::default(),
-            progress: None,
-            warnings: vec![],
-            args: vec![],
-            failure: None,
-            capture: Default::default(),
+            ..VmInfo::new(vm_id.into(), format!("{vm_id} name"), profile.into())
         }
     }
 

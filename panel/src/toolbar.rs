@@ -24,6 +24,8 @@ pub struct Possible {
     pub reset: bool,
     /// To be forgotten.
     pub remove: bool,
+    /// To be copied.
+    pub clone: bool,
 }
 
 impl Possible {
@@ -38,6 +40,7 @@ impl Possible {
             force_stop: state.is_active(),
             reset: matches!(state, VmState::Running | VmState::Paused | VmState::Stopping),
             remove: !state.is_active(),
+            clone: true,
         }
     }
 }
@@ -86,13 +89,32 @@ pub fn Toolbar(workbench: Workbench) -> View {
                 on_shown(Workbench::ask_force_stop)))
             (tool(icons::RESET, "reset", "Reset", move || !possible.get().reset, on_shown(Workbench::ask_reset)))
             (tool(icons::REMOVE, "remove", "Remove (Delete)", move || !possible.get().remove,
-                on_shown(Workbench::ask_remove)))
+                on_shown(Workbench::remove)))
+            (tool(icons::COPY, "clone", "Clone", move || !possible.get().clone, on_shown(Workbench::clone_vm)))
+            (favourite(workbench, move || !possible.get().clone))
             span(class="spacer")
             (tool(icons::HELP, "help", "Keyboard shortcuts (?)", || false, move |_| store.help.set(true)))
             (tool(icons::POP_OUT, "pop-out", "Open in a tab", || false, move |_| {
                 let vm_id = store.selected.get_clone_untracked();
                 open_tab(vm_id.as_deref());
             }))
+        }
+    }
+}
+
+/// The button that has the VM among the favourites.
+fn favourite(workbench: Workbench, is_disabled: impl Fn() -> bool + 'static) -> View {
+    let store = workbench.store;
+    let is_one = create_selector(move || store.shown.with(|vm| vm.as_ref().is_some_and(|vm| vm.favourite)));
+    let toggle = move |_| {
+        if let Some(vm_id) = store.selected.get_clone_untracked() {
+            workbench.toggle_favourite(&vm_id);
+        }
+    };
+    view! {
+        button(class="tool", r#type="button", tabindex="-1", data-testid="favourite", title="Favourite",
+            aria-label="Favourite", aria-pressed=is_one.get().to_string(), disabled=is_disabled(), on:click=toggle) {
+            (if is_one.get() { icon(icons::STAR) } else { icon(icons::STAR_OUTLINE) })
         }
     }
 }

@@ -82,6 +82,7 @@ fn VmRow(workbench: Workbench, vm_id: VmId) -> View {
     });
     // What progress does not change.
     let state = create_selector(move || vm.with(|vm| vm.as_ref().map(|vm| vm.state.clone())));
+    let is_favourite = create_selector(move || vm.with(|vm| vm.as_ref().is_some_and(|vm| vm.favourite)));
     let is_shown = create_selector(move || {
         !store.launching.get()
             && store
@@ -94,7 +95,7 @@ fn VmRow(workbench: Workbench, vm_id: VmId) -> View {
             event.prevent_default();
             select();
         }
-        "Delete" => workbench.ask_remove(&id.get_clone_untracked()),
+        "Delete" => workbench.remove(&id.get_clone_untracked()),
         _ => {}
     };
     view! {
@@ -103,9 +104,15 @@ fn VmRow(workbench: Workbench, vm_id: VmId) -> View {
             aria-selected=is_shown.get().to_string(), on:click=move |_| select(), on:keydown=keys) {
             (state.get_clone().as_ref().map(state_icon))
             span(class="vm-name") { (vm.with(|vm| vm.as_ref().map(|vm| vm.name.clone()).unwrap_or_default())) }
+            (if is_favourite.get() { favourite_mark() } else { View::new() })
             span(class="vm-state") { (state.with(|state| state.as_ref().map_or("", text::state))) }
         }
     }
+}
+
+fn favourite_mark() -> View {
+    let star = icon(icons::STAR);
+    view! { span(class="favourite", role="img", aria-label="Favourite") { (star) } }
 }
 
 /// Gives the focus to the filter.

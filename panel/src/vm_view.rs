@@ -9,6 +9,8 @@ use web_sys::{FocusEvent, KeyboardEvent};
 use crate::console_view::{ConsoleTools, ConsoleView};
 use crate::details::Details;
 use crate::failure_view::failure_view;
+use crate::form::Settings;
+use crate::monitor::Monitor;
 use crate::progress::ProgressBar;
 use crate::roving;
 use crate::state::Tab;
@@ -62,6 +64,8 @@ pub fn VmView(workbench: Workbench) -> View {
                     on:focusin=move |event: FocusEvent| roving::focusin(&event, tabs)) {
                     (tab(Tab::Console, "Console", "tab-console", "panel-console"))
                     (tab(Tab::Details, "Details", "tab-details", "panel-details"))
+                    (tab(Tab::Monitor, "Monitor", "tab-monitor", "panel-monitor"))
+                    (tab(Tab::Settings, "Settings", "tab-settings", "panel-settings"))
                 }
                 span(class="spacer")
                 (if store.tab.get() == Tab::Console { view! { ConsoleTools(workbench=workbench) } } else { View::new() })
@@ -78,6 +82,8 @@ pub fn VmView(workbench: Workbench) -> View {
             (match store.tab.get() {
                 Tab::Console => view! { ConsoleView(workbench=workbench) },
                 Tab::Details => view! { Details(workbench=workbench) },
+                Tab::Monitor => view! { Monitor(workbench=workbench) },
+                Tab::Settings => view! { Settings(workbench=workbench) },
             })
         }
     }

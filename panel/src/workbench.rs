@@ -7,20 +7,27 @@ use qemuweb_runtime::VmState;
 use qemuweb_runtime::client::{QemuClient, Transport};
 use qemuweb_runtime::failure::Failure;
 use qemuweb_runtime::protocol::{Command, MAX_VM_ID, ProfileRef, VmId};
-use qemuweb_vm_config::{VmInputs, VmOverrides, VmProfile};
+use qemuweb_vm_config::VmProfile;
+use serde_json::Value;
 use sycamore::prelude::*;
 use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::spawn_local;
 
 use crate::console::Consoles;
 use crate::dialog::Confirm;
-use crate::state::{Connection, Store, Tab, new_vm_id};
+use crate::local_files;
+use crate::state::{Connection, Removed, Store, Tab, new_vm_id};
 
 /// The answer to a request, once it comes.
 pub type Answer = Pin<Box<dyn Future<Output = Result<(), Failure>>>>;
 
+/// The value that answers a request, once it comes.
+pub type Asked = Pin<Box<dyn Future<Output = Result<Value, Failure>>>>;
+
 /// The VM host, whatever the channel to it is.
 pub trait Host {
+    /// Sends a command that is answered with a value.
+    fn ask(&self, command: Command) -> Asked;
     /// Sends a command with its attachments.
     fn request(&self, command: Command, attachments: Vec<JsValue>) -> Answer;
     /// Types bytes into a VM's console.
@@ -32,6 +39,11 @@ pub trait Host {
 }
 
 impl<T: Transport<Attachment = JsValue> + 'static> Host for QemuClient<T> {
+    fn ask(&self, command: Command) -> Asked {
+        let client = self.clone();
+        Box::pin(async move { client.ask(command, Vec::new()).await })
+    }
+
     fn request(&self, command: Command, attachments: Vec<JsValue>) -> Answer {
         let client = self.clone();
         Box::pin(async move { client.request(command, attachments).await })
@@ -58,33 +70,6 @@ pub struct Workbench {
     consoles: ReadSignal<Rc<Consoles>>,
     host: Signal<Option<Rc<dyn Host>>>,
     scope: NodeHandle,
-}
-
-/// A VM to be: what the launcher asks for.
-pub struct Launch {
-    /// The machine.
-    pub profile: VmProfile,
-    /// What people will call it; the profile's name if not given.
-    pub name: Option<String>,
-    /// What it boots.
-    pub inputs: VmInputs,
-    /// Differences from the profile.
-    pub overrides: Option<VmOverrides>,
-    /// The files that `inputs` names by index.
-    pub files: Vec<JsValue>,
-}
-
-impl Launch {
-    /// The built-in guest of a profile.
-    pub fn built_in(profile: VmProfile) -> Self {
-        Self {
-            profile,
-            name: None,
-            inputs: VmInputs::default(),
-            overrides: None,
-            files: Vec::new(),
-        }
-    }
 }
 
 impl Workbench {
@@ -135,15 +120,12 @@ impl Workbench {
     pub fn request(&self, command: Command, attachments: Vec<JsValue>) -> Answer {
         match self.host() {
             Some(host) => host.request(command, attachments),
-            None => Box::pin(std::future::ready(Err(Failure::new(
-                "there is no connection to the VM host",
-            )
-            .with_next_step("Reconnect, then try again.")))),
+            None => Box::pin(std::future::ready(Err(not_connected()))),
         }
     }
 
     /// Sends a command and shows its failure, if it fails.
-    fn command(self, command: Command) {
+    pub fn command(self, command: Command) {
         let answer = self.request(command, Vec::new());
         spawn_local(async move {
             if let Err(failure) = answer.await {
@@ -194,56 +176,148 @@ impl Workbench {
         }
     }
 
-    /// Starts a new VM and shows it.
-    pub fn launch(self, launch: Launch) {
-        let Launch {
-            profile,
-            name,
-            inputs,
-            overrides,
-            files,
-        } = launch;
-        let (vm_id, number) = self.store.vms.with_untracked(|vms| {
-            // Room for a number behind the id of a profile.
-            let stem: String = profile
-                .id
-                .chars()
-                .filter(char::is_ascii)
-                .take(MAX_VM_ID - 8)
-                .collect();
-            let alike = vms.iter().filter(|vm| vm.profile_id == profile.id).count();
-            (new_vm_id(&stem, vms), alike + 1)
-        });
-        let name = name.unwrap_or_else(|| profile.name.clone());
-        let name = if number > 1 {
-            format!("{name} {number}")
-        } else {
-            name
-        };
-        let profile = ProfileRef::Id(profile.id);
+    /// An id for a new VM of a profile.
+    pub fn new_id(self, profile_id: &str) -> VmId {
+        // Room for a number behind the id of a profile.
+        let stem: String = profile_id
+            .chars()
+            .filter(char::is_ascii)
+            .take(MAX_VM_ID - 8)
+            .collect();
+        self.store.vms.with_untracked(|vms| new_vm_id(&stem, vms))
+    }
+
+    /// `name`, or with the first number from 2 that no VM has.
+    pub fn new_name(self, name: &str) -> String {
+        self.store.vms.with_untracked(|vms| {
+            let is_free = |name: &String| vms.iter().all(|vm| vm.name != *name);
+            std::iter::once(name.to_owned())
+                .chain((2_u32..).map(|number| format!("{name} {number}")))
+                .find(is_free)
+                .unwrap_or_else(|| name.to_owned())
+        })
+    }
+
+    /// Starts a new VM of a profile as it is, and shows it.
+    pub fn launch(self, profile: &VmProfile) {
+        let vm_id = self.new_id(&profile.id);
         let command = Command::StartVm {
             vm_id: vm_id.clone(),
-            name: Some(name),
-            profile,
-            inputs: Box::new(inputs),
-            overrides: overrides.map(Box::new),
+            name: Some(self.new_name(&profile.name)),
+            profile: ProfileRef::Id(profile.id.clone()),
+            inputs: Box::default(),
+            overrides: None,
         };
-        let answer = self.request(command, files);
+        let answer = self.request(command, Vec::new());
         spawn_local(async move {
             let result = answer.await;
             self.run(|| match result {
-                Ok(()) => {
-                    self.store.tab.set(Tab::Console);
-                    self.select(&vm_id);
-                    self.consoles().focus(&vm_id);
-                }
+                Ok(()) => self.show_started(&vm_id),
                 Err(failure) => self.store.report(failure),
             });
         });
     }
 
-    /// Starts a stopped VM again.
+    /// Shows a VM that was just started, with the keyboard on its console.
+    pub fn show_started(self, vm_id: &str) {
+        self.store.tab.set(Tab::Console);
+        self.select(vm_id);
+        self.consoles().focus(vm_id);
+    }
+
+    /// Asks the host for a value; without a host that is a failure.
+    pub fn ask(&self, command: Command) -> Asked {
+        match self.host() {
+            Some(host) => host.ask(command),
+            None => Box::pin(std::future::ready(Err(not_connected()))),
+        }
+    }
+
+    /// Defines another VM like this one and shows it.
+    pub fn clone_vm(self, vm_id: &str) {
+        let Some(vm) = self.store.vm(vm_id) else { return };
+        let new_id = self.new_id(&vm.profile_id);
+        let answer = self.request(
+            Command::CloneVm {
+                vm_id: vm_id.to_owned(),
+                new_id: new_id.clone(),
+                name: self.new_name(&format!("{} copy", vm.name)),
+            },
+            Vec::new(),
+        );
+        spawn_local(async move {
+            let result = answer.await;
+            self.run(|| match result {
+                Ok(()) => self.select(&new_id),
+                Err(failure) => self.store.report(failure),
+            });
+        });
+    }
+
+    /// Has a VM among the favourites, or no longer.
+    pub fn toggle_favourite(self, vm_id: &str) {
+        if let Some(vm) = self.store.vm(vm_id) {
+            self.command(Command::SetFavourite {
+                vm_id: vm_id.to_owned(),
+                favourite: !vm.favourite,
+            });
+        }
+    }
+
+    /// Forgets a VM that is not active, with the way back on screen.
+    pub fn remove(self, vm_id: &str) {
+        let Some(vm) = self.store.vm(vm_id).filter(|vm| !vm.state.is_active()) else {
+            return;
+        };
+        let answer = self.request(
+            Command::RemoveVm {
+                vm_id: vm_id.to_owned(),
+            },
+            Vec::new(),
+        );
+        spawn_local(async move {
+            let result = answer.await;
+            self.run(|| match result {
+                Ok(()) => self.store.removed.set(Some(Removed {
+                    vm_id: vm.vm_id,
+                    name: vm.name,
+                })),
+                Err(failure) => self.store.report(failure),
+            });
+        });
+    }
+
+    /// Brings back the VM that was removed last.
+    pub fn undo_remove(self) {
+        let Some(Removed { vm_id, .. }) = self.store.removed.get_clone_untracked() else {
+            return;
+        };
+        self.store.removed.set(None);
+        let answer = self.request(Command::RestoreVm { vm_id: vm_id.clone() }, Vec::new());
+        spawn_local(async move {
+            let result = answer.await;
+            self.run(|| match result {
+                Ok(()) => self.select(&vm_id),
+                Err(failure) => self.store.report(failure),
+            });
+        });
+    }
+
+    /// Starts a stopped VM again. Where the page may ask, the person is first asked to let it read its files again.
     pub fn restart(self, vm_id: &str) {
+        let has_handles = self.store.vm(vm_id).is_some_and(|vm| vm.has_handles);
+        if has_handles && local_files::has_picker() {
+            // Comes back as `restart_with_files`.
+            self.command(Command::SendHandles {
+                vm_id: vm_id.to_owned(),
+            });
+        } else {
+            self.restart_with_files(vm_id);
+        }
+    }
+
+    /// Starts a stopped VM again with the permissions that there are.
+    pub fn restart_with_files(self, vm_id: &str) {
         self.command(Command::RestartVm {
             vm_id: vm_id.to_owned(),
         });
@@ -294,19 +368,8 @@ impl Workbench {
             move || self.command(Command::ResetVm { vm_id: vm_id.clone() }),
         )));
     }
+}
 
-    /// Forgets a VM, after asking.
-    pub fn ask_remove(self, vm_id: &str) {
-        let Some(vm) = self.store.vm(vm_id).filter(|vm| !vm.state.is_active()) else {
-            return;
-        };
-        let vm_id: VmId = vm_id.to_owned();
-        self.store.confirm.set(Some(Confirm::new(
-            format!("Remove {}?", vm.name),
-            "Its configuration and the output of its console are forgotten. Files of yours that it booted from stay \
-             as they are.",
-            "Remove",
-            move || self.command(Command::RemoveVm { vm_id: vm_id.clone() }),
-        )));
-    }
+fn not_connected() -> Failure {
+    Failure::new("there is no connection to the VM host").with_next_step("Reconnect, then try again.")
 }

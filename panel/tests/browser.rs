@@ -8,10 +8,9 @@ use std::rc::Rc;
 
 use gloo_timers::future::TimeoutFuture;
 use qemuweb_panel::app::App;
-use qemuweb_panel::workbench::{Answer, Host, Workbench};
+use qemuweb_panel::workbench::{Answer, Asked, Host, Workbench};
 use qemuweb_runtime::VmState;
 use qemuweb_runtime::protocol::{Command, Event, VmInfo};
-use qemuweb_vm_config::Arch;
 use sycamore::prelude::*;
 use sycamore::web::{document, render_in_scope};
 use wasm_bindgen::{JsCast, JsValue};
@@ -28,6 +27,11 @@ impl Host for Notes {
     fn request(&self, command: Command, _: Vec<JsValue>) -> Answer {
         self.0.borrow_mut().push(command);
         Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn ask(&self, command: Command) -> Asked {
+        self.0.borrow_mut().push(command);
+        Box::pin(std::future::ready(Ok(serde_json::Value::Null)))
     }
 
     fn type_bytes(&self, _: &str, _: &[u8]) {}
@@ -101,21 +105,10 @@ impl Drop for Page {
 }
 
 fn vm(vm_id: &str, state: VmState) -> VmInfo {
+    let profile = qemuweb_vm_config::find_profile("minimal-x86_64").unwrap();
     VmInfo {
-        vm_id: vm_id.into(),
-        name: vm_id.to_uppercase(),
-        profile_id: "minimal-x86_64".into(),
-        arch: Arch::X86_64,
-        memory_mib: 128,
-        smp: 1,
         state,
-        started_at: 0.0,
-        phases: Default::default(),
-        progress: None,
-        warnings: vec![],
-        args: vec![],
-        failure: None,
-        capture: Default::default(),
+        ..VmInfo::new(vm_id.into(), vm_id.to_uppercase(), profile.into())
     }
 }
 
@@ -156,22 +149,15 @@ async fn a_row_is_opened_by_enter_and_by_click() {
 }
 
 #[wasm_bindgen_test]
-async fn delete_asks_and_escape_keeps() {
-    let page = Page::new(vec![vm("a", VmState::NOT_STARTED)]);
+async fn delete_removes_and_can_be_undone() {
+    let page = Page::new(vec![vm("a", VmState::NOT_STARTED), vm("b", VmState::Running)]);
+    page.press("[data-vm-id=b]", "Delete");
+    assert!(page.asked().await.is_empty(), "what runs is not removed");
     page.press("[data-vm-id=a]", "Delete");
-    assert!(page.asked().await.is_empty());
-    assert_eq!(
-        focused().get_attribute("data-testid").as_deref(),
-        Some("confirm-cancel")
-    );
-    page.get("[data-testid=confirm-cancel]").click();
-    assert!(page.asked().await.is_empty());
-    assert!(page.find("[data-testid=confirm-ok]").is_none());
-
-    page.press("[data-vm-id=a]", "Delete");
-    TimeoutFuture::new(20).await;
-    page.get("[data-testid=confirm-ok]").click();
     assert_eq!(page.asked().await, [Command::RemoveVm { vm_id: "a".into() }]);
+    page.get("[data-testid=undo-remove]").click();
+    assert_eq!(page.asked().await, [Command::RestoreVm { vm_id: "a".into() }]);
+    assert!(page.find("[data-testid=undo-remove]").is_none());
 }
 
 #[wasm_bindgen_test]

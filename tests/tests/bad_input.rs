@@ -151,7 +151,6 @@ fn crashes(panel: &Panel, extra_args: &str, word: &str) -> Result<()> {
     panel.select(vm)?;
     panel.wait_error(word, DEFAULT_TIMEOUT)?;
     panel.click("remove")?;
-    panel.click("confirm-ok")?;
     let gone = format!("document.querySelector('[data-vm-id={vm}]') === null");
     panel
         .session()

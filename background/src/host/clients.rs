@@ -8,6 +8,7 @@ use qemuweb_runtime::Failure;
 use qemuweb_runtime::client::{Packet, Transport};
 use qemuweb_runtime::protocol::{self, Event, HostMessage, VmId};
 use qemuweb_runtime::web::PortTransport;
+use serde_json::Value;
 use wasm_bindgen::JsValue;
 
 /// Names a client for as long as it is connected.
@@ -59,8 +60,30 @@ impl Clients {
         }
     }
 
-    pub(super) fn reply(&self, to: ClientId, id: u32, failure: Option<Failure>) {
-        self.send(to, &HostMessage::Reply { id, failure }, &[]);
+    pub(super) fn reply(&self, to: ClientId, id: u32, result: Result<Value, Failure>) {
+        let (value, failure) = match result {
+            Ok(value) => (value, None),
+            Err(failure) => (Value::Null, Some(failure)),
+        };
+        self.send(to, &HostMessage::Reply { id, failure, value }, &[]);
+    }
+
+    /// Whether some client watches this VM.
+    pub(super) fn is_watched(&self, vm_id: &str) -> bool {
+        self.clients.iter().any(|client| client.watches.contains(vm_id))
+    }
+
+    /// An event to those who watch this VM.
+    pub(super) fn to_watchers(&self, vm_id: &str, event: &Event) {
+        self.broadcast_if(event, &[], |client| client.watches.contains(vm_id));
+    }
+
+    /// The handles of a VM's files to one client.
+    pub(super) fn handles_to(&self, to: ClientId, vm_id: &str, handles: &[JsValue]) {
+        let event = Event::VmHandles {
+            vm_id: vm_id.to_owned(),
+        };
+        self.send(to, &HostMessage::Event { event }, handles);
     }
 
     pub(super) fn event(&self, to: ClientId, event: Event) {

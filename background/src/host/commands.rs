@@ -3,14 +3,14 @@
 use js_sys::Uint8Array;
 use qemuweb_runtime::Failure;
 use qemuweb_runtime::client::Packet;
-use qemuweb_runtime::protocol::{self, Command, Event, MAX_VM_ID, Request};
+use qemuweb_runtime::protocol::{self, Command, Event, MAX_VM_ID, Request, VmDefinition};
 use qemuweb_runtime::state::{StopReason, Transition};
+use serde_json::Value;
 use wasm_bindgen::{JsCast, JsValue};
 
 use super::clients::ClientId;
-use super::definition::Definition;
 use super::vm::{self, Vm};
-use super::{SharedState, has_machine};
+use super::{SharedState, catalogue, definition, files, has_machine, metrics};
 
 /// Does what a packet from `client` asks for, and answers it.
 pub(super) async fn serve(state: &SharedState, client: ClientId, packet: Packet<JsValue>) {
@@ -27,8 +27,13 @@ pub(super) async fn serve(state: &SharedState, client: ClientId, packet: Packet<
         });
     match request {
         Ok(Request { id, command }) => {
-            let result = execute(state, client, command, packet.attachments).await;
-            state.borrow().clients.reply(client, id, result.err());
+            let result = match command {
+                Command::RunMonitor { vm_id, command } => metrics::ask_monitor(state, &vm_id, &command).await,
+                command => execute(state, client, command, packet.attachments)
+                    .await
+                    .map(|()| Value::Null),
+            };
+            state.borrow().clients.reply(client, id, result);
         }
         Err(failure) => state
             .borrow()
@@ -54,6 +59,11 @@ async fn execute(
             );
             let vms = state.vms.iter().map(|vm| vm.info.clone()).collect();
             state.clients.event(client, Event::VmList { vms });
+            let profiles = state.profiles.clone();
+            state.clients.event(client, Event::ProfileList { profiles });
+            for failure in state.storage_failures.iter().cloned() {
+                state.clients.event(client, Event::Error { vm_id: None, failure });
+            }
             Ok(())
         }
         Command::StartVm {
@@ -63,31 +73,45 @@ async fn execute(
             inputs,
             overrides,
         } => {
-            check_id(&vm_id)?;
             check_capabilities(state)?;
-            let definition = Definition::new(
+            let profile = definition::resolve(profile, &state.borrow().profiles)?;
+            let name = name.unwrap_or_else(|| profile.name.clone());
+            let definition = VmDefinition {
                 profile,
-                *inputs,
-                overrides.map(|overrides| *overrides),
-                attachments,
-            )
-            .await?;
-            let mut borrowed = state.borrow_mut();
-            match borrowed.vm_mut(&vm_id) {
-                Some(vm) => vm.redefine(name, definition)?,
-                None => {
-                    let vm = Vm::new(vm_id.clone(), name, definition);
-                    borrowed.vms.push(vm);
-                }
-            }
-            drop(borrowed);
-            vm::start(state, &vm_id)
+                inputs: *inputs,
+                overrides: overrides.map(|overrides| *overrides).unwrap_or_default(),
+            };
+            catalogue::define(state, &vm_id, name, definition, attachments, None).await?;
+            vm::start(state, &vm_id).await
         }
         Command::RestartVm { vm_id } => {
             check_capabilities(state)?;
             known(state, &vm_id, |_| Ok(()))?;
-            vm::start(state, &vm_id)
+            vm::start(state, &vm_id).await
         }
+        Command::DefineVm {
+            vm_id,
+            name,
+            definition,
+            files_of,
+        } => catalogue::define(state, &vm_id, name, *definition, attachments, files_of).await,
+        Command::RenameVm { vm_id, name } => catalogue::rename(state, &vm_id, name),
+        Command::CloneVm { vm_id, new_id, name } => catalogue::clone(state, &vm_id, &new_id, name),
+        Command::SetFavourite { vm_id, favourite } => catalogue::set_favourite(state, &vm_id, favourite),
+        Command::RestoreVm { vm_id } => catalogue::restore(state, &vm_id),
+        Command::SaveProfile { profile } => catalogue::save_profile(state, *profile),
+        Command::RemoveProfile { profile_id } => catalogue::remove_profile(state, &profile_id),
+        Command::SendHandles { vm_id } => {
+            let files = known(state, &vm_id, |vm| Ok(vm.definition.files.clone()))?;
+            let handles: Vec<_> = files
+                .into_iter()
+                .filter(|file| files::handle(file).is_some())
+                .collect();
+            state.borrow().clients.handles_to(client, &vm_id, &handles);
+            Ok(())
+        }
+        // Answered with a value, by `serve`.
+        Command::RunMonitor { .. } => Ok(()),
         Command::StopVm { vm_id, force: true } => force_stop(state, &vm_id),
         Command::StopVm { vm_id, force: false } => stop(state, &vm_id).await,
         Command::ResetVm { vm_id } => {
@@ -98,27 +122,14 @@ async fn execute(
                         vm.info.name, vm.info.state
                     )));
                 }
-                vm.execute("system_reset")
+                vm.execute("system_reset", None)
             })?;
             answer
                 .await
                 .unwrap_or_else(|_| Err(Failure::new("QEMU ended before it answered")))
                 .map(drop)
         }
-        Command::RemoveVm { vm_id } => {
-            known(state, &vm_id, |vm| {
-                if vm.info.state.is_active() {
-                    return Err(Failure::new(format!("{} is {}", vm.info.name, vm.info.state))
-                        .with_next_step("Stop it before you remove it."));
-                }
-                Ok(())
-            })?;
-            let mut state = state.borrow_mut();
-            state.vms.retain(|vm| vm.info.vm_id != vm_id);
-            state.clients.forget_vm(&vm_id);
-            state.clients.broadcast(&Event::VmRemoved { vm_id });
-            Ok(())
-        }
+        Command::RemoveVm { vm_id } => catalogue::remove(state, &vm_id),
         Command::SerialIn { vm_id } => {
             let bytes = bytes(&attachments)?;
             known(state, &vm_id, |vm| vm.type_in(&bytes))
@@ -140,6 +151,7 @@ async fn execute(
             let (offset, history) = known(state, &vm_id, |vm| Ok(vm.console.history()))?;
             let mut state = state.borrow_mut();
             state.clients.watch(client, &vm_id, true);
+            state.send_past(client, &vm_id);
             if !history.is_empty() {
                 state.clients.serial_out_to(client, &vm_id, offset, &history);
             }
@@ -170,12 +182,12 @@ async fn stop(state: &SharedState, vm_id: &str) -> Result<(), Failure> {
             ))
             .with_next_step("Power it off instead."));
         }
-        let answer = vm.execute("system_powerdown")?;
+        let answer = vm.execute("system_powerdown", None)?;
         vm.transition(Transition::RequestStop)?;
         Ok(answer)
     })?;
     state.borrow_mut().publish_vm(vm_id);
-    answer.await.unwrap_or(Ok(serde_json::Value::Null)).map(drop)
+    answer.await.unwrap_or(Ok(Value::Null)).map(drop)
 }
 
 fn force_stop(state: &SharedState, vm_id: &str) -> Result<(), Failure> {
@@ -190,7 +202,7 @@ fn force_stop(state: &SharedState, vm_id: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-fn check_id(vm_id: &str) -> Result<(), Failure> {
+pub(super) fn check_id(vm_id: &str) -> Result<(), Failure> {
     let fits = (1..=MAX_VM_ID).contains(&vm_id.len());
     if fits
         && vm_id
@@ -220,7 +232,7 @@ fn check_capabilities(state: &SharedState) -> Result<(), Failure> {
 }
 
 /// Does something with a VM that has to exist.
-fn known<T>(
+pub(super) fn known<T>(
     state: &SharedState,
     vm_id: &str,
     act: impl FnOnce(&mut Vm) -> Result<T, Failure>,
@@ -232,7 +244,7 @@ fn known<T>(
         .and_then(act)
 }
 
-fn unknown(vm_id: &str) -> Failure {
+pub(super) fn unknown(vm_id: &str) -> Failure {
     Failure::new(format!("there is no VM “{vm_id}”"))
         .with_next_step("It may have been removed in another panel.")
 }

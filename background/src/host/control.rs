@@ -33,7 +33,8 @@ pub(super) enum Notice {
     },
 }
 
-type Answer = Result<Value, Failure>;
+/// An answer of QEMU's.
+pub(super) type Answer = Result<Value, Failure>;
 
 /// A QMP session.
 pub(super) struct Control {
@@ -42,6 +43,8 @@ pub(super) struct Control {
     waiting: HashMap<u64, oneshot::Sender<Answer>>,
     /// The id under which the run state was asked for.
     status: Option<u64>,
+    /// What QEMU told of its own accord and nobody has taken yet, by name.
+    events: Vec<(String, Value)>,
 }
 
 impl Control {
@@ -51,13 +54,19 @@ impl Control {
             sender,
             waiting: HashMap::new(),
             status: None,
+            events: Vec::new(),
         }
     }
 
-    /// Sends a command without arguments; the answer comes later.
-    pub(super) fn execute(&mut self, command: &str) -> oneshot::Receiver<Answer> {
+    /// What QEMU told of its own accord since the last time.
+    pub(super) fn take_events(&mut self) -> Vec<(String, Value)> {
+        std::mem::take(&mut self.events)
+    }
+
+    /// Sends a command; the answer comes later.
+    pub(super) fn execute(&mut self, command: &str, arguments: Option<Value>) -> oneshot::Receiver<Answer> {
         let (answer, receiver) = oneshot::channel();
-        let (id, line) = self.codec.command(command, None);
+        let (id, line) = self.codec.command(command, arguments);
         if self.sender.send(&line) {
             self.waiting.insert(id, answer);
         }
@@ -77,7 +86,7 @@ impl Control {
         match message {
             QmpMessage::Greeting { .. } => {
                 // Both answers are looked for by id below, and nobody else waits for them.
-                drop(self.execute("qmp_capabilities"));
+                drop(self.execute("qmp_capabilities", None));
                 let (id, line) = self.codec.command("query-status", None);
                 self.status = self.sender.send(&line).then_some(id);
                 None
@@ -96,18 +105,11 @@ impl Control {
                 }
                 None
             }
-            QmpMessage::Event { name, data } => match name.as_str() {
-                "STOP" => Some(Notice::Stop),
-                "RESUME" => Some(Notice::Resume),
-                "RESET" => Some(Notice::Reset),
-                "SHUTDOWN" => Some(Notice::Shutdown),
-                "GUEST_PANICKED" => Some(Notice::Panicked),
-                "VSERPORT_CHANGE" => Some(Notice::Port {
-                    id: data.get("id")?.as_str()?.to_owned(),
-                    open: data.get("open")?.as_bool()?,
-                }),
-                _ => None,
-            },
+            QmpMessage::Event { name, data } => {
+                let notice = notice_of(&name, &data);
+                self.events.push((name, data));
+                notice
+            }
         }
     }
 
@@ -116,5 +118,21 @@ impl Control {
             // Who asked may have stopped waiting.
             let _ = waiting.send(answer);
         }
+    }
+}
+
+/// What the VM has to act on when QEMU tells of this event.
+fn notice_of(name: &str, data: &Value) -> Option<Notice> {
+    match name {
+        "STOP" => Some(Notice::Stop),
+        "RESUME" => Some(Notice::Resume),
+        "RESET" => Some(Notice::Reset),
+        "SHUTDOWN" => Some(Notice::Shutdown),
+        "GUEST_PANICKED" => Some(Notice::Panicked),
+        "VSERPORT_CHANGE" => Some(Notice::Port {
+            id: data.get("id")?.as_str()?.to_owned(),
+            open: data.get("open")?.as_bool()?,
+        }),
+        _ => None,
     }
 }

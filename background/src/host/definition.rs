@@ -2,23 +2,24 @@
 
 use js_sys::{ArrayBuffer, Uint8Array};
 use qemuweb_runtime::Failure;
-use qemuweb_runtime::protocol::ProfileRef;
+use qemuweb_runtime::protocol::{ProfileRef, VmDefinition};
 use qemuweb_runtime::web::failure_from_exception;
 use qemuweb_vm_config::{
-    Arch, CONTENT_HEAD, Content, DiskInput, FileKind, InputSource, Media, QemuArgsResult, VmInputs,
-    VmOverrides, VmProfile, build_qemu_args, check_content, default_profiles, find_profile, guest_memory_mib,
+    Arch, Attachment, CONTENT_HEAD, Content, DiskInput, FileKind, InputSource, Media, QemuArgsResult,
+    VmInputs, VmProfile, build_qemu_args, check_content, default_profiles, find_profile,
     infrastructure_profiles, required_heap_mib,
 };
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::Blob;
 
+use super::files;
+
 /// A VM as its client described it; enough to start it any number of times.
+#[derive(Clone)]
 pub(super) struct Definition {
-    pub(super) profile: VmProfile,
-    inputs: VmInputs,
-    overrides: Option<VmOverrides>,
-    /// The Blobs that `inputs` names by index.
+    pub(super) vm: VmDefinition,
+    /// The Blobs and FileSystemFileHandles that the inputs name by index; null for one that was not kept.
     pub(super) files: Vec<JsValue>,
 }
 
@@ -26,31 +27,36 @@ impl Definition {
     /// Checks what a client sent.
     ///
     /// # Errors
-    /// A [`Failure`] when the profile is unknown or an input names a file that did not come along.
-    pub(super) async fn new(
-        profile: ProfileRef,
-        mut inputs: VmInputs,
-        overrides: Option<VmOverrides>,
-        files: Vec<JsValue>,
-    ) -> Result<Self, Failure> {
-        let profile = resolve(profile)?;
-        for disk in inputs.disk.iter_mut().chain(&mut inputs.additional_disks) {
-            recognize_disk(disk, profile.arch, &files).await?;
+    /// A [`Failure`] when the profile cannot be, an input names a file that did not come along, or a file is not
+    /// what it has to be.
+    pub(super) async fn new(mut vm: VmDefinition, mut files: Vec<JsValue>) -> Result<Self, Failure> {
+        vm.profile.validate().map_err(|errors| Failure {
+            causes: errors.iter().map(ToString::to_string).collect(),
+            ..Failure::new(format!("the profile {:?} is not valid", vm.profile.id))
+        })?;
+        leave_out_unused(&mut vm.inputs, &mut files);
+        let blobs = files::open(&files, &file_names(&vm.inputs)).await?;
+        let arch = vm.profile.arch;
+        for disk in vm.inputs.disk.iter_mut().chain(&mut vm.inputs.additional_disks) {
+            recognize_disk(disk, arch, &blobs).await?;
         }
-        for (source, kind) in [
-            (&inputs.kernel, FileKind::Kernel),
-            (&inputs.initrd, FileKind::Initrd),
-        ] {
+        let (kernel, initrd) = (&vm.inputs.kernel, &vm.inputs.initrd);
+        for (source, kind) in [(kernel, FileKind::Kernel), (initrd, FileKind::Initrd)] {
             if let Some(source) = source {
-                recognize(source, kind, profile.arch, &files).await?;
+                recognize(source, kind, arch, &blobs).await?;
             }
         }
-        Ok(Self {
-            profile,
-            inputs,
-            overrides,
-            files,
-        })
+        Ok(Self { vm, files })
+    }
+
+    /// The names of the attached files, by index.
+    pub(super) fn file_names(&self) -> Vec<String> {
+        file_names(&self.vm.inputs)
+    }
+
+    /// Whether some file is read through a handle.
+    pub(super) fn has_handles(&self) -> bool {
+        self.files.iter().any(|file| files::handle(file).is_some())
     }
 
     /// QEMU's arguments.
@@ -58,57 +64,93 @@ impl Definition {
     /// # Errors
     /// A [`Failure`] with all that is wrong with the configuration.
     pub(super) fn qemu_args(&self) -> Result<QemuArgsResult, Failure> {
-        let result = build_qemu_args(&self.profile, &self.inputs, self.overrides.as_ref());
+        let VmDefinition {
+            profile,
+            inputs,
+            overrides,
+        } = &self.vm;
+        let result = build_qemu_args(profile, inputs, Some(overrides));
         if result.errors.is_empty() {
             return Ok(result);
         }
         let causes = result.errors.iter().map(ToString::to_string).collect();
         let failure = Failure {
             causes,
-            ..Failure::new(format!("{} cannot start as it is configured", self.profile.name))
+            ..Failure::new(format!("{} cannot start as it is configured", profile.name))
         };
         Err(failure.with_next_step("Change the configuration and start again."))
     }
 
     /// Size of QEMU's WebAssembly memory, in MiB.
     pub(super) fn heap_mib(&self) -> u32 {
-        required_heap_mib(&self.profile, self.overrides.as_ref())
-    }
-
-    /// Guest RAM in MiB.
-    pub(super) fn memory_mib(&self) -> u32 {
-        guest_memory_mib(&self.profile, self.overrides.as_ref())
-    }
-
-    /// Number of vCPUs.
-    pub(super) fn smp(&self) -> u32 {
-        self.overrides
-            .as_ref()
-            .and_then(|overrides| overrides.smp)
-            .unwrap_or(self.profile.smp)
+        required_heap_mib(&self.vm.profile, Some(&self.vm.overrides))
     }
 
     /// Whether the guest is a built-in one, which tells when its userspace is ready.
     pub(super) fn tells_when_ready(&self) -> bool {
-        let initrd = self
-            .inputs
-            .initrd
-            .as_ref()
-            .or(self.profile.default_inputs.initrd.as_ref());
-        let boots_disk = self.inputs.disk.is_some();
+        let VmDefinition { profile, inputs, .. } = &self.vm;
+        let initrd = inputs.initrd.as_ref().or(profile.default_inputs.initrd.as_ref());
+        let boots_disk = inputs.disk.is_some();
         matches!(initrd, Some(InputSource::Builtin(_))) && !boots_disk
     }
 }
 
-fn resolve(profile: ProfileRef) -> Result<VmProfile, Failure> {
+/// All attachments that inputs name.
+fn attachments(inputs: &mut VmInputs) -> impl Iterator<Item = &mut Attachment> {
+    let disks = inputs.disk.iter_mut().chain(&mut inputs.additional_disks);
+    let sources = inputs.kernel.iter_mut().chain(&mut inputs.initrd);
+    sources
+        .chain(disks.map(|disk| &mut disk.source))
+        .filter_map(|source| match source {
+            InputSource::Attachment(attachment) => Some(attachment),
+            InputSource::Builtin(_) | InputSource::Url(_) => None,
+        })
+}
+
+fn file_names(inputs: &VmInputs) -> Vec<String> {
+    let mut named: Vec<_> = attachments(&mut inputs.clone())
+        .map(|attachment| (attachment.index, attachment.name.clone()))
+        .collect();
+    named.sort();
+    named.dedup_by_key(|(index, _)| *index);
+    named.into_iter().map(|(_, name)| name).collect()
+}
+
+/// Leaves out files that no input names, and numbers the others anew.
+fn leave_out_unused(inputs: &mut VmInputs, files: &mut Vec<JsValue>) {
+    let mut used = Vec::new();
+    for attachment in attachments(inputs) {
+        let old = attachment.index as usize;
+        // What did not come along keeps an index that leads nowhere, and is told of where it is read.
+        let Some(file) = files.get(old) else {
+            attachment.index = u32::MAX;
+            continue;
+        };
+        let known = used.iter().position(|(index, _)| *index == old);
+        let place = known.unwrap_or_else(|| {
+            used.push((old, file.clone()));
+            used.len() - 1
+        });
+        attachment.index = u32::try_from(place).unwrap_or(u32::MAX);
+    }
+    *files = used.into_iter().map(|(_, file)| file).collect();
+}
+
+/// The profile that a client means.
+///
+/// # Errors
+/// A [`Failure`] when there is none of this id, neither ours nor among the person's `own`.
+pub(super) fn resolve(profile: ProfileRef, own: &[VmProfile]) -> Result<VmProfile, Failure> {
     let id = match profile {
         ProfileRef::Inline(profile) => return Ok(*profile),
         ProfileRef::Id(id) => id,
     };
-    find_profile(&id).ok_or_else(|| {
+    let of_own = || own.iter().find(|profile| profile.id == id).cloned();
+    find_profile(&id).or_else(of_own).ok_or_else(|| {
         let known: Vec<_> = default_profiles()
             .into_iter()
             .chain(infrastructure_profiles())
+            .chain(own.iter().cloned())
             .map(|profile| profile.id)
             .collect();
         Failure::new(format!("there is no profile “{id}”"))

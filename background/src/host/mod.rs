@@ -4,29 +4,35 @@
 //! listen to Workers. Nothing here blocks: QEMU runs in the VMs' Workers.
 
 mod capture;
+mod catalogue;
 mod channel;
 mod clients;
 mod commands;
 mod control;
 mod definition;
+mod files;
+mod metrics;
+mod store;
 mod vm;
 mod worker;
 
 use std::cell::RefCell;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 use qemuweb_chrome::sys::bindings::send_message;
-use qemuweb_runtime::RuntimeCapabilities;
 use qemuweb_runtime::client::{Packet, Transport};
 use qemuweb_runtime::protocol::{Event, VmId};
 use qemuweb_runtime::state::VmState;
 use qemuweb_runtime::web::presence::{self, Presence, announce};
 use qemuweb_runtime::web::{PortTransport, detect_capabilities};
+use qemuweb_runtime::{Failure, RuntimeCapabilities};
+use qemuweb_vm_config::VmProfile;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::spawn_local;
 use web_sys::MessagePort;
 
 use clients::{ClientId, Clients};
+use store::Store;
 use vm::Vm;
 
 /// The host as its page's loader sees it.
@@ -40,9 +46,19 @@ type SharedState = Rc<RefCell<State>>;
 
 /// All that the host owns.
 struct State {
+    /// This state as tasks hold it.
+    shared: Weak<RefCell<State>>,
     capabilities: RuntimeCapabilities,
     clients: Clients,
     vms: Vec<Vm>,
+    /// VMs that were removed and can be brought back, the latest last.
+    removed: Vec<Vm>,
+    /// The profiles that people have made, in the order of their names.
+    profiles: Vec<VmProfile>,
+    /// The database, if the browser lets us have one.
+    store: Option<Rc<Store>>,
+    /// What of the database could not be read, for clients that come.
+    storage_failures: Vec<Failure>,
     /// What the badge was last told.
     badge: usize,
 }
@@ -57,15 +73,22 @@ impl Host {
         let presence = announce(presence::HOST)
             .await
             .map_err(|failure| JsError::new(&failure.to_string()))?;
-        let state = State {
+        let kept = catalogue::load().await;
+        let state = |shared: &Weak<RefCell<State>>| State {
+            shared: shared.clone(),
             capabilities: detect_capabilities(),
             clients: Clients::default(),
-            vms: Vec::new(),
+            vms: kept.vms,
+            removed: Vec::new(),
+            profiles: kept.profiles,
+            store: kept.store,
+            storage_failures: kept.failures,
             // Unlike any count: a badge that a former host left is corrected at once.
             badge: usize::MAX,
         };
-        let state = Rc::new(RefCell::new(state));
+        let state = Rc::new_cyclic(|shared| RefCell::new(state(shared)));
         state.borrow_mut().update_badge();
+        metrics::keep_measuring(&state);
         Ok(Self {
             state,
             _presence: presence,
@@ -111,8 +134,14 @@ impl State {
         self.vm_mut(&run.vm_id).filter(|vm| vm.run == run.number)
     }
 
-    /// Tells all clients how a VM is now.
+    /// Tells all clients how a VM is now, and the database whether it is active.
     fn publish_vm(&mut self, vm_id: &str) {
+        if self
+            .vm(vm_id)
+            .is_some_and(|vm| vm.kept_active != vm.info.state.is_active())
+        {
+            self.keep(vm_id);
+        }
         if let Some(vm) = self.vm(vm_id) {
             self.clients.broadcast(&Event::VmChanged {
                 vm: Box::new(vm.info.clone()),

@@ -3,6 +3,7 @@
 //! Each start is a new run with a Worker of its own. Events that a Worker or a ring sends are taken only
 //! while their run lasts (`State::vm_in_run`).
 
+use std::collections::VecDeque;
 use std::rc::Rc;
 
 use futures_channel::oneshot;
@@ -11,6 +12,7 @@ use js_sys::SharedArrayBuffer;
 use qemuweb_runtime::client::Packet;
 use qemuweb_runtime::console::{Console, Pushed};
 use qemuweb_runtime::directory::Channel;
+use qemuweb_runtime::monitor::MonitorEvent;
 use qemuweb_runtime::protocol::{self, CaptureStatus, Event, LogLevel, Phase, Progress, VmId, VmInfo};
 use qemuweb_runtime::state::{StopReason, Transition};
 use qemuweb_runtime::vm_worker::{VmWorkerCommand, VmWorkerEvent};
@@ -23,10 +25,11 @@ use wasm_bindgen_futures::spawn_local;
 
 use super::capture::Capture;
 use super::channel::{Link, Sender};
-use super::control::{Control, Notice};
+use super::control::{Answer, Control, Notice};
 use super::definition::Definition;
+use super::metrics::{self, Meter};
 use super::worker::{FromWorker, VmWorker};
-use super::{Run, SharedState, State, now};
+use super::{Run, SharedState, State, files, now};
 
 /// Lines of QEMU's own output that are kept to explain its end.
 const LAST_LINES: usize = 20;
@@ -43,7 +46,16 @@ pub(super) struct Vm {
     pub(super) capture: Capture,
     /// Whether clients are going to be told how captures are.
     capture_to_tell: bool,
-    definition: Definition,
+    /// What it is made of; `info` shows it.
+    pub(super) definition: Definition,
+    /// Its place among all VMs.
+    pub(super) order: u32,
+    /// Whether the database says that it is active.
+    pub(super) kept_active: bool,
+    /// What QEMU told in its latest run.
+    pub(super) events: VecDeque<MonitorEvent>,
+    /// How busy it was in its latest run.
+    pub(super) meter: Meter,
     machine: Option<Machine>,
 }
 
@@ -51,6 +63,8 @@ pub(super) struct Vm {
 struct Machine {
     worker: VmWorker,
     args: QemuArgsResult,
+    /// The Blobs that the arguments' files name by index.
+    blobs: Vec<JsValue>,
     link: Option<Link>,
     serial: Option<Sender>,
     agent: Option<Sender>,
@@ -63,22 +77,10 @@ struct Machine {
 
 impl Vm {
     /// A VM that was not started yet.
-    pub(super) fn new(vm_id: VmId, name: Option<String>, definition: Definition) -> Self {
+    pub(super) fn new(vm_id: VmId, name: String, definition: Definition, order: u32) -> Self {
         let info = VmInfo {
-            name: name.unwrap_or_else(|| definition.profile.name.clone()),
-            vm_id,
-            profile_id: definition.profile.id.clone(),
-            arch: definition.profile.arch,
-            memory_mib: definition.memory_mib(),
-            smp: definition.smp(),
-            state: VmState::NOT_STARTED,
-            started_at: 0.0,
-            phases: std::collections::BTreeMap::new(),
-            progress: None,
-            warnings: Vec::new(),
-            args: Vec::new(),
-            failure: None,
-            capture: CaptureStatus::default(),
+            has_handles: definition.has_handles(),
+            ..VmInfo::new(vm_id, name, definition.vm.clone())
         };
         Self {
             info,
@@ -87,22 +89,26 @@ impl Vm {
             capture: Capture::default(),
             capture_to_tell: false,
             definition,
+            order,
+            kept_active: false,
+            events: VecDeque::new(),
+            meter: Meter::default(),
             machine: None,
         }
     }
 
     /// Replaces the definition of a VM that is not active.
-    pub(super) fn redefine(&mut self, name: Option<String>, definition: Definition) -> Result<(), Failure> {
+    pub(super) fn redefine(&mut self, name: String, definition: Definition) -> Result<(), Failure> {
         self.info
             .state
             .next(Transition::Start)
             .map_err(|error| Failure::from_error(&error))?;
-        let run = self.run;
-        let name = name.or_else(|| Some(self.info.name.clone()));
+        let (run, favourite) = (self.run, self.info.favourite);
         *self = Self {
             run,
-            ..Self::new(self.info.vm_id.clone(), name, definition)
+            ..Self::new(self.info.vm_id.clone(), name, definition, self.order)
         };
+        self.info.favourite = favourite;
         Ok(())
     }
 
@@ -120,10 +126,11 @@ impl Vm {
     pub(super) fn execute(
         &mut self,
         command: &str,
-    ) -> Result<oneshot::Receiver<Result<Value, Failure>>, Failure> {
+        arguments: Option<Value>,
+    ) -> Result<oneshot::Receiver<Answer>, Failure> {
         let control = self.machine.as_mut().and_then(|machine| machine.control.as_mut());
         control
-            .map(|control| control.execute(command))
+            .map(|control| control.execute(command, arguments))
             .ok_or_else(|| Failure::new(format!("{} has no monitor yet", self.info.name)))
     }
 
@@ -198,13 +205,18 @@ impl Machine {
 /// Starts a VM that is not active.
 ///
 /// # Errors
-/// A [`Failure`] when it is active or its configuration cannot work; the VM keeps that failure.
-pub(super) fn start(state: &SharedState, vm_id: &str) -> Result<(), Failure> {
+/// A [`Failure`] when it is active, its configuration cannot work or a file cannot be read; the VM keeps that failure.
+pub(super) async fn start(state: &SharedState, vm_id: &str) -> Result<(), Failure> {
+    let Some(definition) = state.borrow().vm(vm_id).map(|vm| vm.definition.clone()) else {
+        return Ok(());
+    };
+    let blobs = files::open(&definition.files, &definition.file_names()).await;
     let mut borrowed = state.borrow_mut();
     let Some(vm) = borrowed.vm_mut(vm_id) else {
         return Ok(());
     };
-    let result = vm.definition.qemu_args().and_then(|args| {
+    let result = blobs.and_then(|blobs| Ok((blobs, vm.definition.qemu_args()?)));
+    let result = result.and_then(|(blobs, args)| {
         vm.transition(Transition::Start)?;
         vm.run += 1;
         let run = Run {
@@ -234,9 +246,12 @@ pub(super) fn start(state: &SharedState, vm_id: &str) -> Result<(), Failure> {
         vm.info.warnings = args.warnings.iter().map(ToString::to_string).collect();
         vm.info.args.clone_from(&args.args);
         vm.console = Console::default();
+        vm.events.clear();
+        vm.meter = Meter::default();
         vm.machine = Some(Machine {
             worker,
             args,
+            blobs,
             link: None,
             serial: None,
             agent: None,
@@ -338,7 +353,7 @@ fn boot(vm: &mut Vm) {
     let packet = Packet {
         version: protocol::VERSION,
         json,
-        attachments: vm.definition.files.clone(),
+        attachments: machine.blobs.clone(),
     };
     machine.worker.post(&packet_to_js(&packet));
 }
@@ -475,11 +490,15 @@ impl State {
     }
 
     fn control_out(&mut self, run: &Run, bytes: &[u8]) {
-        let notices = self
+        let heard = self
             .vm_in_run(run)
             .and_then(|vm| vm.machine.as_mut())
             .and_then(|machine| machine.control.as_mut())
-            .map(|control| control.receive(bytes));
+            .map(|control| (control.receive(bytes), control.take_events()));
+        let (notices, events) = heard.unzip();
+        for (name, data) in events.into_iter().flatten() {
+            self.note_event(run, name, data);
+        }
         for notice in notices.into_iter().flatten() {
             match notice {
                 Ok(notice) => self.take_notice(run, &notice),
@@ -495,6 +514,7 @@ impl State {
         match notice {
             Notice::Status(status) => {
                 vm.finish_phase(Phase::Machine, Some(Phase::Firmware));
+                metrics::ask_guest_for_memory(vm);
                 let _ = vm.transition(if status == "running" {
                     Transition::Run
                 } else {

@@ -70,3 +70,15 @@ pub mod tabs {
         pub fn create(properties: &JsValue) -> Result<Promise, JsValue>;
     }
 }
+
+/// `chrome.permissions`: what the person grants while the extension runs.
+pub mod permissions {
+    use super::{JsValue, Promise, wasm_bindgen};
+
+    #[wasm_bindgen]
+    extern "C" {
+        /// `chrome.permissions.request({origins})`, while a click is fresh; resolves to whether it was granted.
+        #[wasm_bindgen(catch, js_namespace = ["chrome", "permissions"], js_name = request)]
+        pub fn request(permissions: &JsValue) -> Result<Promise, JsValue>;
+    }
+}

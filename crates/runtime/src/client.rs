@@ -10,6 +10,7 @@ use std::rc::{Rc, Weak};
 
 use futures_channel::oneshot;
 use qemuweb_vm_config::{VmInputs, VmOverrides};
+use serde_json::Value;
 
 use crate::capabilities::RuntimeCapabilities;
 use crate::failure::Failure;
@@ -56,7 +57,7 @@ type Subscriber<A> = Rc<dyn Fn(&Event, &[A])>;
 struct Inner<T: Transport> {
     transport: T,
     last_id: Cell<u32>,
-    pending: RefCell<HashMap<u32, oneshot::Sender<Result<(), Failure>>>>,
+    pending: RefCell<HashMap<u32, oneshot::Sender<Result<Value, Failure>>>>,
     subscribers: RefCell<Vec<(u32, Subscriber<T::Attachment>)>>,
     capabilities: RefCell<Option<RuntimeCapabilities>>,
     vms: RefCell<Vec<VmInfo>>,
@@ -218,6 +219,14 @@ impl<T: Transport + 'static> QemuClient<T> {
     /// # Errors
     /// The host's [`Failure`], or one that says that the channel is gone.
     pub async fn request(&self, command: Command, attachments: Vec<T::Attachment>) -> Result<(), Failure> {
+        self.ask(command, attachments).await.map(drop)
+    }
+
+    /// Sends any command and waits for the value that answers it; null for commands that ask for nothing.
+    ///
+    /// # Errors
+    /// As [`Self::request`].
+    pub async fn ask(&self, command: Command, attachments: Vec<T::Attachment>) -> Result<Value, Failure> {
         let (sender, receiver) = oneshot::channel();
         let id = self.inner.next_id();
         self.inner.pending.borrow_mut().insert(id, sender);
@@ -311,10 +320,10 @@ impl<T: Transport> Inner<T> {
             .map_err(|error| Failure::from_error(&error).with_next_step("Reload this page."))
             .and_then(|()| serde_json::from_str(&packet.json).map_err(|error| Failure::from_error(&error)));
         match message {
-            Ok(HostMessage::Reply { id, failure }) => {
+            Ok(HostMessage::Reply { id, failure, value }) => {
                 if let Some(sender) = self.pending.borrow_mut().remove(&id) {
                     // A request whose future was dropped wants no answer.
-                    let _ = sender.send(failure.map_or(Ok(()), Err));
+                    let _ = sender.send(failure.map_or(Ok(value), Err));
                 }
             }
             Ok(HostMessage::Event { event }) => self.publish(&event, &packet.attachments),
@@ -341,7 +350,11 @@ impl<T: Transport> Inner<T> {
                     vm.progress = Some(*progress);
                 }
             }
-            Event::VmStarted { .. }
+            Event::ProfileList { .. }
+            | Event::VmHandles { .. }
+            | Event::Monitor { .. }
+            | Event::Metrics { .. }
+            | Event::VmStarted { .. }
             | Event::VmStopped { .. }
             | Event::SerialOut { .. }
             | Event::CaptureAnnotated { .. }

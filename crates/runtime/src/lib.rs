@@ -13,6 +13,7 @@ pub mod client;
 pub mod console;
 pub mod directory;
 pub mod failure;
+pub mod monitor;
 pub mod protocol;
 pub mod qmp;
 pub mod ring;

@@ -7,11 +7,12 @@
 use std::collections::BTreeMap;
 
 use qemuweb_capture::annotation::Annotation;
-use qemuweb_vm_config::{Arch, VmInputs, VmOverrides, VmProfile};
+use qemuweb_vm_config::{Arch, VmInputs, VmOverrides, VmProfile, guest_memory_mib};
 use serde::{Deserialize, Serialize};
 
 use crate::capabilities::RuntimeCapabilities;
 use crate::failure::Failure;
+use crate::monitor::{Metrics, MonitorCommand, MonitorEvent};
 use crate::state::VmState;
 
 /// Version of this protocol. Raised whenever a message changes its meaning or shape.
@@ -53,6 +54,42 @@ pub enum ProfileRef {
     Inline(Box<VmProfile>),
 }
 
+/// What a VM is made of; enough to start it any number of times.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VmDefinition {
+    /// The machine.
+    pub profile: VmProfile,
+    /// Disks and kernels. Attachments are files that the host keeps, by index.
+    #[serde(default)]
+    pub inputs: VmInputs,
+    /// Differences from the profile.
+    #[serde(default)]
+    pub overrides: VmOverrides,
+}
+
+impl VmDefinition {
+    /// Guest RAM in MiB.
+    pub fn memory_mib(&self) -> u32 {
+        guest_memory_mib(&self.profile, Some(&self.overrides))
+    }
+
+    /// Number of vCPUs.
+    pub fn smp(&self) -> u32 {
+        self.overrides.smp.unwrap_or(self.profile.smp)
+    }
+}
+
+impl From<VmProfile> for VmDefinition {
+    fn from(profile: VmProfile) -> Self {
+        Self {
+            profile,
+            inputs: VmInputs::default(),
+            overrides: VmOverrides::default(),
+        }
+    }
+}
+
 /// A command with the number that its answer will carry.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -85,6 +122,70 @@ pub enum Command {
         /// Differences from the profile.
         #[serde(default)]
         overrides: Option<Box<VmOverrides>>,
+    },
+    /// Define a VM without starting it, or anew one that is not active. Attachments: the files that `inputs` names
+    /// by index, Blobs or FileSystemFileHandles, behind those that are taken over.
+    DefineVm {
+        /// The VM's id.
+        vm_id: VmId,
+        /// What people call it.
+        name: String,
+        /// What it is made of.
+        definition: Box<VmDefinition>,
+        /// The VM whose files come before the attachments.
+        #[serde(default)]
+        files_of: Option<VmId>,
+    },
+    /// Call a VM something else.
+    RenameVm {
+        /// Which VM.
+        vm_id: VmId,
+        /// What people will call it.
+        name: String,
+    },
+    /// Define another VM like this one, files included.
+    CloneVm {
+        /// Which VM.
+        vm_id: VmId,
+        /// The new VM's id.
+        new_id: VmId,
+        /// What people will call the new one.
+        name: String,
+    },
+    /// Have a VM among the favourites, or no longer.
+    SetFavourite {
+        /// Which VM.
+        vm_id: VmId,
+        /// Whether it is one.
+        favourite: bool,
+    },
+    /// Bring back a VM that was removed since the host started.
+    RestoreVm {
+        /// Which VM.
+        vm_id: VmId,
+    },
+    /// Send the handles of a VM's local files to this client as [`Event::VmHandles`], so that it can ask the person
+    /// for the permission to read them.
+    SendHandles {
+        /// Which VM.
+        vm_id: VmId,
+    },
+    /// Keep a profile, in place of the one that has its id.
+    SaveProfile {
+        /// The profile.
+        profile: Box<VmProfile>,
+    },
+    /// Forget a profile. VMs that were made of it stay as they are.
+    RemoveProfile {
+        /// The profile's id.
+        profile_id: String,
+    },
+    /// Ask a VM's monitor. The reply's value is QEMU's answer.
+    RunMonitor {
+        /// Which VM.
+        vm_id: VmId,
+        /// What to ask.
+        command: MonitorCommand,
     },
     /// Start a stopped VM again with what it was defined with.
     RestartVm {
@@ -151,6 +252,9 @@ pub enum HostMessage {
         id: u32,
         /// Why it was refused, if it was.
         failure: Option<Failure>,
+        /// What was asked for, where a command asks for something.
+        #[serde(default)]
+        value: serde_json::Value,
     },
     /// Something happened.
     Event {
@@ -172,6 +276,30 @@ pub enum Event {
     VmList {
         /// Their views.
         vms: Vec<VmInfo>,
+    },
+    /// The profiles that people have made, in the order of their names.
+    ProfileList {
+        /// All of them.
+        profiles: Vec<VmProfile>,
+    },
+    /// The handles of a VM's local files. Attachments: FileSystemFileHandles.
+    VmHandles {
+        /// Which VM.
+        vm_id: VmId,
+    },
+    /// QEMU told something about a VM, to clients that watch.
+    Monitor {
+        /// Which VM.
+        vm_id: VmId,
+        /// What.
+        event: MonitorEvent,
+    },
+    /// How busy a VM is, once a second, to clients that watch.
+    Metrics {
+        /// Which VM.
+        vm_id: VmId,
+        /// What was measured.
+        metrics: Metrics,
     },
     /// A VM is new or differs from what was said before.
     VmChanged {
@@ -343,6 +471,39 @@ pub struct VmInfo {
     /// How captures get into the guest.
     #[serde(default)]
     pub capture: CaptureStatus,
+    /// Whether it is among the favourites.
+    #[serde(default)]
+    pub favourite: bool,
+    /// Whether some of its files are read through handles, for which the browser may want the person to be asked.
+    #[serde(default)]
+    pub has_handles: bool,
+    /// What it is made of.
+    pub definition: Box<VmDefinition>,
+}
+
+impl VmInfo {
+    /// The view of a VM that was not started yet.
+    pub fn new(vm_id: VmId, name: String, definition: VmDefinition) -> Self {
+        Self {
+            vm_id,
+            name,
+            profile_id: definition.profile.id.clone(),
+            arch: definition.profile.arch,
+            memory_mib: definition.memory_mib(),
+            smp: definition.smp(),
+            state: VmState::NOT_STARTED,
+            started_at: 0.0,
+            phases: BTreeMap::new(),
+            progress: None,
+            warnings: Vec::new(),
+            args: Vec::new(),
+            failure: None,
+            capture: CaptureStatus::default(),
+            favourite: false,
+            has_handles: false,
+            definition: Box::new(definition),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -42,6 +42,8 @@ pub enum StopReason {
     ForceStopped,
     /// The start was cancelled.
     Cancelled,
+    /// The browser ended, or the extension was reloaded, while it was active.
+    HostEnded,
 }
 
 /// What can happen to a VM.
@@ -136,6 +138,7 @@ impl fmt::Display for StopReason {
             Self::Stopped => "shut down on request",
             Self::ForceStopped => "powered off",
             Self::Cancelled => "start cancelled",
+            Self::HostEnded => "the browser closed while it ran",
         })
     }
 }

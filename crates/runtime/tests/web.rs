@@ -133,6 +133,7 @@ fn echo_host(transport: &Rc<PortTransport>) {
             &HostMessage::Reply {
                 id,
                 failure: Some(Failure::new("not today")),
+                value: serde_json::Value::Null,
             },
             Vec::new(),
         );

@@ -38,7 +38,7 @@ mod validate;
 
 pub use builder::{
     AGENT_CHANNEL, AGENT_PORT_NAME, BALLOON, CAPTURE_CHANNEL, CAPTURE_PORT_NAME, MAX_DISKS, PACKET_CHANNEL,
-    PACKET_PORT_NAME, QMP_CHANNEL, SERIAL_CHANNEL, build_qemu_args,
+    PACKET_PORT_NAME, QMP_CHANNEL, SERIAL_CHANNEL, build_qemu_args, split_args,
 };
 pub use content::{CONTENT_HEAD, Content, WrongContent, check_content, recognize};
 pub use error::{ConfigError, ConfigWarning};

@@ -76,21 +76,11 @@ fn pair() -> (QemuClient<MemoryTransport>, MemoryTransport) {
 }
 
 fn vm(state: VmState) -> VmInfo {
+    let profile = qemuweb_vm_config::default_profiles().remove(0);
     VmInfo {
-        vm_id: "a".into(),
-        name: "a".into(),
-        profile_id: "minimal-x86_64".into(),
-        arch: qemuweb_vm_config::Arch::X86_64,
-        memory_mib: 128,
-        smp: 1,
         state,
-        started_at: 0.0,
         phases: [(Phase::Fetch, 1.0)].into(),
-        progress: None,
-        warnings: Vec::new(),
-        args: Vec::new(),
-        failure: None,
-        capture: Default::default(),
+        ..VmInfo::new("a".into(), "A".into(), profile.into())
     }
 }
 
@@ -119,7 +109,11 @@ fn init_waits_for_the_answer_and_keeps_what_came_before_it() {
                 vms: vec![vm(VmState::Running)],
             },
         },
-        HostMessage::Reply { id: 1, failure: None },
+        HostMessage::Reply {
+            id: 1,
+            failure: None,
+            value: Value::Null,
+        },
     ];
     assert_eq!(block_on(client.init()).unwrap(), capabilities);
     assert_eq!(client.vm_state("a"), Some(VmState::Running));
@@ -130,6 +124,7 @@ fn init_waits_for_the_answer_and_keeps_what_came_before_it() {
 fn a_refusal_reaches_the_caller() {
     let (client, wire) = pair();
     *wire.0.answers.borrow_mut() = vec![HostMessage::Reply {
+        value: Value::Null,
         id: 1,
         failure: Some(Failure::new("no VM named b")),
     }];
@@ -193,7 +188,15 @@ fn another_version_is_an_error_event() {
         let seen = Rc::clone(&seen);
         move |event, _| seen.borrow_mut().push(event.clone())
     });
-    wire.deliver(9, &HostMessage::Reply { id: 1, failure: None }, Vec::new());
+    wire.deliver(
+        9,
+        &HostMessage::Reply {
+            id: 1,
+            failure: None,
+            value: Value::Null,
+        },
+        Vec::new(),
+    );
     let seen = seen.borrow();
     let [Event::Error { failure, .. }] = seen.as_slice() else {
         panic!("{seen:?}")

@@ -11,12 +11,6 @@ fn round_trip<T: Serialize + for<'a> Deserialize<'a> + PartialEq + std::fmt::Deb
 
 fn info(state: VmState) -> VmInfo {
     VmInfo {
-        vm_id: "vm-1".into(),
-        name: "dev-box".into(),
-        profile_id: "minimal-x86_64".into(),
-        arch: Arch::X86_64,
-        memory_mib: 128,
-        smp: 1,
         state,
         started_at: 1.5,
         phases: BTreeMap::from([(Phase::Fetch, 12.0), (Phase::Kernel, 900.25)]),
@@ -28,8 +22,13 @@ fn info(state: VmState) -> VmInfo {
         warnings: vec!["writes last until the VM stops".into()],
         args: vec!["-m".into(), "128".into()],
         failure: Some(Failure::new("no").with_next_step("try again")),
-        capture: Default::default(),
+        favourite: true,
+        ..VmInfo::new("vm-1".into(), "dev-box".into(), definition())
     }
+}
+
+fn definition() -> VmDefinition {
+    qemuweb_vm_config::default_profiles().remove(0).into()
 }
 
 fn states() -> [VmState; 6] {
@@ -67,6 +66,39 @@ fn commands() {
             inputs: Box::default(),
             overrides: Some(Box::default()),
         },
+        Command::DefineVm {
+            vm_id: vm_id(),
+            name: "mine".into(),
+            definition: Box::new(definition()),
+            files_of: Some("vm-2".into()),
+        },
+        Command::RenameVm {
+            vm_id: vm_id(),
+            name: "ours".into(),
+        },
+        Command::CloneVm {
+            vm_id: vm_id(),
+            new_id: "vm-2".into(),
+            name: "copy".into(),
+        },
+        Command::SetFavourite {
+            vm_id: vm_id(),
+            favourite: true,
+        },
+        Command::RestoreVm { vm_id: vm_id() },
+        Command::SendHandles { vm_id: vm_id() },
+        Command::SaveProfile {
+            profile: Box::new(definition().profile),
+        },
+        Command::RemoveProfile {
+            profile_id: "mine".into(),
+        },
+        Command::RunMonitor {
+            vm_id: vm_id(),
+            command: MonitorCommand::Hmp {
+                line: "info block".into(),
+            },
+        },
         Command::RestartVm { vm_id: vm_id() },
         Command::StopVm {
             vm_id: vm_id(),
@@ -89,10 +121,15 @@ fn commands() {
 
 #[test]
 fn host_messages() {
-    round_trip(&HostMessage::Reply { id: 3, failure: None });
+    round_trip(&HostMessage::Reply {
+        id: 3,
+        failure: None,
+        value: serde_json::json!({"status": "running"}),
+    });
     round_trip(&HostMessage::Reply {
         id: 3,
         failure: Some(Failure::new("unknown VM")),
+        value: serde_json::Value::Null,
     });
     let vm_id = || "vm-1".to_owned();
     let mut events = vec![
@@ -101,6 +138,26 @@ fn host_messages() {
         },
         Event::VmStarted { vm_id: vm_id() },
         Event::VmRemoved { vm_id: vm_id() },
+        Event::ProfileList {
+            profiles: qemuweb_vm_config::default_profiles(),
+        },
+        Event::VmHandles { vm_id: vm_id() },
+        Event::Monitor {
+            vm_id: vm_id(),
+            event: MonitorEvent {
+                at: 1.5,
+                name: "RESET".into(),
+                data: serde_json::json!({"guest": true}),
+            },
+        },
+        Event::Metrics {
+            vm_id: vm_id(),
+            metrics: Metrics {
+                cpu: Some(0.5),
+                disk_read: 7,
+                ..Metrics::default()
+            },
+        },
         Event::SerialOut {
             vm_id: vm_id(),
             offset: 1 << 40,

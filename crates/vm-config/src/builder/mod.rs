@@ -21,6 +21,7 @@ pub use consoles::{
 };
 pub use devices::BALLOON;
 pub use disks::MAX_DISKS;
+pub use extra::split_args;
 
 use crate::error::{ConfigError, ConfigWarning};
 use crate::machine::Machine;

@@ -1,0 +1,244 @@
+//! Where kernels and disks come from: a local file, an address, or the profile.
+
+use qemuweb_vm_config::{DiskInput, InputSource, MAX_DISKS, Media, VmInputs};
+use sycamore::prelude::*;
+use wasm_bindgen::JsCast;
+use wasm_bindgen_futures::spawn_local;
+use web_sys::{DragEvent, Event, HtmlInputElement, MouseEvent};
+
+use super::Form;
+use super::draft::{Draft, Field, attachment, describe, disk_of};
+use super::fields::errors;
+use crate::browser::{is_checked, value_of};
+use crate::icons::{self, icon};
+use crate::local_files::{self, Chosen};
+
+/// How many attachments inputs name: one more than the highest index.
+pub(super) fn attached(inputs: &VmInputs) -> usize {
+    let disks = inputs
+        .disk
+        .iter()
+        .chain(&inputs.additional_disks)
+        .map(|disk| &disk.source);
+    let sources = inputs.kernel.iter().chain(&inputs.initrd).chain(disks);
+    let indices = sources.filter_map(|source| match source {
+        InputSource::Attachment(attachment) => Some(attachment.index as usize + 1),
+        InputSource::Builtin(_) | InputSource::Url(_) => None,
+    });
+    indices.max().unwrap_or(0)
+}
+
+impl Form {
+    /// Takes a file among the attachments.
+    fn attach(self, chosen: Chosen) -> InputSource {
+        let Chosen { name, size, file } = chosen;
+        let mut files = self.files.get_clone_untracked();
+        let source = attachment(self.kept + files.len(), name, size);
+        files.push(file);
+        self.files.set(files);
+        source
+    }
+}
+
+/// A file field with an address beside it.
+pub(super) struct Source {
+    pub(super) id: &'static str,
+    pub(super) label: &'static str,
+    pub(super) field: Field,
+    pub(super) get: fn(&Draft) -> Option<InputSource>,
+    pub(super) set: fn(&mut Draft, Option<InputSource>),
+}
+
+/// Draws a file field with an address beside it.
+pub(super) fn source(form: Form, source: Source) -> View {
+    let Source {
+        id,
+        label,
+        field,
+        get,
+        set,
+    } = source;
+    let take = move |found: InputSource| form.change(|draft| set(draft, Some(found)));
+    let current = create_selector(move || form.draft.with(get));
+    let clear_label = format!("Without this {}", label.to_lowercase());
+    let clear_title = clear_label.clone();
+    let input_id = format!("{id}-file");
+    let chosen = move || match current.get_clone() {
+        None => View::new(),
+        Some(source) => {
+            let (text, label, title) = (describe(&source), clear_label.clone(), clear_title.clone());
+            view! {
+                span(class="chosen", data-testid=format!("{id}-chosen")) {
+                    span(class="chosen-name") { (text) }
+                    button(class="tool", r#type="button", title=title, aria-label=label,
+                        on:click=move |_| form.change(|draft| set(draft, None))) { (icon(icons::CLOSE)) }
+                }
+            }
+        }
+    };
+    let files = file_input(form, input_id.clone(), take);
+    let address = address(
+        form,
+        format!("{id}-url"),
+        format!("Address of the {}", label.to_lowercase()),
+        take,
+    );
+    let errors = errors(form, field, format!("{id}-error"));
+    view! {
+        label(r#for=input_id) { (label) }
+        div(class="source") { (files) (address) (chosen()) }
+        (errors)
+    }
+}
+
+/// The choice of a local file, by a picker or by dropping it.
+fn file_input(form: Form, id: String, take: impl Fn(InputSource) + Copy + 'static) -> View {
+    let receive = move |chosen: Option<Chosen>| {
+        if let Some(chosen) = chosen {
+            form.workbench.run(|| take(form.attach(chosen)));
+        }
+    };
+    let changed = move |event: Event| {
+        let input = event
+            .target()
+            .and_then(|target| target.dyn_into::<HtmlInputElement>().ok());
+        if let Some(input) = input {
+            receive(input.files().and_then(|files| files.get(0)).map(Chosen::file));
+            // The name stands beside it from now on.
+            input.set_value("");
+        }
+    };
+    let clicked = move |event: MouseEvent| {
+        if local_files::has_picker() {
+            event.prevent_default();
+            spawn_local(async move { receive(local_files::pick().await) });
+        }
+    };
+    let dropped = move |event: DragEvent| {
+        event.prevent_default();
+        spawn_local(async move { receive(local_files::dropped(&event).await) });
+    };
+    let test_id = id.clone();
+    view! {
+        input(r#type="file", id=id, data-testid=test_id, on:change=changed, on:click=clicked, on:drop=dropped,
+            on:dragover=|event: DragEvent| event.prevent_default())
+    }
+}
+
+/// An address, taken when it is complete.
+fn address(_form: Form, id: String, label: String, take: impl Fn(InputSource) + Copy + 'static) -> View {
+    let changed = move |event: Event| {
+        let url = value_of(&event).trim().to_owned();
+        if url.is_empty() {
+            return;
+        }
+        take(InputSource::Url(url));
+        if let Some(input) = event
+            .target()
+            .and_then(|target| target.dyn_into::<HtmlInputElement>().ok())
+        {
+            input.set_value("");
+        }
+    };
+    let test_id = id.clone();
+    view! {
+        input(r#type="url", id=id, data-testid=test_id, aria-label=label, placeholder="or https://…",
+            "spellcheck"="false", autocomplete="off", on:change=changed)
+    }
+}
+
+/// The disks: those that are there, and the way to add one.
+#[component(inline_props)]
+pub(super) fn Disks(form: Form) -> View {
+    let numbers = create_selector(move || {
+        form.draft
+            .with(|draft| (0..draft.disks.len()).collect::<Vec<_>>())
+    });
+    let is_full = move || numbers.with(Vec::len) >= MAX_DISKS;
+    let add = move |source: InputSource| form.change(|draft| draft.disks.push(disk_of(source)));
+    let files = file_input(form, "disk-file".to_owned(), add);
+    let address = address(
+        form,
+        "disk-url".to_owned(),
+        "Address of a disk image".to_owned(),
+        add,
+    );
+    view! {
+        label(r#for="disk-file") { "Disks" }
+        div(class="disks") {
+            ul(class="disk-list") {
+                Keyed(list=numbers, key=|number| *number, view=move |number| view! { Disk(form=form, number=number) })
+            }
+            div(class="source", hidden=is_full()) { (files) (address) }
+        }
+        p(class="hint") {
+            "Raw, qcow2, ISO or floppy images; the first boots. What the guest writes lasts until the machine stops; \
+             your file is not changed."
+        }
+    }
+}
+
+/// A disk that is there.
+#[component(inline_props)]
+fn Disk(form: Form, number: usize) -> View {
+    let disk = create_selector(move || form.draft.with(|draft| draft.disks.get(number).cloned()));
+    let change = move |change: &dyn Fn(&mut DiskInput)| {
+        form.change(|draft| {
+            if let Some(disk) = draft.disks.get_mut(number) {
+                change(disk);
+            }
+        });
+    };
+    let media = move |event: Event| {
+        let media = match value_of(&event).as_str() {
+            "cdrom" => Some(Media::Cdrom),
+            "floppy" => Some(Media::Floppy),
+            "disk" => Some(Media::Disk),
+            _ => None,
+        };
+        change(&|disk| disk.media = media);
+    };
+    let remove = move |_| form.change(|draft| drop(draft.disks.remove(number)));
+    let name = move || {
+        disk.with(|disk| {
+            disk.as_ref()
+                .map(|disk| describe(&disk.source))
+                .unwrap_or_default()
+        })
+    };
+    let is = |wanted: Option<Media>| {
+        move || disk.with(|disk| disk.as_ref().is_some_and(|disk| disk.media == wanted))
+    };
+    let (auto, hard, cdrom, floppy) = (
+        is(None),
+        is(Some(Media::Disk)),
+        is(Some(Media::Cdrom)),
+        is(Some(Media::Floppy)),
+    );
+    let is_readonly = move || disk.with(|disk| disk.as_ref().is_some_and(|disk| disk.readonly));
+    let errors = errors(form, Field::Disk(number), format!("disk-{number}-error"));
+    let (remove_title, media_label) = (format!("Remove disk {number}"), format!("Drive of disk {number}"));
+    let remove_label = remove_title.clone();
+    view! {
+        li(class="disk", data-testid="disk") {
+            span(class="chosen-name") { (name()) }
+            select(aria-label=media_label, data-testid="disk-media", on:change=media) {
+                option(value="", prop:selected=auto()) { "by content" }
+                option(value="disk", prop:selected=hard()) { "hard disk" }
+                option(value="cdrom", prop:selected=cdrom()) { "CD" }
+                option(value="floppy", prop:selected=floppy()) { "floppy" }
+            }
+            label(class="check") {
+                input(r#type="checkbox", prop:checked=is_readonly(), on:change=move |event: Event| {
+                    let readonly = is_checked(&event);
+                    change(&|disk| disk.readonly = readonly);
+                })
+                "read-only"
+            }
+            button(class="tool", r#type="button", title=remove_title, aria-label=remove_label, on:click=remove) {
+                (icon(icons::CLOSE))
+            }
+            (errors)
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! What the form's buttons do.
+
+use qemuweb_runtime::protocol::Command;
+use qemuweb_vm_config::{VmProfile, default_profiles, infrastructure_profiles};
+use wasm_bindgen_futures::spawn_local;
+
+use super::Form;
+use super::draft::{Draft, profile_id};
+use crate::local_files::ask_for_hosts;
+use crate::state::Tab;
+
+/// Defines the machine, and starts it if it is to.
+pub(super) fn submit(form: Form, start: bool) {
+    let workbench = form.workbench;
+    let draft = form.draft.get_clone_untracked();
+    let checked = draft.check();
+    if !checked.errors.is_empty() {
+        let problems = checked.errors.into_iter().map(|(_, error)| error).collect();
+        form.problems.set(problems);
+        return;
+    }
+    form.problems.set(Vec::new());
+    let hosts = ask_for_hosts(&draft.urls());
+    let own = form.vm_id.get_clone_untracked();
+    let vm_id = own.clone().unwrap_or_else(|| workbench.new_id(&draft.profile.id));
+    let name = match &own {
+        Some(_) => draft.effective_name(),
+        None => workbench.new_name(&draft.effective_name()),
+    };
+    let define = Command::DefineVm {
+        vm_id: vm_id.clone(),
+        name,
+        definition: Box::new(checked.definition),
+        files_of: own.filter(|_| form.kept > 0),
+    };
+    let files = form.files.get_clone_untracked();
+    spawn_local(async move {
+        if let Err(problem) = hosts.await {
+            return workbench.run(|| form.problems.set(vec![problem]));
+        }
+        if let Err(failure) = workbench.request(define, files).await {
+            return workbench.run(|| form.problems.set(vec![failure.to_string()]));
+        }
+        workbench.run(|| {
+            if start {
+                workbench.restart(&vm_id);
+                workbench.show_started(&vm_id);
+            } else {
+                workbench.store.tab.set(Tab::Details);
+                workbench.select(&vm_id);
+            }
+        });
+    });
+}
+
+/// Gives a VM, which may be active, the name in the form.
+pub(super) fn rename(form: Form) {
+    if let Some(vm_id) = form.vm_id.get_clone_untracked() {
+        let name = form.draft.with_untracked(Draft::effective_name);
+        form.workbench.command(Command::RenameVm { vm_id, name });
+    }
+}
+
+/// Keeps a profile of the machine.
+pub(super) fn save_profile(form: Form) {
+    let workbench = form.workbench;
+    let draft = form.draft.get_clone_untracked();
+    let own = workbench.store.profiles.get_clone_untracked();
+    let ours = default_profiles().into_iter().chain(infrastructure_profiles());
+    let taken: Vec<String> = ours.chain(own).map(|VmProfile { id, .. }| id).collect();
+    let profile = Box::new(draft.to_profile(profile_id(&draft.effective_name(), &taken)));
+    let answer = workbench.request(Command::SaveProfile { profile }, Vec::new());
+    spawn_local(async move {
+        let result = answer.await;
+        workbench.run(|| match result {
+            Ok(()) => {
+                form.problems.set(Vec::new());
+                workbench.open_launcher();
+            }
+            Err(failure) => form.problems.set(vec![failure.to_string()]),
+        });
+    });
+}
