@@ -6,7 +6,7 @@ use qemuweb_vm_config::{
     infrastructure_profiles,
 };
 use sycamore::prelude::*;
-use sycamore::web::{document, is_not_ssr, queue_microtask};
+use sycamore::web::{document, queue_microtask};
 
 use crate::browser::{focus, preference, set_preference};
 use crate::form::NewVm;
@@ -104,7 +104,9 @@ pub fn note_boot(vm: &VmInfo) {
 /// How long a profile can be expected to boot, from the last time on this computer.
 pub fn expected_boot(profile_id: &str) -> String {
     // Components that are rendered natively have no browser to remember anything.
-    let last = is_not_ssr!().then(|| preference(&boot_key(profile_id))).flatten();
+    let last = cfg!(target_arch = "wasm32")
+        .then(|| preference(&boot_key(profile_id)))
+        .flatten();
     let last = last.and_then(|ms| ms.parse::<f64>().ok());
     last.map_or_else(
         || "not booted here yet".to_owned(),
