@@ -102,14 +102,15 @@ impl Home {
     fn import(&self, content: &str) -> Result<()> {
         let panel = self.panel()?;
         panel.click("new-vm")?;
-        let file = tempfile::Builder::new().suffix(".json").tempfile()?;
-        std::fs::write(file.path(), content)?;
+        // The page reads it later than it is chosen.
+        let file = self.user_data.path().join("profile.json");
+        std::fs::write(&file, content)?;
         let input = element("profile-import");
         let ready = format!("{input} && !{input}.disabled");
         panel
             .session()
             .wait_for("the import field", &ready, DEFAULT_TIMEOUT)?;
-        panel.session().set_files(&input, &[file.path()])
+        panel.session().set_files(&input, &[&file])
     }
 }
 
