@@ -13,7 +13,7 @@ use qemuweb_runtime::client::Packet;
 use qemuweb_runtime::console::{Console, Pushed};
 use qemuweb_runtime::directory::Channel;
 use qemuweb_runtime::monitor::MonitorEvent;
-use qemuweb_runtime::protocol::{self, CaptureStatus, Event, LogLevel, Phase, Progress, VmId, VmInfo};
+use qemuweb_runtime::protocol::{self, Event, LogLevel, Phase, Progress, VmId, VmInfo};
 use qemuweb_runtime::state::{StopReason, Transition};
 use qemuweb_runtime::vm_worker::{VmWorkerCommand, VmWorkerEvent};
 use qemuweb_runtime::web::{JsSharedMemory, packet_from_js, packet_to_js};
