@@ -3,6 +3,7 @@
 # Makes a Debian root with the packages that a recipe needs, if the cache has none, and prints its path as the last line.
 #   toolchain.sh [--print-output] qemu    packages: toolchain-packages.txt
 #   toolchain.sh [--print-output] guest   packages: guest/packages.txt
+#   toolchain.sh [--print-output] check   packages: check/packages.txt
 # The root is keyed by the hash of its package list. QEMUWEB_TOOLCHAIN_ROOT=/ takes the running system instead (our
 # Dockerfile does so, having installed the same list).
 set -euo pipefail
@@ -15,8 +16,8 @@ if [[ ${1:-} == --print-output ]]; then
 fi
 case ${1:-} in
   qemu) list=$QEMU_WASM_DIR/toolchain-packages.txt ;;
-  guest) list=$QEMU_WASM_DIR/guest/packages.txt ;;
-  *) fail "unknown toolchain '${1:-}'" "say: toolchain.sh [--print-output] qemu|guest" ;;
+  guest | check) list=$QEMU_WASM_DIR/$1/packages.txt ;;
+  *) fail "unknown toolchain '${1:-}'" "say: toolchain.sh [--print-output] qemu|guest|check" ;;
 esac
 
 if [[ -n ${QEMUWEB_TOOLCHAIN_ROOT:-} ]]; then

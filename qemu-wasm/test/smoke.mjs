@@ -147,17 +147,6 @@ function sha256(bytes) {
   return createHash('sha256').update(bytes).digest('hex');
 }
 
-/** Runs a command in the guest's shell and returns what it printed. */
-async function run(serial, command, ms) {
-  const mark = `done${Math.random().toString(36).slice(2)}`;
-  // The mark is split, so that the echoed command line does not contain it.
-  await serial.write(`${command}; echo ${mark.slice(0, 6)}''${mark.slice(6)} $?\n`);
-  const text = await serial.expect(new RegExp(`${mark} (\\d+)\\r?\\n`), ms);
-  const status = Number(text.match(/ (\d+)\r?\n$/)[1]);
-  const lines = text.split('\n').slice(1, -2).map((line) => line.replace(/\r$/, ''));
-  return { status, lines };
-}
-
 /** A booted guest: console both ways, disks, idling. */
 async function testGuest(arch) {
   const { machine, kernel, console: tty } = MACHINES[arch];
@@ -190,7 +179,7 @@ async function testGuest(arch) {
   }
 
   await test(`${arch}: the shell answers`, async () => {
-    const { status, lines } = await run(serial, 'uname -m; echo $((6 * 7))', 30_000);
+    const { status, lines } = await serial.run('uname -m; echo $((6 * 7))', 30_000);
     check(status === 0 && lines.join(' ') === `${arch} 42`, JSON.stringify(lines));
   });
 
@@ -209,7 +198,7 @@ async function testGuest(arch) {
   await test(`${arch}: a disk is read and written with several requests in flight`, async () => {
     const command = 'for i in 0 1 2 3; do dd if=/dev/vda of=/dev/vdb bs=64k skip=$((i*16)) seek=$((i*16)) count=16 '
       + 'conv=notrunc 2>/dev/null & done; wait; sync; sha256sum < /dev/vda';
-    const { lines } = await run(serial, command, 120_000);
+    const { lines } = await serial.run(command, 120_000);
     check(lines.join('\n').includes(sha256(disk)), 'the guest read other bytes than the disk has');
     check(sha256(vm.module.FS.readFile('/empty.img')) === sha256(disk), 'the copy on the second disk differs');
   });
@@ -218,16 +207,16 @@ async function testGuest(arch) {
     const agent = await vm.channel('agent0');
     await agent.write('no such command\nresize 33 99\n');
     for (let tries = 0; tries < 20; tries++) {
-      const { lines } = await run(serial, 'stty size', 10_000);
+      const { lines } = await serial.run('stty size', 10_000);
       if (lines.join().includes('33 99')) return;
     }
     throw new Error('the console was not resized');
   });
 
   await test(`${arch}: a shared directory over 9p`, async () => {
-    const { status } = await run(serial, 'mkdir -p /mnt && mount -t 9p -o trans=virtio,version=9p2000.L share /mnt', 30_000);
+    const { status } = await serial.run('mkdir -p /mnt && mount -t 9p -o trans=virtio,version=9p2000.L share /mnt', 30_000);
     check(status === 0, 'mount failed');
-    const { lines } = await run(serial, 'cat /mnt/hello; echo from the guest > /mnt/reply; ls /mnt/nothing; umount /mnt', 30_000);
+    const { lines } = await serial.run('cat /mnt/hello; echo from the guest > /mnt/reply; ls /mnt/nothing; umount /mnt', 30_000);
     check(lines.join('\n').includes('from the host'), `read ${lines}`);
     check(lines.join('\n').includes('No such file'), `an error of another kind: ${lines}`);
     const reply = new TextDecoder().decode(vm.module.FS.readFile('/share/reply'));
@@ -241,7 +230,7 @@ async function testGuest(arch) {
 
   let state;
   await test(`${arch}: quit with a running guest, its state saved`, async () => {
-    await run(serial, 'export MEMORY=kept', 10_000);
+    await serial.run('export MEMORY=kept', 10_000);
     await qmp('migrate', { uri: 'file:/state' });
     for (let status; status !== 'completed';) {
       ({ status } = await qmp('query-migrate'));
@@ -260,7 +249,7 @@ async function testGuest(arch) {
     const nextSerial = await next.channel('serial0');
     await nextSerial.write('\n');
     await nextSerial.expect('# ', 30_000);
-    const { lines } = await run(nextSerial, 'echo memory $MEMORY', 30_000);
+    const { lines } = await nextSerial.run('echo memory $MEMORY', 30_000);
     check(lines.join().includes('memory kept'), `${lines}`);
     await quits(next, nextQmp);
   });

@@ -49,13 +49,52 @@ async function changed(words, index, value, ms) {
   if (async) await outcome;
 }
 
-class Channel {
+/** What a guest prints, and a shell that it may have. Who extends it has `write(data)`, `read(ms)` and `ended`. */
+export class Console {
+  seen = '';
+
+  /** Reads until `pattern` (a string or RegExp) has appeared; returns all text up to and with it. */
+  async expect(pattern, ms = 60_000) {
+    const deadline = Date.now() + ms;
+    for (;;) {
+      const found = typeof pattern === 'string'
+        ? { index: this.seen.indexOf(pattern), 0: pattern }
+        : this.seen.match(pattern) ?? { index: -1 };
+      if (found.index >= 0) {
+        const end = found.index + found[0].length;
+        const text = this.seen.slice(0, end);
+        this.seen = this.seen.slice(end);
+        return text;
+      }
+      const left = deadline - Date.now();
+      if (left <= 0 || this.ended) {
+        throw new Error(`waited for ${pattern}; last seen: ${JSON.stringify(this.seen.slice(-600))}`);
+      }
+      this.seen += Buffer.from(await this.read(Math.min(left, 500))).toString('latin1');
+    }
+  }
+
+  /** Runs a command in the guest's shell and returns its status and the lines that it printed. */
+  async run(command, ms) {
+    const mark = `done${Math.random().toString(36).slice(2)}`;
+    // The mark is split, so that the echoed command line does not contain it.
+    await this.write(`${command}; echo ${mark.slice(0, 6)}''${mark.slice(6)} $?\n`);
+    const text = await this.expect(new RegExp(`${mark} (\\d+)\\r?\\n`), ms);
+    const status = Number(text.match(/ (\d+)\r?\n$/)[1]);
+    const lines = text.split('\n').slice(1, -2).map((line) => line.replace(/\r$/, ''));
+    return { status, lines };
+  }
+}
+
+class Channel extends Console {
   constructor(vm, toGuest, fromGuest) {
+    super();
     this.vm = vm;
     this.toGuest = new Ring(vm.memory, toGuest);
     this.fromGuest = new Ring(vm.memory, fromGuest);
-    this.seen = '';
   }
+
+  get ended() { return this.vm.ended; }
 
   /** Writes all of a string or of bytes, waiting for room. */
   async write(data) {
@@ -78,27 +117,6 @@ class Channel {
     const bytes = this.fromGuest.take();
     if (bytes.length) this.vm.wake();
     return bytes;
-  }
-
-  /** Reads until `pattern` (a string or RegExp) has appeared; returns all text up to and with it. */
-  async expect(pattern, ms = 60_000) {
-    const deadline = Date.now() + ms;
-    for (;;) {
-      const found = typeof pattern === 'string'
-        ? { index: this.seen.indexOf(pattern), 0: pattern }
-        : this.seen.match(pattern) ?? { index: -1 };
-      if (found.index >= 0) {
-        const end = found.index + found[0].length;
-        const text = this.seen.slice(0, end);
-        this.seen = this.seen.slice(end);
-        return text;
-      }
-      const left = deadline - Date.now();
-      if (left <= 0 || this.vm.ended) {
-        throw new Error(`waited for ${pattern}; last seen: ${JSON.stringify(this.seen.slice(-600))}`);
-      }
-      this.seen += Buffer.from(await this.read(Math.min(left, 500))).toString('latin1');
-    }
   }
 }
 

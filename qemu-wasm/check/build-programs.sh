@@ -1,0 +1,28 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0 OR MIT
+# Runs in the toolchain root (called by build.sh): compiles the programs and packs them as /check.
+#   build-programs.sh ARCHITECTURE      writes /qemuweb/work/check.cpio
+set -euo pipefail
+architecture=$1
+here=/qemuweb/check
+files=/qemuweb/work/files/check
+case $architecture in
+  x86_64) cc=gcc flags='-fcf-protection=none' ;;
+  aarch64) cc=aarch64-linux-gnu-gcc flags='-mno-outline-atomics' ;;
+esac
+rm -rf /qemuweb/work/files
+mkdir -p "$files"
+
+# Linked statically and to fixed addresses: what a program sees is the same in every run.
+program() { # NAME SOURCE...
+  local name=$1
+  shift
+  # shellcheck disable=SC2086 # flags are words
+  $cc -std=gnu11 -D_GNU_SOURCE -O2 -g0 -Wall -Wextra -Werror $flags -static -no-pie -fno-pie -s -Wl,--build-id=none \
+    "$@" -o "$files/$name" -lm -lpthread
+}
+
+program difftest "$here/difftest/main.c" "$here/difftest/$architecture"*.c
+
+cd /qemuweb/work/files
+find . -mindepth 1 | LC_ALL=C sort | cpio --quiet -o -H newc -R 0:0 --reproducible >/qemuweb/work/check.cpio

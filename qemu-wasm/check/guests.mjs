@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The same guest twice: on one of our QEMU outputs in Node, and on Debian's native QEMU under TCG. Same kernel, initramfs,
+// machine and processor; each gives a console with a shell.
+import { execFileSync, spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { gunzipSync } from 'node:zlib';
+import { Console, Vm } from '../test/vm.mjs';
+
+const QEMU_WASM = dirname(dirname(fileURLToPath(import.meta.url)));
+const BOOT_MS = 600_000;
+
+const MACHINES = {
+  x86_64: {
+    kernel: 'vmlinux.gz',
+    arguments: ['-M', 'q35,sata=off,smbus=off,usb=off,hpet=off,vmport=off,i8042=off,smm=off', '-cpu', 'max', '-bios', 'qboot.rom'],
+    append: 'console=ttyS0 quiet noreplace-smp no_timer_check',
+    // The rate of our time stamp counter.
+    appendOurs: ' tsc=reliable lapic_timer_khz=1000000 tsc_early_khz=1000000',
+  },
+  aarch64: {
+    kernel: 'Image.gz',
+    arguments: ['-M', 'virt', '-cpu', 'neoverse-n1'],
+    append: 'console=ttyAMA0 quiet',
+    appendOurs: '',
+  },
+};
+export const ARCHITECTURES = Object.keys(MACHINES);
+
+const COMMON = ['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot', '-m', '128', '-serial', 'chardev:serial0'];
+
+/** What a recipe made; it is built first if the cache lacks it. */
+export function recipe(script) {
+  return execFileSync(join(QEMU_WASM, script), { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] }).trim().split('\n').pop();
+}
+
+function images(arch) {
+  return {
+    kernel: gunzipSync(readFileSync(join(recipe('guest/build.sh'), arch, MACHINES[arch].kernel))),
+    initrd: readFileSync(join(recipe('check/build.sh'), arch, 'initramfs.cpio')),
+  };
+}
+
+/** Boots on `output` (of build.sh) in this process; returns the console at its prompt. */
+export async function bootOurs(arch, output) {
+  const { kernel, initrd } = images(arch);
+  const machine = MACHINES[arch];
+  const vm = await Vm.start({
+    output, arch, heapMiB: 700, files: { '/kernel': kernel, '/initrd': initrd },
+    args: [...machine.arguments, ...COMMON, '-chardev', 'ring,id=serial0', '-kernel', '/kernel', '-initrd', '/initrd',
+      '-append', machine.append + machine.appendOurs],
+  });
+  return atPrompt(await vm.channel('serial0'));
+}
+
+/** The console of a native QEMU on its standard input and output. */
+class NativeConsole extends Console {
+  ended = false;
+  #chunks = [];
+  #wake = () => {};
+
+  constructor(program, args) {
+    super();
+    this.process = spawn(program, args, { stdio: ['pipe', 'pipe', 'inherit'] });
+    this.process.stdout.on('data', (bytes) => { this.#chunks.push(bytes); this.#wake(); });
+    this.process.on('close', () => { this.ended = true; this.#wake(); });
+    process.on('exit', () => this.process.kill());
+  }
+
+  async write(data) {
+    this.process.stdin.write(data);
+  }
+
+  async read(ms) {
+    if (!this.#chunks.length && !this.ended) {
+      let timer;
+      await new Promise((resolve) => { this.#wake = resolve; timer = setTimeout(resolve, ms); });
+      clearTimeout(timer);
+    }
+    return Buffer.concat(this.#chunks.splice(0));
+  }
+}
+
+/** Boots on native QEMU; returns the console at its prompt. */
+export async function bootNative(arch) {
+  const { kernel, initrd } = images(arch);
+  const machine = MACHINES[arch];
+  const directory = mkdtempSync(join(tmpdir(), 'qemuweb-check-'));
+  process.on('exit', () => rmSync(directory, { recursive: true, force: true }));
+  writeFileSync(join(directory, 'kernel'), kernel);
+  writeFileSync(join(directory, 'initrd'), initrd);
+  return atPrompt(new NativeConsole(`qemu-system-${arch}`, [...machine.arguments, ...COMMON, '-accel', 'tcg',
+    '-chardev', 'stdio,id=serial0,signal=off', '-kernel', join(directory, 'kernel'), '-initrd', join(directory, 'initrd'),
+    '-append', machine.append]));
+}
+
+async function atPrompt(console) {
+  await console.expect('Welcome to QemuWeb', BOOT_MS);
+  await console.expect('# ', BOOT_MS);
+  // A wide terminal, so that long command lines are echoed as they are; no messages of the kernel.
+  await console.run('stty cols 500; dmesg -n 1', 60_000);
+  return console;
+}
