@@ -23,6 +23,7 @@ program() { # NAME SOURCE...
 }
 
 program difftest "$here/difftest/main.c" "$here/difftest/$architecture"*.c
+program bench "$here"/bench/*.c
 
 cd /qemuweb/work/files
 find . -mindepth 1 | LC_ALL=C sort | cpio --quiet -o -H newc -R 0:0 --reproducible >/qemuweb/work/check.cpio

@@ -16,18 +16,22 @@ const MACHINES = {
   x86_64: {
     kernel: 'vmlinux.gz',
     arguments: ['-M', 'q35,sata=off,smbus=off,usb=off,hpet=off,vmport=off,i8042=off,smm=off', '-cpu', 'max', '-bios', 'qboot.rom'],
-    append: 'console=ttyS0 quiet noreplace-smp no_timer_check',
-    // The rate of our time stamp counter.
-    appendOurs: ' tsc=reliable lapic_timer_khz=1000000 tsc_early_khz=1000000',
+    append: (tscKhz) => `console=ttyS0 quiet noreplace-smp no_timer_check tsc=reliable lapic_timer_khz=1000000 tsc_early_khz=${tscKhz}`,
   },
   aarch64: {
     kernel: 'Image.gz',
     arguments: ['-M', 'virt', '-cpu', 'neoverse-n1'],
-    append: 'console=ttyAMA0 quiet',
-    appendOurs: '',
+    append: () => 'console=ttyAMA0 quiet',
   },
 };
 export const ARCHITECTURES = Object.keys(MACHINES);
+
+const OUR_TSC_KHZ = 1_000_000;
+
+/** A guest of native QEMU sees this machine's time stamp counter. */
+function hostTscKhz() {
+  return Math.round(1000 * Number(readFileSync('/proc/cpuinfo', 'utf8').match(/^cpu MHz\s*: ([\d.]+)/m)?.[1] ?? 1000));
+}
 
 const COMMON = ['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot', '-m', '128', '-serial', 'chardev:serial0'];
 
@@ -50,7 +54,7 @@ export async function bootOurs(arch, output) {
   const vm = await Vm.start({
     output, arch, heapMiB: 700, files: { '/kernel': kernel, '/initrd': initrd },
     args: [...machine.arguments, ...COMMON, '-chardev', 'ring,id=serial0', '-kernel', '/kernel', '-initrd', '/initrd',
-      '-append', machine.append + machine.appendOurs],
+      '-append', machine.append(OUR_TSC_KHZ)],
   });
   return atPrompt(await vm.channel('serial0'));
 }
@@ -93,7 +97,7 @@ export async function bootNative(arch) {
   writeFileSync(join(directory, 'initrd'), initrd);
   return atPrompt(new NativeConsole(`qemu-system-${arch}`, [...machine.arguments, ...COMMON, '-accel', 'tcg',
     '-chardev', 'stdio,id=serial0,signal=off', '-kernel', join(directory, 'kernel'), '-initrd', join(directory, 'initrd'),
-    '-append', machine.append]));
+    '-append', machine.append(hostTscKhz())]));
 }
 
 async function atPrompt(console) {
