@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0 OR MIT
 # Runs in the toolchain root (called by build.sh): compiles the programs and packs them as /check.
-#   build-programs.sh ARCHITECTURE      writes /qemuweb/work/check.cpio
+#   build-programs.sh ARCHITECTURE      writes /qemuweb/work/{check,userspace}.cpio
 set -euo pipefail
 architecture=$1
 here=/qemuweb/check
@@ -24,6 +24,13 @@ program() { # NAME SOURCE...
 
 program difftest "$here/difftest/main.c" "$here/difftest/$architecture"*.c
 program bench "$here"/bench/*.c
+
+# A program that says that userspace is there, as process 1 of an initramfs for other kernels.
+mkdir -p /qemuweb/work/userspace
+# shellcheck disable=SC2086
+$cc -std=gnu11 -D_GNU_SOURCE -Os -Wall -Wextra -Werror $flags -static -s "$here/userspace.c" -o /qemuweb/work/userspace/init
+cd /qemuweb/work/userspace
+echo init | cpio --quiet -o -H newc -R 0:0 --reproducible >/qemuweb/work/userspace.cpio
 
 cd /qemuweb/work/files
 find . -mindepth 1 | LC_ALL=C sort | cpio --quiet -o -H newc -R 0:0 --reproducible >/qemuweb/work/check.cpio

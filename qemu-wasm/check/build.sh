@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR MIT
 # Builds what checks and measures the engine from inside a guest, and prints the directory that holds it as the last line:
 #   x86_64/initramfs.cpio aarch64/initramfs.cpio    the default guest's, and /check with our programs (see README.md)
+#   x86_64/debian-cloud/{vmlinuz,initramfs.cpio}    Debian's kernel for virtual machines, and a process 1 that says it is there
 #   build.sh [--print-output]
 set -euo pipefail
 . "$(dirname "$0")/../scripts/lib.sh"
@@ -15,7 +16,7 @@ if [[ ${1:-} == --print-output || -e $output/.complete ]]; then
   exit
 fi
 lock "$output"
-need_tools gzip:gzip
+need_tools gzip:gzip dpkg-deb:dpkg
 need_space "$CACHE/check" 500
 guest=$("$QEMU_WASM_DIR/guest/build.sh" | tail -1)
 root=$("$QEMU_WASM_DIR/toolchain.sh" check | tail -1)
@@ -36,6 +37,12 @@ for architecture in x86_64 aarch64; do
   size=$(stat -c %s "$work/out/$architecture/initramfs.cpio")
   truncate -s $(((size + 4095) / 4096 * 4096 + 512)) "$work/out/$architecture/initramfs.cpio"
 done
+read -r sha pool _ <"$CHECK/debian-cloud.lock"
+say "Debian's cloud kernel"
+mkdir "$work/deb" "$work/out/x86_64/debian-cloud"
+dpkg-deb --extract "$(fetch "${pool##*/}" "$sha" "$pool")" "$work/deb"
+cp "$work"/deb/boot/vmlinuz-* "$work/out/x86_64/debian-cloud/vmlinuz"
+cp "$work/x86_64/userspace.cpio" "$work/out/x86_64/debian-cloud/initramfs.cpio"
 rm -rf "$output"
 mv "$work/out" "$output"
 touch "$output/.complete"

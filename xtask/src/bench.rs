@@ -1,5 +1,7 @@
 //! `cargo xtask bench`: measurements against native QEMU in the same run, as a table or one JSON object.
 
+mod engine;
+
 use std::fmt::Write as _;
 use std::fs;
 use std::process::Command;
@@ -34,6 +36,7 @@ const SETTLE: Duration = Duration::from_secs(10);
 const IDLE: Duration = Duration::from_secs(20);
 
 /// One line of the table.
+#[derive(Debug)]
 struct Row {
     name: String,
     unit: &'static str,
@@ -45,7 +48,7 @@ impl Row {
     /// Ours over the reference, for times only: lower is better.
     fn ratio(&self) -> Option<f64> {
         self.reference
-            .filter(|_| self.unit == "s")
+            .filter(|_| ["s", "ns"].contains(&self.unit))
             .map(|reference| self.ours / reference)
     }
 }
@@ -53,6 +56,7 @@ impl Row {
 pub(crate) fn main(flags: &Bench) -> Result<()> {
     match &flags.subcommand {
         BenchCmd::Boot(flags) => boot(flags),
+        BenchCmd::Engine(flags) => engine::main(flags),
     }
 }
 
@@ -64,14 +68,12 @@ fn boot(flags: &Boot) -> Result<()> {
     let images = build::cached_images(&paths)?;
     let mut rows = Vec::new();
     for (arch, profile) in PROFILES {
-        let ours = boot_seconds_in_chromium(&paths, profile)?;
-        let reference = boot_seconds_natively(&images, profile)?;
-        rows.push(Row {
-            name: format!("boot {arch}"),
-            unit: "s",
-            ours,
-            reference: Some(reference),
-        });
+        rows.push(boot_row(
+            format!("boot {arch}"),
+            &paths,
+            &images,
+            &Launch::profile(profile),
+        )?);
     }
     rows.extend(idle(&paths, &images)?);
     let (_, size) = package::write(&paths.extension(), &paths.target)?;
@@ -82,12 +84,17 @@ fn boot(flags: &Boot) -> Result<()> {
         reference: None,
     });
 
-    if flags.json {
-        println!("{}", as_json("boot", &rows));
+    finish(&paths, &BOOT, &rows, flags.json, flags.save)
+}
+
+/// Prints the results, and keeps them if asked to.
+fn finish(paths: &Paths, section: &Section, rows: &[Row], json: bool, keep: bool) -> Result<()> {
+    if json {
+        println!("{}", as_json(section.name, rows));
     } else {
-        print!("{}", as_table(&rows));
+        print!("{}", as_table(rows));
     }
-    if flags.save { save(&paths, &rows) } else { Ok(()) }
+    if keep { save(paths, section, rows) } else { Ok(()) }
 }
 
 fn mib(bytes: u64) -> f64 {
@@ -100,24 +107,29 @@ fn start_browser(paths: &Paths) -> Result<(Browser, Extension)> {
     Ok((browser, extension))
 }
 
-fn boot_seconds_in_chromium(paths: &Paths, profile: &str) -> Result<f64> {
-    eprintln!("booting {profile} in Chromium");
+/// From launch to the guest's banner, in Chromium and natively.
+fn boot_row(name: String, paths: &Paths, images: &Images, launch: &Launch) -> Result<Row> {
+    Ok(Row {
+        name,
+        unit: "s",
+        ours: boot_seconds_in_chromium(paths, launch)?,
+        reference: Some(boot_seconds_natively(images, launch)?),
+    })
+}
+
+fn boot_seconds_in_chromium(paths: &Paths, launch: &Launch) -> Result<f64> {
+    eprintln!("booting {} in Chromium", launch.profile);
     let (browser, extension) = start_browser(paths)?;
-    let mut vm = Vm::launch(
-        &browser,
-        &extension,
-        &Launch::profile(profile),
-        Console::default(),
-    )?;
+    let mut vm = Vm::launch(&browser, &extension, launch, Console::default())?;
     wait_for_banner(&mut vm)?;
     let seconds = vm.launched.elapsed().as_secs_f64();
     browser.close()?;
     Ok(seconds)
 }
 
-fn boot_seconds_natively(images: &Images, profile: &str) -> Result<f64> {
-    eprintln!("booting {profile} in native QEMU");
-    let mut vm = NativeVm::launch(profile, &VmOverrides::default(), &images.guest)?;
+fn boot_seconds_natively(images: &Images, launch: &Launch) -> Result<f64> {
+    eprintln!("booting {} in native QEMU", launch.profile);
+    let mut vm = NativeVm::launch(launch, &images.guest)?;
     wait_for_banner(&mut vm)?;
     Ok(vm.launched.elapsed().as_secs_f64())
 }
@@ -142,7 +154,7 @@ fn idle(paths: &Paths, images: &Images) -> Result<[Row; 2]> {
 
     let (browser, extension) = start_browser(paths)?;
     let launch = Launch {
-        overrides: overrides.clone(),
+        overrides,
         ..Launch::profile(profile)
     };
     let mut vm = Vm::launch(&browser, &extension, &launch, Console::default())?;
@@ -154,7 +166,7 @@ fn idle(paths: &Paths, images: &Images) -> Result<[Row; 2]> {
     vm.force_stop()?;
     browser.close()?;
 
-    let mut vm = NativeVm::launch(profile, &overrides, &images.guest)?;
+    let mut vm = NativeVm::launch(&launch, &images.guest)?;
     wait_prompt(&mut vm, deadline)?;
     std::thread::sleep(SETTLE);
     let native_cpu = procfs::cpu_percent(&[vm.pid()], IDLE);
@@ -218,32 +230,63 @@ fn as_table(rows: &[Row]) -> String {
     table
 }
 
+/// A kind of measurement: its section in `docs/benchmarks.md`.
+struct Section {
+    /// As in `--json`.
+    name: &'static str,
+    /// The section's heading.
+    title: &'static str,
+    /// What is measured, and how.
+    about: &'static str,
+}
+
+const BOOT: Section = Section {
+    name: "boot",
+    title: "Boot",
+    about: "Written by `cargo xtask bench boot --save`. Boot times run from launch to the guest's banner, in Chromium and in
+Debian's native QEMU under TCG with the same kernel, initramfs and machine. Memory is the proportional set size summed
+over all processes of the browser; processor use that of the extension's renderer processes, QEMU's worker threads
+included.",
+};
+
+const HEADING: &str = "# Benchmarks
+
+Only figures of real runs, the latest of a section first. Ratios are ours over native QEMU's: lower is better.
+";
+
 /// Adds the results to `docs/benchmarks.md`, with the machine and the versions that gave them.
-fn save(paths: &Paths, rows: &[Row]) -> Result<()> {
+fn save(paths: &Paths, section: &Section, rows: &[Row]) -> Result<()> {
     let file = paths.root.join("docs/benchmarks.md");
-    let mut text = fs::read_to_string(&file).unwrap_or_else(|_| HEADING.to_owned());
-    let date = process::output(Command::new("date").args(["-u", "+%Y-%m-%d"]))?;
+    let text = fs::read_to_string(&file).unwrap_or_else(|_| HEADING.to_owned());
+    let date = process::output(Command::new("date").args(["-u", "+%Y-%m-%d %H:%M"]))?;
     let commit = process::output(
         Command::new("git")
             .args(["rev-parse", "--short", "HEAD"])
             .current_dir(&paths.root),
     )?;
-    write!(
-        text,
-        "\n## Boot, {date}, {commit}\n\n{}\n\n{}",
+    let entry = format!(
+        "### {date} UTC, {commit}\n\n{}\n\n{}\n",
         machine()?,
         as_table(rows)
-    )?;
+    );
+    let text = with_entry(&text, section, &entry);
+    fs::create_dir_all(paths.root.join("docs"))?;
     fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))
 }
 
-const HEADING: &str = "# Benchmarks
-
-Written by `cargo xtask bench boot --save`. Boot times run from launch to the guest's banner, in Chromium and in Debian's
-native QEMU under TCG with the same kernel, initramfs and machine. Memory is the proportional set size summed over all
-processes of the browser; processor use that of the extension's renderer processes, QEMU's worker threads included.
-Ratios are ours over native.
-";
+/// The page with an entry more, the first of its section, which is made if there is none.
+fn with_entry(text: &str, section: &Section, entry: &str) -> String {
+    let head = format!("\n## {}\n\n{}\n\n", section.title, section.about);
+    match text.find(&format!("\n## {}\n", section.title)) {
+        None => format!("{}\n{head}{}\n", text.trim_end(), entry.trim_end()),
+        Some(at) => {
+            let first = text[at..]
+                .find("\n### ")
+                .map_or(text.len(), |found| at + found + 1);
+            format!("{}{head}{entry}{}", &text[..at], &text[first..])
+        }
+    }
+}
 
 /// One line on the machine and the programs.
 fn machine() -> Result<String> {
@@ -291,5 +334,21 @@ mod tests {
         );
         assert!(json["rows"][2]["ratio"].is_null() && json["rows"][3]["reference"].is_null());
         assert!(as_table(&rows).contains("| boot x86_64 | s | 8.00 | 2.00 | 4.00 |"));
+    }
+
+    #[test]
+    fn the_latest_entry_of_a_section_comes_first() {
+        let section = |title| Section {
+            name: "x",
+            title,
+            about: "What it is.",
+        };
+        let page = with_entry(HEADING, &section("Boot"), "### 1\n\na\n\n");
+        let page = with_entry(&page, &section("Engine"), "### 2\n\nb\n\n");
+        let page = with_entry(&page, &section("Boot"), "### 3\n\nc\n\n");
+        assert_eq!(
+            page.strip_prefix(HEADING).unwrap(),
+            "\n## Boot\n\nWhat it is.\n\n### 3\n\nc\n\n### 1\n\na\n\n## Engine\n\nWhat it is.\n\n### 2\n\nb\n"
+        );
     }
 }

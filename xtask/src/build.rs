@@ -58,22 +58,28 @@ pub(crate) fn everything(needs: &Needs) -> Result<Paths> {
 
 /// Runs the recipes; what the cache has already is not built again.
 pub(crate) fn build_images(paths: &Paths) -> Result<Images> {
-    let build = |script: &str| -> Result<PathBuf> {
-        if let Some(made) = recipe_output(paths, script)?.filter(|output| is_complete(output)) {
-            return Ok(made);
-        }
-        eprintln!("$ {script}");
-        let printed = process::output(&mut paths.script(script))?;
-        let output = PathBuf::from(printed.lines().last().unwrap_or_default());
-        if !is_complete(&output) {
-            bail!("{script} ended well, but {} is not complete", output.display());
-        }
-        Ok(output)
-    };
     Ok(Images {
-        qemu: build("qemu-wasm/build.sh")?,
-        guest: build("qemu-wasm/guest/build.sh")?,
+        qemu: run_recipe(paths, "qemu-wasm/build.sh")?,
+        guest: run_recipe(paths, "qemu-wasm/guest/build.sh")?,
     })
+}
+
+fn run_recipe(paths: &Paths, script: &str) -> Result<PathBuf> {
+    if let Some(made) = recipe_output(paths, script)?.filter(|output| is_complete(output)) {
+        return Ok(made);
+    }
+    eprintln!("$ {script}");
+    let printed = process::output(&mut paths.script(script))?;
+    let output = PathBuf::from(printed.lines().last().unwrap_or_default());
+    if !is_complete(&output) {
+        bail!("{script} ended well, but {} is not complete", output.display());
+    }
+    Ok(output)
+}
+
+/// The initramfs with programs that check and measure the engine, made if the cache lacks it.
+pub(crate) fn check_images(paths: &Paths) -> Result<PathBuf> {
+    run_recipe(paths, "qemu-wasm/check/build.sh")
 }
 
 /// What the cache has; an error when it has not all.

@@ -56,6 +56,18 @@ xflags::xflags! {
                 /// Also write the results to docs/benchmarks.md.
                 optional --save
             }
+
+            /// What guest code costs, row by row, and boots, in Chromium and natively.
+            cmd engine {
+                /// Print one JSON object.
+                optional --json
+                /// Also write the results to docs/benchmarks.md.
+                optional --save
+                /// Only the rows whose name contains this text, such as hot-block, aarch64, boot.
+                optional --only row: String
+                /// For at least how many milliseconds to measure each row (200).
+                optional --ms count: u32
+            }
         }
 
         /// Check the sources: format, lints, headers, sizes.

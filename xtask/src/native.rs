@@ -8,8 +8,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use qemuweb_vm_config::{InputSource, QemuArgsResult, VmInputs, VmOverrides, build_qemu_args, find_profile};
+use qemuweb_vm_config::{InputSource, QemuArgsResult, build_qemu_args, find_profile};
 
+use crate::boot::Launch;
 use crate::console::Console;
 use crate::process;
 use crate::shell::{Happened, Terminal};
@@ -26,15 +27,16 @@ pub(crate) struct NativeVm {
 }
 
 impl NativeVm {
-    /// Starts the machine of a profile with the built-in guest from `guest`, the output of the guests' recipe.
-    pub(crate) fn launch(profile: &str, overrides: &VmOverrides, guest: &Path) -> Result<Self> {
-        let profile = find_profile(profile).with_context(|| format!("unknown profile {profile}"))?;
-        let built = build_qemu_args(&profile, &VmInputs::default(), Some(overrides));
+    /// Starts the same machine; built-in images are those in `guest`, the output of the guests' recipe.
+    pub(crate) fn launch(launch: &Launch, guest: &Path) -> Result<Self> {
+        let profile =
+            find_profile(&launch.profile).with_context(|| format!("unknown profile {}", launch.profile))?;
+        let built = build_qemu_args(&profile, &launch.inputs, Some(&launch.overrides));
         if let Some(error) = built.errors.first() {
             bail!("the profile {} cannot start: {error}", profile.id);
         }
         let images = tempfile::Builder::new().prefix("qemuweb-native-").tempdir()?;
-        let arguments = native_arguments(&built, guest, images.path())?;
+        let arguments = native_arguments(&built, &launch.files, guest, images.path())?;
         let program = format!("qemu-system-{}", built.arch);
         let (reader, writer) = std::io::pipe()?;
         let launched = Instant::now();
@@ -107,9 +109,14 @@ pub(crate) fn version(arch: &str) -> Result<String> {
         .to_owned())
 }
 
-/// The same machine, with what only our QEMU has replaced: ring character devices, the folder of firmware, and the
-/// paths of files, which are unpacked into `images` as the VM host does.
-fn native_arguments(built: &QemuArgsResult, guest: &Path, images: &Path) -> Result<Vec<String>> {
+/// The same machine, with what only our QEMU has replaced: ring character devices, the folder of firmware, the rate of
+/// the time stamp counter, and the paths of files, which are unpacked into `images` as the VM host does.
+fn native_arguments(
+    built: &QemuArgsResult,
+    files: &[PathBuf],
+    guest: &Path,
+    images: &Path,
+) -> Result<Vec<String>> {
     let mut arguments = Vec::new();
     let mut given = built.args.iter();
     while let Some(argument) = given.next() {
@@ -124,14 +131,23 @@ fn native_arguments(built: &QemuArgsResult, guest: &Path, images: &Path) -> Resu
                 };
                 arguments.extend(["-chardev".to_owned(), native]);
             }
+            "-append" => {
+                let command_line = given.next().context("-append without a value")?;
+                arguments.extend(["-append".to_owned(), with_tsc_rate_of_host(command_line)?]);
+            }
             _ => arguments.push(argument.clone()),
         }
     }
     for file in &built.files_to_mount {
-        let InputSource::Builtin(builtin) = &file.source else {
-            bail!("only built-in guests are compared")
+        let from = match &file.source {
+            InputSource::Builtin(builtin) => guest.join(&builtin.path),
+            InputSource::Attachment(attachment) => files
+                .get(attachment.index as usize)
+                .context("an attachment without a file")?
+                .clone(),
+            source => bail!("{} is nothing that can be compared", source.file_name()),
         };
-        let unpacked = unpack(&guest.join(&builtin.path), images)?;
+        let unpacked = unpack(&from, images)?;
         for argument in arguments.iter_mut().filter(|argument| **argument == file.path) {
             *argument = unpacked
                 .to_str()
@@ -140,6 +156,27 @@ fn native_arguments(built: &QemuArgsResult, guest: &Path, images: &Path) -> Resu
         }
     }
     Ok(arguments)
+}
+
+/// Our QEMU's time stamp counter counts nanoseconds, native QEMU's is the host's.
+fn with_tsc_rate_of_host(command_line: &str) -> Result<String> {
+    const OPTION: &str = "tsc_early_khz=";
+    if !command_line.contains(OPTION) {
+        return Ok(command_line.to_owned());
+    }
+    let cpuinfo = fs::read_to_string("/proc/cpuinfo").context("cannot read /proc/cpuinfo")?;
+    let mhz: f64 = cpuinfo
+        .lines()
+        .find_map(|line| line.strip_prefix("cpu MHz")?.split(": ").nth(1)?.parse().ok())
+        .context("/proc/cpuinfo does not tell the processor's rate")?;
+    let words: Vec<String> = command_line
+        .split(' ')
+        .map(|word| match word.strip_prefix(OPTION) {
+            Some(_) => format!("{OPTION}{:.0}", mhz * 1000.0),
+            None => word.to_owned(),
+        })
+        .collect();
+    Ok(words.join(" "))
 }
 
 fn unpack(file: &Path, into: &Path) -> Result<PathBuf> {
