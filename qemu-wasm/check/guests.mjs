@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The same guest twice: on one of our QEMU outputs in Node, and on Debian's native QEMU under TCG. Same kernel, initramfs,
-// machine and processor; each gives a console with a shell.
+// machine and processor; each gives a console with a shell. `i386` is an x86-64 guest with Debian's kernel, which runs
+// 32-bit programs.
 import { execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -14,17 +15,25 @@ const BOOT_MS = 600_000;
 
 const MACHINES = {
   x86_64: {
-    kernel: 'vmlinux.gz',
+    system: 'x86_64',
+    kernel: () => gunzipSync(readFileSync(join(recipe('guest/build.sh'), 'x86_64/vmlinux.gz'))),
     arguments: ['-M', 'q35,sata=off,smbus=off,usb=off,hpet=off,vmport=off,i8042=off,smm=off', '-cpu', 'max', '-bios', 'qboot.rom'],
     append: (tscKhz) => `console=ttyS0 quiet noreplace-smp no_timer_check tsc=reliable lapic_timer_khz=1000000 tsc_early_khz=${tscKhz}`,
   },
+  i386: {
+    system: 'x86_64',
+    kernel: () => readFileSync(join(recipe('check/build.sh'), 'x86_64/debian-cloud/vmlinuz')),
+    arguments: ['-M', 'q35,smbus=off,usb=off,vmport=off,smm=off', '-cpu', 'max'],
+    append: () => 'console=ttyS0 quiet',
+  },
   aarch64: {
-    kernel: 'Image.gz',
+    system: 'aarch64',
+    kernel: () => gunzipSync(readFileSync(join(recipe('guest/build.sh'), 'aarch64/Image.gz'))),
     arguments: ['-M', 'virt', '-cpu', 'neoverse-n1'],
     append: () => 'console=ttyAMA0 quiet',
   },
 };
-export const ARCHITECTURES = Object.keys(MACHINES);
+export const ARCHITECTURES = ['x86_64', 'aarch64'];
 
 const OUR_TSC_KHZ = 1_000_000;
 
@@ -33,26 +42,23 @@ function hostTscKhz() {
   return Math.round(1000 * Number(readFileSync('/proc/cpuinfo', 'utf8').match(/^cpu MHz\s*: ([\d.]+)/m)?.[1] ?? 1000));
 }
 
-const COMMON = ['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot', '-m', '128', '-serial', 'chardev:serial0'];
+const COMMON = ['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot', '-m', '256', '-serial', 'chardev:serial0'];
 
 /** What a recipe made; it is built first if the cache lacks it. */
 export function recipe(script) {
   return execFileSync(join(QEMU_WASM, script), { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] }).trim().split('\n').pop();
 }
 
-function images(arch) {
-  return {
-    kernel: gunzipSync(readFileSync(join(recipe('guest/build.sh'), arch, MACHINES[arch].kernel))),
-    initrd: readFileSync(join(recipe('check/build.sh'), arch, 'initramfs.cpio')),
-  };
+function images(machine, initramfs) {
+  return { kernel: machine.kernel(), initrd: readFileSync(join(recipe('check/build.sh'), machine.system, initramfs)) };
 }
 
 /** Boots on `output` (of build.sh) in this process; returns the console at its prompt. */
-export async function bootOurs(arch, output) {
-  const { kernel, initrd } = images(arch);
+export async function bootOurs(arch, output, initramfs = 'initramfs.cpio') {
   const machine = MACHINES[arch];
+  const { kernel, initrd } = images(machine, initramfs);
   const vm = await Vm.start({
-    output, arch, heapMiB: 700, files: { '/kernel': kernel, '/initrd': initrd },
+    output, arch: machine.system, heapMiB: 800, files: { '/kernel': kernel, '/initrd': initrd },
     args: [...machine.arguments, ...COMMON, '-chardev', 'ring,id=serial0', '-kernel', '/kernel', '-initrd', '/initrd',
       '-append', machine.append(OUR_TSC_KHZ)],
   });
@@ -88,14 +94,14 @@ class NativeConsole extends Console {
 }
 
 /** Boots on native QEMU; returns the console at its prompt. */
-export async function bootNative(arch) {
-  const { kernel, initrd } = images(arch);
+export async function bootNative(arch, initramfs = 'initramfs.cpio') {
   const machine = MACHINES[arch];
+  const { kernel, initrd } = images(machine, initramfs);
   const directory = mkdtempSync(join(tmpdir(), 'qemuweb-check-'));
   process.on('exit', () => rmSync(directory, { recursive: true, force: true }));
   writeFileSync(join(directory, 'kernel'), kernel);
   writeFileSync(join(directory, 'initrd'), initrd);
-  return atPrompt(new NativeConsole(`qemu-system-${arch}`, [...machine.arguments, ...COMMON, '-accel', 'tcg',
+  return atPrompt(new NativeConsole(`qemu-system-${machine.system}`, [...machine.arguments, ...COMMON, '-accel', 'tcg',
     '-chardev', 'stdio,id=serial0,signal=off', '-kernel', join(directory, 'kernel'), '-initrd', join(directory, 'initrd'),
     '-append', machine.append(hostTscKhz())]));
 }
