@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Makes a WebAssembly function of a region: the graph of its nodes becomes
+ * nested blocks and loops, as in Norman Ramsey, "Beyond Relooper: recursive
+ * translation of unstructured control flow to structured control flow" (ICFP
+ * 2022). A node's code is inside that of its immediate dominator. Nodes that
+ * several edges go forward to ("merges") follow a block that those edges leave.
+ */
+
+#include "qemu/osdep.h"
+#include "wasm-engine.h"
+#include "wasm-translate.h"
+
+int wasm_type(WasmCompiler *c, WasmSignature signature)
+{
+    int i;
+
+    for (i = 0; i < c->n_types; i++) {
+        if (c->types[i].n_params == signature.n_params &&
+            c->types[i].mask == signature.mask &&
+            c->types[i].result == signature.result) {
+            return i;
+        }
+    }
+    if (c->n_types == WASM_MAX_TYPES) {
+        c->failure = "too many function types";
+        return 0;
+    }
+    c->types[c->n_types++] = signature;
+    return i;
+}
+
+static void open_block(WasmCompiler *c, WasmOpcode op)
+{
+    wasm_op(&c->code, op);
+    wasm_byte(&c->code, WASM_EMPTY);
+    c->depth++;
+}
+
+static void close_block(WasmCompiler *c)
+{
+    wasm_op(&c->code, WASM_end);
+    c->depth--;
+}
+
+/*
+ * Goes on at the bytecode address in LOCAL_NEXT: in another region if there
+ * is one, else in the interpreter.
+ */
+static void leave_to_next(WasmCompiler *c)
+{
+    WasmBuffer *b = &c->code;
+
+    wasm_op_u32(b, WASM_local_get, LOCAL_NEXT);
+    wasm_memory_op(b, WASM_i32_load, WASM_STATE_OFFSET);
+    wasm_op_u32(b, WASM_local_tee, LOCAL_STATE);
+    wasm_i32_const(b, WASM_STATE_NEVER);
+    wasm_op(b, WASM_i32_gt_u);
+    open_block(c, WASM_if);
+    wasm_op_u32(b, WASM_local_get, LOCAL_ENV);
+    wasm_op_u32(b, WASM_local_get, LOCAL_NEXT);
+    wasm_op_u32(b, WASM_local_get, LOCAL_STATE);
+    wasm_op_u32(b, WASM_return_call_indirect, 0);
+    wasm_byte(b, 0);
+    close_block(c);
+    wasm_op_u32(b, WASM_local_get, LOCAL_NEXT);
+    wasm_op(b, WASM_i64_extend_i32_u);
+    wasm_i64_const(b, WASM_CONTINUE);
+    wasm_op(b, WASM_i64_or);
+    wasm_op(b, WASM_return);
+}
+
+static void emit_node(WasmCompiler *c, int i);
+
+static bool is_merge(const WasmNode *node)
+{
+    return node->forward_preds > 1;
+}
+
+/* Whether the edge becomes a br instruction rather than code in place. */
+static bool is_jump(WasmCompiler *c, int from, int to)
+{
+    const WasmNode *nodes = c->region->nodes;
+
+    return nodes[to].order <= nodes[from].order || is_merge(&nodes[to]);
+}
+
+static void emit_edge(WasmCompiler *c, int from, int to)
+{
+    if (is_jump(c, from, to)) {
+        wasm_op_u32(&c->code, WASM_br, c->depth - c->node_depth[to]);
+    } else {
+        emit_node(c, to);
+    }
+}
+
+/* Goes to one of two nodes; the condition for @yes lies on the stack. */
+static void emit_branch(WasmCompiler *c, int from, int yes, int no)
+{
+    WasmBuffer *b = &c->code;
+
+    if (is_jump(c, from, yes)) {
+        wasm_op_u32(b, WASM_br_if, c->depth - c->node_depth[yes]);
+        emit_edge(c, from, no);
+    } else if (is_jump(c, from, no)) {
+        wasm_op(b, WASM_i32_eqz);
+        wasm_op_u32(b, WASM_br_if, c->depth - c->node_depth[no]);
+        emit_edge(c, from, yes);
+    } else {
+        open_block(c, WASM_if);
+        emit_edge(c, from, yes);
+        wasm_op(b, WASM_else);
+        emit_edge(c, from, no);
+        close_block(c);
+    }
+}
+
+/*
+ * A link to another block. Its slot holds the address of that block's code,
+ * or of the instruction after goto_tb while there is no link. Invalidation of
+ * the other block resets the slot, which also undoes a jump inside the region.
+ */
+static void emit_goto_tb(WasmCompiler *c, int from, const WasmNode *node)
+{
+    WasmBuffer *b = &c->code;
+    const uint32_t *insn = node->end - 1;
+
+    wasm_i32_const(b, (uintptr_t)wasm_insn_target(insn));
+    wasm_memory_op(b, WASM_i32_load, 0);
+    wasm_op_u32(b, WASM_local_set, LOCAL_NEXT);
+    if (node->succ[0] != WASM_NO_NODE) {
+        const WasmNode *to = &c->region->nodes[node->succ[0]];
+
+        wasm_op_u32(b, WASM_local_get, LOCAL_NEXT);
+        wasm_i32_const(b, (uintptr_t)(to->start - WASM_HEADER_WORDS));
+        wasm_op(b, WASM_i32_eq);
+        if (is_jump(c, from, node->succ[0])) {
+            wasm_op_u32(b, WASM_br_if,
+                        c->depth - c->node_depth[node->succ[0]]);
+        } else {
+            open_block(c, WASM_if);
+            emit_edge(c, from, node->succ[0]);
+            close_block(c);
+        }
+    }
+    wasm_op_u32(b, WASM_local_get, LOCAL_NEXT);
+    wasm_i32_const(b, (uintptr_t)(insn + 1));
+    wasm_op(b, WASM_i32_ne);
+    open_block(c, WASM_if);
+    leave_to_next(c);
+    close_block(c);
+    emit_edge(c, from, node->succ[1]);
+}
+
+static void emit_leave(WasmCompiler *c, const WasmNode *node)
+{
+    WasmBuffer *b = &c->code;
+    const uint32_t *insn = node->end - 1;
+
+    switch (extract32(*insn, 0, 8)) {
+    case INDEX_op_exit_tb:
+        wasm_i64_const(b, extract32(*insn, 12, 20) ?
+                       (uintptr_t)wasm_insn_target(insn) : 0);
+        wasm_op(b, WASM_return);
+        break;
+    case INDEX_op_goto_ptr:
+        wasm_get_reg(c, extract32(*insn, 8, 4));
+        wasm_op(b, WASM_i32_wrap_i64);
+        wasm_op_u32(b, WASM_local_tee, LOCAL_NEXT);
+        wasm_op(b, WASM_i32_eqz);
+        open_block(c, WASM_if);
+        wasm_i64_const(b, 0);
+        wasm_op(b, WASM_return);
+        close_block(c);
+        leave_to_next(c);
+        break;
+    default: /* a helper that does not return */
+        wasm_op(b, WASM_unreachable);
+        break;
+    }
+}
+
+static void emit_code(WasmCompiler *c, int i)
+{
+    const WasmRegion *r = c->region;
+    const WasmNode *node = &r->nodes[i];
+
+    for (int t = 0; t < r->n_tbs; t++) {
+        const uint32_t *code = r->tbs[t]->tc.ptr;
+
+        if (node->start > code && node->start < code + r->tbs[t]->tc.size / 4) {
+            c->tb = r->tbs[t];
+        }
+    }
+    wasm_node_body(c, node);
+    switch (node->kind) {
+    case WASM_END_FALL:
+        emit_edge(c, i, node->succ[0]);
+        break;
+    case WASM_END_COND:
+        wasm_node_condition(c, node);
+        emit_branch(c, i, node->succ[0], node->succ[1]);
+        break;
+    case WASM_END_GOTO_TB:
+        emit_goto_tb(c, i, node);
+        break;
+    case WASM_END_LEAVE:
+        emit_leave(c, node);
+        break;
+    }
+}
+
+/* The blocks around node @i's code that merges from @child on follow. */
+static void emit_within(WasmCompiler *c, int i, int child)
+{
+    const WasmNode *nodes = c->region->nodes;
+
+    while (child != WASM_NO_NODE && !is_merge(&nodes[child])) {
+        child = nodes[child].next_sibling;
+    }
+    if (child == WASM_NO_NODE) {
+        emit_code(c, i);
+        return;
+    }
+    open_block(c, WASM_block);
+    c->node_depth[child] = c->depth;
+    emit_within(c, i, nodes[child].next_sibling);
+    close_block(c);
+    emit_node(c, child);
+}
+
+static void emit_node(WasmCompiler *c, int i)
+{
+    const WasmNode *node = &c->region->nodes[i];
+
+    if (node->loop_header) {
+        open_block(c, WASM_loop);
+        c->node_depth[i] = c->depth;
+    }
+    emit_within(c, i, node->first_child);
+    if (node->loop_header) {
+        close_block(c);
+    }
+}
+
+static void append_local_group(WasmBuffer *b, int n, WasmType type)
+{
+    wasm_u32(b, n);
+    wasm_byte(b, type);
+}
+
+void wasm_compile_begin(WasmCompiler *c)
+{
+    c->functions.len = 0;
+    c->n_functions = 0;
+    c->n_types = 0;
+    /* Type 0 is that of regions. */
+    wasm_type(c, (WasmSignature) { .n_params = 2, .mask = 1,
+                                   .result = WASM_I64 });
+}
+
+bool wasm_compile_region(WasmCompiler *c, const WasmRegion *r)
+{
+    WasmBuffer *b = &c->code, *locals = &c->scratch;
+
+    b->len = 0;
+    c->n_i64 = 0;
+    memset(c->reg_local, 0, sizeof(c->reg_local));
+    memset(c->stack_local, 0, sizeof(c->stack_local));
+    c->carry_local = c->temp_local = 0;
+    c->region = r;
+    c->failure = NULL;
+    c->depth = 0;
+
+    wasm_op_u32(b, WASM_local_get, LOCAL_ENV);
+    wasm_op(b, WASM_i32_wrap_i64);
+    wasm_i32_const(b, -WASM_ENV_BIAS);
+    wasm_op(b, WASM_i32_add);
+    wasm_op_u32(b, WASM_local_set, LOCAL_BASE);
+    emit_node(c, 0);
+    wasm_op(b, WASM_unreachable);
+    wasm_op(b, WASM_end);
+    if (c->failure) {
+        return false;
+    }
+
+    locals->len = 0;
+    wasm_u32(locals, 2);
+    append_local_group(locals, LOCALS_I32, WASM_I32);
+    append_local_group(locals, c->n_i64, WASM_I64);
+    wasm_u32(&c->functions, locals->len + b->len);
+    wasm_bytes(&c->functions, locals->data, locals->len);
+    wasm_bytes(&c->functions, b->data, b->len);
+    c->n_functions++;
+    return true;
+}
+
+static void type_section(WasmCompiler *c)
+{
+    WasmBuffer *s = &c->scratch;
+
+    s->len = 0;
+    wasm_u32(s, c->n_types);
+    for (int i = 0; i < c->n_types; i++) {
+        WasmSignature *t = &c->types[i];
+
+        wasm_byte(s, 0x60);
+        wasm_u32(s, t->n_params);
+        for (int k = 0; k < t->n_params; k++) {
+            wasm_byte(s, t->mask >> k & 1 ? WASM_I64 : WASM_I32);
+        }
+        wasm_u32(s, t->result ? 1 : 0);
+        if (t->result) {
+            wasm_byte(s, t->result);
+        }
+    }
+    wasm_section(&c->module, 1, s);
+}
+
+/* Memory, function table, and the constants of the thread. */
+static void import_section(WasmCompiler *c)
+{
+    static const char *const globals[] = {
+        [GLOBAL_RA] = "a", [GLOBAL_RESULT] = "r"
+    };
+    WasmBuffer *s = &c->scratch;
+
+    s->len = 0;
+    wasm_u32(s, 2 + ARRAY_SIZE(globals));
+    wasm_name(s, "e");
+    wasm_name(s, "m");
+    wasm_bytes(s, "\x02\x03\x00", 3);  /* shared memory, from 0 */
+    wasm_u32(s, 65536);                /* to 65536 pages at most */
+    wasm_name(s, "e");
+    wasm_name(s, "t");
+    wasm_bytes(s, "\x01\x70\x00\x00", 4);
+    for (int i = 0; i < ARRAY_SIZE(globals); i++) {
+        wasm_name(s, "e");
+        wasm_name(s, globals[i]);
+        wasm_byte(s, 3);
+        wasm_byte(s, WASM_I32);
+        wasm_byte(s, 0);
+    }
+    wasm_section(&c->module, 2, s);
+}
+
+void wasm_compile_end(WasmCompiler *c)
+{
+    WasmBuffer *m = &c->module, *s = &c->scratch;
+
+    m->len = 0;
+    wasm_bytes(m, "\0asm\x01\0\0\0", 8);
+    type_section(c);
+    import_section(c);
+
+    s->len = 0;
+    wasm_u32(s, c->n_functions);
+    for (int i = 0; i < c->n_functions; i++) {
+        wasm_byte(s, 0);
+    }
+    wasm_section(m, 3, s);
+
+    s->len = 0;
+    wasm_u32(s, c->n_functions);
+    for (int i = 0; i < c->n_functions; i++) {
+        char name[12];
+
+        snprintf(name, sizeof(name), "%d", i);
+        wasm_name(s, name);
+        wasm_byte(s, 0);
+        wasm_u32(s, i);
+    }
+    wasm_section(m, 7, s);
+
+    s->len = 0;
+    wasm_u32(s, c->n_functions);
+    wasm_bytes(s, c->functions.data, c->functions.len);
+    wasm_section(m, 10, s);
+}

@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Chooses the translation blocks of a region, splits their bytecode into basic
+ * blocks ("nodes"), and computes what WebAssembly's structured control flow
+ * needs to know of the graph: reverse postorder, dominators, loop headers.
+ *
+ * The only entry is the head's first instruction. An edge into the middle of a
+ * loop (which makes the graph irreducible) is cut: it leaves the region.
+ */
+
+#include "qemu/osdep.h"
+#include "tcg/tcg.h"
+#include "tcg/helper-info.h"
+#include "wasm-engine.h"
+#include "wasm-region.h"
+
+/* Marks of a word of a block's bytecode. */
+enum { SEEN = 1, LEADER = 2 };
+
+/* A block that ran seldom stays out, as does one that cannot be compiled. */
+static bool is_warm(const TranslationBlock *tb)
+{
+    uint32_t state = qatomic_read((uint32_t *)tb->tc.ptr + 1);
+
+    return state >= WASM_HOT_RUNS / 4 && state != WASM_STATE_NEVER;
+}
+
+static int find_tb(const WasmRegion *r, const TranslationBlock *tb)
+{
+    for (int i = 0; i < r->n_tbs; i++) {
+        if (r->tbs[i] == tb) {
+            return i;
+        }
+    }
+    return WASM_NO_NODE;
+}
+
+/* The block that a goto_tb instruction is linked to, or NULL. */
+static const TranslationBlock *linked_tb(const uint32_t *insn)
+{
+    const uintptr_t *slot = (const void *)wasm_insn_target(insn);
+    const void *target = (const void *)qatomic_read(slot);
+
+    return target == insn + 1 ? NULL : wasm_tb_of_code(target);
+}
+
+static bool call_returns(const uint32_t *insn)
+{
+    const uintptr_t *pool = (const void *)wasm_insn_target(insn);
+    const TCGHelperInfo *info = (const void *)pool[1];
+
+    return !(info->flags & TCG_CALL_NO_RETURN);
+}
+
+/*
+ * Marks the instructions of @tb that can be reached, and those that start a
+ * node. Returns false for code that is too long or makes no sense.
+ */
+static bool scan_tb(const TranslationBlock *tb, uint8_t *marks)
+{
+    const uint32_t *code = tb->tc.ptr;
+    int n = tb->tc.size / 4, depth = 0, at = WASM_HEADER_WORDS;
+    uint16_t stack[WASM_REGION_NODES];
+
+    memset(marks, 0, n);
+    marks[at] = LEADER;
+    for (;;) {
+        bool go_on = true;
+
+        if (at >= n) {
+            return false;
+        }
+        if (marks[at] & SEEN) {
+            go_on = false;
+        } else {
+            const uint32_t *insn = code + at;
+            ptrdiff_t target = wasm_insn_target(insn) - code;
+
+            marks[at++] |= SEEN;
+            switch (extract32(*insn, 0, 8)) {
+            case INDEX_op_br:
+                go_on = false;
+                /* fall through */
+            case INDEX_op_brcond:
+                if (target < WASM_HEADER_WORDS || target >= n ||
+                    depth == ARRAY_SIZE(stack)) {
+                    return false;
+                }
+                marks[target] |= LEADER;
+                stack[depth++] = target;
+                if (go_on && at < n) {
+                    marks[at] |= LEADER;
+                }
+                break;
+            case INDEX_op_goto_tb:
+                if (at < n) {
+                    marks[at] |= LEADER;
+                }
+                break;
+            case INDEX_op_call:
+                go_on = call_returns(insn);
+                break;
+            case INDEX_op_exit_tb:
+            case INDEX_op_goto_ptr:
+                go_on = false;
+                break;
+            }
+        }
+        if (!go_on) {
+            if (depth == 0) {
+                return true;
+            }
+            at = stack[--depth];
+        }
+    }
+}
+
+/* Makes the nodes of block number @index; their successors come later. */
+static bool add_nodes(WasmRegion *r, int index, const uint8_t *marks)
+{
+    const TranslationBlock *tb = r->tbs[index];
+    const uint32_t *code = tb->tc.ptr;
+    int n = tb->tc.size / 4;
+
+    r->tb_node[index] = r->n_nodes;
+    for (int at = WASM_HEADER_WORDS; at < n; ) {
+        WasmNode *node = &r->nodes[r->n_nodes];
+        bool ended = false;
+
+        if ((marks[at] & (SEEN | LEADER)) != (SEEN | LEADER)) {
+            at++;
+            continue;
+        }
+        if (r->n_nodes == WASM_REGION_NODES) {
+            return false;
+        }
+        r->n_nodes++;
+        *node = (WasmNode) { .start = code + at, .kind = WASM_END_FALL };
+        while (!ended) {
+            const uint32_t *insn = code + at++;
+
+            switch (extract32(*insn, 0, 8)) {
+            case INDEX_op_br:
+                ended = true;
+                break;
+            case INDEX_op_brcond:
+                node->kind = WASM_END_COND;
+                ended = true;
+                break;
+            case INDEX_op_goto_tb:
+                node->kind = WASM_END_GOTO_TB;
+                ended = true;
+                break;
+            case INDEX_op_exit_tb:
+            case INDEX_op_goto_ptr:
+                node->kind = WASM_END_LEAVE;
+                ended = true;
+                break;
+            case INDEX_op_call:
+                if (!call_returns(insn)) {
+                    node->kind = WASM_END_LEAVE;
+                    ended = true;
+                }
+                break;
+            }
+            ended |= at >= n || (marks[at] & LEADER);
+        }
+        node->end = code + at;
+    }
+    return true;
+}
+
+static int node_at(const WasmRegion *r, const uint32_t *start)
+{
+    int low = 0;
+
+    for (int i = 0; i < r->n_tbs; i++) {
+        const uint32_t *code = r->tbs[i]->tc.ptr;
+
+        if (start >= code && start < code + r->tbs[i]->tc.size / 4) {
+            low = r->tb_node[i];
+            break;
+        }
+    }
+    while (r->nodes[low].start != start) {
+        low++;
+    }
+    return low;
+}
+
+static void connect_nodes(WasmRegion *r)
+{
+    for (int i = 0; i < r->n_nodes; i++) {
+        WasmNode *node = &r->nodes[i];
+        const uint32_t *last = node->end - 1;
+        int tb;
+
+        node->succ[0] = node->succ[1] = WASM_NO_NODE;
+        switch (node->kind) {
+        case WASM_END_FALL:
+            node->succ[0] = node_at(r, extract32(*last, 0, 8) == INDEX_op_br ?
+                                    wasm_insn_target(last) : node->end);
+            break;
+        case WASM_END_COND:
+            node->succ[0] = node_at(r, wasm_insn_target(last));
+            node->succ[1] = node_at(r, node->end);
+            break;
+        case WASM_END_GOTO_TB:
+            tb = find_tb(r, linked_tb(last));
+            if (tb != WASM_NO_NODE) {
+                node->succ[0] = r->tb_node[tb];
+            }
+            node->succ[1] = node_at(r, node->end);
+            break;
+        case WASM_END_LEAVE:
+            break;
+        }
+    }
+}
+
+static void visit(WasmRegion *r, int i, int *next)
+{
+    WasmNode *node = &r->nodes[i];
+
+    node->order = 0;
+    for (int k = 1; k >= 0; k--) {
+        int s = node->succ[k];
+
+        if (s != WASM_NO_NODE && r->nodes[s].order == WASM_NO_NODE) {
+            visit(r, s, next);
+        }
+    }
+    r->order[--*next] = i;
+}
+
+/* Reverse postorder of what can be reached from the head. */
+static void order_nodes(WasmRegion *r)
+{
+    int next = r->n_nodes;
+
+    for (int i = 0; i < r->n_nodes; i++) {
+        r->nodes[i].order = WASM_NO_NODE;
+    }
+    visit(r, 0, &next);
+    r->n_order = r->n_nodes - next;
+    memmove(r->order, r->order + next, r->n_order * sizeof(r->order[0]));
+    for (int i = 0; i < r->n_order; i++) {
+        r->nodes[r->order[i]].order = i;
+    }
+}
+
+static int common_dominator(const WasmRegion *r, int a, int b)
+{
+    while (a != b) {
+        while (r->nodes[a].order > r->nodes[b].order) {
+            a = r->nodes[a].idom;
+        }
+        while (r->nodes[b].order > r->nodes[a].order) {
+            b = r->nodes[b].idom;
+        }
+    }
+    return a;
+}
+
+/* Cooper, Harvey and Kennedy, "A Simple, Fast Dominance Algorithm". */
+static void find_dominators(WasmRegion *r)
+{
+    bool changed = true;
+
+    for (int i = 0; i < r->n_order; i++) {
+        r->nodes[r->order[i]].idom = WASM_NO_NODE;
+    }
+    r->nodes[0].idom = 0;
+    while (changed) {
+        changed = false;
+        for (int i = 0; i < r->n_order; i++) {
+            int from = r->order[i];
+
+            for (int k = 0; k < 2; k++) {
+                int to = r->nodes[from].succ[k], idom;
+
+                if (to == WASM_NO_NODE || to == 0) {
+                    continue;
+                }
+                idom = r->nodes[to].idom;
+                idom = idom == WASM_NO_NODE ? from :
+                       common_dominator(r, idom, from);
+                if (idom != r->nodes[to].idom) {
+                    r->nodes[to].idom = idom;
+                    changed = true;
+                }
+            }
+        }
+    }
+}
+
+static bool dominates(const WasmRegion *r, int a, int b)
+{
+    while (r->nodes[b].order > r->nodes[a].order) {
+        b = r->nodes[b].idom;
+    }
+    return a == b;
+}
+
+/*
+ * Classifies the edges. An edge back to a node that does not dominate its
+ * source is cut if it is a link between blocks. Returns 1 if some were cut
+ * (the graph is another then), and -1 if one could not be.
+ */
+static int find_loops(WasmRegion *r)
+{
+    int cut = 0;
+
+    for (int i = 0; i < r->n_order; i++) {
+        WasmNode *node = &r->nodes[r->order[i]];
+
+        node->forward_preds = 0;
+        node->loop_header = false;
+        node->first_child = node->next_sibling = WASM_NO_NODE;
+    }
+    for (int i = 0; i < r->n_order; i++) {
+        WasmNode *node = &r->nodes[r->order[i]];
+
+        for (int k = 0; k < 2; k++) {
+            int to = node->succ[k];
+
+            if (to == WASM_NO_NODE) {
+                continue;
+            }
+            if (r->nodes[to].order > i) {
+                r->nodes[to].forward_preds++;
+            } else if (dominates(r, to, r->order[i])) {
+                r->nodes[to].loop_header = true;
+            } else if (node->kind == WASM_END_GOTO_TB && k == 0) {
+                node->succ[0] = WASM_NO_NODE;
+                cut = 1;
+            } else {
+                return -1;
+            }
+        }
+        if (i > 0) {
+            node->next_sibling = r->nodes[node->idom].first_child;
+            r->nodes[node->idom].first_child = r->order[i];
+        }
+    }
+    return cut;
+}
+
+bool wasm_region_choose(WasmRegion *r, const TranslationBlock *head)
+{
+    uint8_t marks[UINT16_MAX / 4 + WASM_REGION_WORDS];
+    int cut;
+
+    r->n_tbs = 1;
+    r->n_nodes = r->n_words = 0;
+    r->tbs[0] = head;
+    for (int i = 0; i < r->n_tbs; i++) {
+        const TranslationBlock *tb = r->tbs[i];
+        int n_words = tb->tc.size / 4, n_nodes = r->n_nodes;
+
+        if ((i > 0 && r->n_words + n_words > WASM_REGION_WORDS) ||
+            n_words >= sizeof(marks) ||
+            !scan_tb(tb, marks) || !add_nodes(r, i, marks)) {
+            if (i == 0) {
+                return false;
+            }
+            r->n_nodes = n_nodes;
+            r->tbs[i--] = r->tbs[--r->n_tbs];
+            continue;
+        }
+        r->n_words += n_words;
+
+        for (int k = n_nodes; k < r->n_nodes; k++) {
+            const TranslationBlock *next;
+
+            if (r->nodes[k].kind != WASM_END_GOTO_TB ||
+                r->n_tbs == WASM_REGION_TBS) {
+                continue;
+            }
+            next = linked_tb(r->nodes[k].end - 1);
+            if (next && is_warm(next) && find_tb(r, next) == WASM_NO_NODE) {
+                r->tbs[r->n_tbs++] = next;
+            }
+        }
+    }
+
+    connect_nodes(r);
+    do {
+        order_nodes(r);
+        find_dominators(r);
+        cut = find_loops(r);
+    } while (cut > 0);
+    return cut == 0;
+}

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Turns hot blocks into functions, and runs them.
+ *
+ * Every vCPU thread has a WebAssembly instance of QEMU of its own, and with it
+ * a function table of its own, which it extends by WASM_SLOTS slots. A region
+ * has the same slot in all of them. Hot blocks wait until a module is full, or
+ * until one of them is much hotter. The thread that then compiles them loads the
+ * module at its next entry; other threads do when they come across it. A slot
+ * that is not loaded holds a function that goes back to the interpreter.
+ *
+ * When slots run out, all translation blocks are flushed, and with them all
+ * regions. A thread clears its own slots when it next enters a region.
+ */
+
+#include "qemu/osdep.h"
+#include <emscripten.h>
+#include "accel/tcg/getpc.h"
+#include "exec/tb-flush.h"
+#include "hw/core/cpu.h"
+#include "qemu/thread.h"
+#include "wasm-engine.h"
+#include "wasm-translate.h"
+
+enum {
+    WASM_SLOTS = 16384,
+    WASM_BATCH = 16,  /* regions of a module */
+};
+
+typedef struct WasmModule {
+    uint8_t *bytes;
+    uint32_t size;
+    uint32_t first, n;  /* its slots, counted from engine.first_slot */
+} WasmModule;
+
+/* Of all threads; changed under the lock. */
+static struct {
+    QemuMutex lock;
+    uint32_t first_slot;         /* in every thread's table */
+    uint32_t n_slots;            /* in use */
+    uint32_t n_modules;
+    unsigned generation;         /* raised by every flush */
+    bool flush_queued;
+    uint16_t slot_module[WASM_SLOTS];
+    WasmModule modules[WASM_SLOTS];
+    int n_hot;
+    uint32_t *hot[WASM_BATCH];   /* headers of blocks to compile */
+    WasmCompiler compiler;
+    WasmRegion region;
+} engine;
+
+/* Of one vCPU thread. */
+typedef struct WasmThread {
+    bool ready;
+    unsigned generation;
+    uint64_t result[2];
+    bool loaded[WASM_SLOTS];     /* modules */
+} WasmThread;
+
+static __thread WasmThread *thread;
+
+/* Extends the table by COUNT slots that hold slot FILL's function. */
+EM_JS(int, wasm_table_extend, (int count, int fill), {
+    return wasmTable.grow(count, wasmTable.get(fill));
+});
+
+EM_JS(void, wasm_table_clear, (int first, int count, int fill), {
+    const f = wasmTable.get(fill);
+    for (let i = 0; i < count; i++) wasmTable.set(first + i, f);
+});
+
+/* Compiles a module and puts its functions into slots. */
+EM_JS(void, wasm_module_load, (uint32_t bytes, int size, int first, int count,
+                               int ra, int result), {
+    const code = HEAPU8.slice(bytes >>> 0, (bytes >>> 0) + size);
+    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(code), {
+        e: { m: wasmMemory, t: wasmTable, a: ra, r: result },
+    });
+    for (let i = 0; i < count; i++) wasmTable.set(first + i, exports[i]);
+});
+
+static uint64_t not_loaded(CPUArchState *env, uint32_t next)
+{
+    return WASM_CONTINUE | next;
+}
+
+static void __attribute__((constructor)) wasm_engine_init(void)
+{
+    qemu_mutex_init(&engine.lock);
+}
+
+static void thread_start(void)
+{
+    uint32_t first = wasm_table_extend(WASM_SLOTS,
+                                       (int)(uintptr_t)not_loaded);
+
+    thread = g_new0(WasmThread, 1);
+    qemu_mutex_lock(&engine.lock);
+    thread->generation = engine.generation;
+    if (!engine.first_slot) {
+        engine.first_slot = first;
+    }
+    qemu_mutex_unlock(&engine.lock);
+    g_assert(first == engine.first_slot && first > WASM_STATE_NEVER);
+}
+
+/*
+ * Compiles the regions of the blocks that wait for it, as one module, and
+ * gives the blocks their slots.
+ */
+static void compile(void)
+{
+    WasmCompiler *c = &engine.compiler;
+    WasmModule *module = &engine.modules[engine.n_modules];
+    uint32_t *heads[WASM_BATCH];
+
+    wasm_compile_begin(c);
+    for (int i = 0; i < engine.n_hot; i++) {
+        uint32_t *header = engine.hot[i];
+
+        if (wasm_region_choose(&engine.region, wasm_tb_of_code(header)) &&
+            wasm_compile_region(c, &engine.region)) {
+            heads[c->n_functions - 1] = header;
+        } else {
+            header[1] = WASM_STATE_NEVER;
+        }
+    }
+    engine.n_hot = 0;
+    if (c->n_functions == 0) {
+        return;
+    }
+    wasm_compile_end(c);
+    module->size = c->module.len;
+    module->bytes = g_memdup2(c->module.data, c->module.len);
+    module->first = engine.n_slots;
+    module->n = c->n_functions;
+    for (int i = 0; i < module->n; i++) {
+        engine.slot_module[engine.n_slots] = engine.n_modules;
+        qatomic_store_release(&heads[i][1],
+                              engine.first_slot + engine.n_slots++);
+    }
+    engine.n_modules++;
+}
+
+/* A block became hot, or ran often since. Returns its state. */
+static uint32_t compile_soon(uint32_t *header)
+{
+    uint32_t state;
+    bool waits = false;
+
+    qemu_mutex_lock(&engine.lock);
+    state = header[1];
+    if (state < WASM_STATE_NEVER) {
+        header[1] = MIN(state + 1, WASM_HOTTER_RUNS);
+        for (int i = 0; i < engine.n_hot; i++) {
+            waits |= engine.hot[i] == header;
+        }
+        if (engine.n_slots + WASM_BATCH > WASM_SLOTS) {
+            if (!engine.flush_queued) {
+                engine.flush_queued = true;
+                queue_tb_flush(current_cpu);
+            }
+        } else {
+            if (!waits) {
+                engine.hot[engine.n_hot++] = header;
+            }
+            if (engine.n_hot == WASM_BATCH || state >= WASM_HOTTER_RUNS) {
+                compile();
+            }
+        }
+        state = header[1];
+    }
+    qemu_mutex_unlock(&engine.lock);
+    return state;
+}
+
+static void load(uint32_t index)
+{
+    WasmModule *module = &engine.modules[index];
+
+    wasm_module_load((uintptr_t)module->bytes, module->size,
+                     engine.first_slot + module->first, module->n,
+                     (uintptr_t)&tci_tb_ptr, (uintptr_t)thread->result);
+    thread->loaded[index] = true;
+}
+
+uint64_t wasm_engine_enter(CPUArchState *env, uint32_t *header)
+{
+    uint32_t state = qatomic_load_acquire(&header[1]), module;
+
+    if (unlikely(!thread)) {
+        thread_start();
+    }
+    if (unlikely(thread->generation != qatomic_read(&engine.generation))) {
+        wasm_table_clear(engine.first_slot, WASM_SLOTS,
+                         (int)(uintptr_t)not_loaded);
+        memset(thread->loaded, 0, sizeof(thread->loaded));
+        thread->generation = engine.generation;
+    }
+    if (state < WASM_STATE_NEVER) {
+        state = compile_soon(header);
+    }
+    if (state <= WASM_STATE_NEVER) {
+        return WASM_CONTINUE | (uintptr_t)(header + WASM_HEADER_WORDS);
+    }
+    module = engine.slot_module[state - engine.first_slot];
+    if (unlikely(!thread->loaded[module])) {
+        load(module);
+    }
+    return ((WasmRegionFunc *)(uintptr_t)state)(env, (uintptr_t)header);
+}
+
+void wasm_engine_flush(void)
+{
+    qemu_mutex_lock(&engine.lock);
+    for (uint32_t i = 0; i < engine.n_modules; i++) {
+        g_free(engine.modules[i].bytes);
+    }
+    engine.n_modules = engine.n_slots = 0;
+    engine.n_hot = 0;
+    engine.flush_queued = false;
+    qatomic_set(&engine.generation, engine.generation + 1);
+    qemu_mutex_unlock(&engine.lock);
+}

@@ -1,0 +1,791 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Translates the bytecode of basic blocks to WebAssembly, instruction by
+ * instruction, as tcg/tci.c interprets it. TCG's registers and the slots of
+ * its stack frame become locals. See wasm-compile.c for what is around it.
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/host-utils.h"
+#include "exec/helper-head.h.inc"
+#include "tcg/helper-info.h"
+#include "wasm-translate.h"
+
+static void fail(WasmCompiler *c, const char *why)
+{
+    if (!c->failure) {
+        c->failure = why;
+    }
+}
+
+static int new_i64(WasmCompiler *c)
+{
+    return LOCAL_FIRST_I64 + c->n_i64++;
+}
+
+static int local_for(WasmCompiler *c, uint16_t *local)
+{
+    if (!*local) {
+        *local = new_i64(c);
+    }
+    return *local;
+}
+
+int wasm_temp(WasmCompiler *c)
+{
+    return local_for(c, &c->temp_local);
+}
+
+static int reg_local(WasmCompiler *c, unsigned reg)
+{
+    if (reg == TCG_REG_CALL_STACK) {
+        fail(c, "the stack's address is used");
+    }
+    return reg == TCG_AREG0 ? LOCAL_ENV : local_for(c, &c->reg_local[reg]);
+}
+
+void wasm_get_reg(WasmCompiler *c, unsigned reg)
+{
+    wasm_op_u32(&c->code, WASM_local_get, reg_local(c, reg));
+}
+
+void wasm_set_reg(WasmCompiler *c, unsigned reg)
+{
+    if (reg == TCG_AREG0) {
+        fail(c, "env is written");
+    }
+    wasm_op_u32(&c->code, WASM_local_set, reg_local(c, reg));
+}
+
+static void get_reg32(WasmCompiler *c, unsigned reg)
+{
+    wasm_get_reg(c, reg);
+    wasm_op(&c->code, WASM_i32_wrap_i64);
+}
+
+/* reg0 = reg1 OP reg2, on 64-bit words */
+static void binary(WasmCompiler *c, uint32_t insn, WasmOpcode op)
+{
+    wasm_get_reg(c, extract32(insn, 12, 4));
+    wasm_get_reg(c, extract32(insn, 16, 4));
+    wasm_op(&c->code, op);
+    wasm_set_reg(c, extract32(insn, 8, 4));
+}
+
+/* The same, with the second operand or the result inverted. */
+static void binary_not(WasmCompiler *c, uint32_t insn, WasmOpcode op,
+                       bool operand, bool result)
+{
+    WasmBuffer *b = &c->code;
+
+    wasm_get_reg(c, extract32(insn, 12, 4));
+    wasm_get_reg(c, extract32(insn, 16, 4));
+    if (operand) {
+        wasm_i64_const(b, -1);
+        wasm_op(b, WASM_i64_xor);
+    }
+    wasm_op(b, op);
+    if (result) {
+        wasm_i64_const(b, -1);
+        wasm_op(b, WASM_i64_xor);
+    }
+    wasm_set_reg(c, extract32(insn, 8, 4));
+}
+
+/* reg0 = reg1 OP reg2, on 32-bit words */
+static void binary32(WasmCompiler *c, uint32_t insn, WasmOpcode op)
+{
+    get_reg32(c, extract32(insn, 12, 4));
+    get_reg32(c, extract32(insn, 16, 4));
+    wasm_op(&c->code, op);
+    wasm_op(&c->code, WASM_i64_extend_i32_u);
+    wasm_set_reg(c, extract32(insn, 8, 4));
+}
+
+static void unary(WasmCompiler *c, uint32_t insn, WasmOpcode op)
+{
+    wasm_get_reg(c, extract32(insn, 12, 4));
+    wasm_op(&c->code, op);
+    wasm_set_reg(c, extract32(insn, 8, 4));
+}
+
+/* Leaves on the stack, as i32, whether the condition holds. */
+static void condition(WasmCompiler *c, TCGCond cond, unsigned r1, unsigned r2,
+                      bool is32)
+{
+    static const struct {
+        uint8_t op32, op64;
+    } ops[16] = {
+        [TCG_COND_EQ] = { WASM_i32_eq, WASM_i64_eq },
+        [TCG_COND_NE] = { WASM_i32_ne, WASM_i64_ne },
+        [TCG_COND_LT] = { WASM_i32_lt_s, WASM_i64_lt_s },
+        [TCG_COND_GE] = { WASM_i32_ge_s, WASM_i64_ge_s },
+        [TCG_COND_LE] = { WASM_i32_le_s, WASM_i64_le_s },
+        [TCG_COND_GT] = { WASM_i32_gt_s, WASM_i64_gt_s },
+        [TCG_COND_LTU] = { WASM_i32_lt_u, WASM_i64_lt_u },
+        [TCG_COND_GEU] = { WASM_i32_ge_u, WASM_i64_ge_u },
+        [TCG_COND_LEU] = { WASM_i32_le_u, WASM_i64_le_u },
+        [TCG_COND_GTU] = { WASM_i32_gt_u, WASM_i64_gt_u },
+    };
+    WasmBuffer *b = &c->code;
+
+    (is32 ? get_reg32 : wasm_get_reg)(c, r1);
+    (is32 ? get_reg32 : wasm_get_reg)(c, r2);
+    if (is_tst_cond(cond)) {
+        wasm_op(b, is32 ? WASM_i32_and : WASM_i64_and);
+        wasm_op(b, is32 ? WASM_i32_eqz : WASM_i64_eqz);
+        if (cond == TCG_COND_TSTNE) {
+            wasm_op(b, WASM_i32_eqz);
+        }
+    } else if (ops[cond].op32) {
+        wasm_op(b, is32 ? ops[cond].op32 : ops[cond].op64);
+    } else {
+        fail(c, "a condition that is none");
+    }
+}
+
+static bool is_setcond(uint32_t insn)
+{
+    uint8_t op = insn;
+
+    return op == INDEX_op_setcond || op == INDEX_op_tci_setcond32;
+}
+
+static void insn_condition(WasmCompiler *c, uint32_t insn, int cond_pos)
+{
+    uint8_t op = insn;
+
+    condition(c, extract32(insn, cond_pos, 4), extract32(insn, 12, 4),
+              extract32(insn, 16, 4), op == INDEX_op_tci_setcond32 ||
+                                      op == INDEX_op_tci_movcond32);
+}
+
+void wasm_node_condition(WasmCompiler *c, const WasmNode *node)
+{
+    const uint32_t *branch = node->end - 1;
+    unsigned reg = extract32(*branch, 8, 4);
+
+    if (reg == TCG_REG_TMP && branch > node->start && is_setcond(branch[-1]) &&
+        extract32(branch[-1], 8, 4) == reg) {
+        insn_condition(c, branch[-1], 20); /* was left out: see wasm_node() */
+    } else {
+        wasm_get_reg(c, reg);
+        wasm_i64_const(&c->code, 0);
+        wasm_op(&c->code, WASM_i64_ne);
+    }
+}
+
+static void movcond(WasmCompiler *c, uint32_t insn)
+{
+    wasm_get_reg(c, extract32(insn, 20, 4));
+    wasm_get_reg(c, extract32(insn, 24, 4));
+    insn_condition(c, insn, 28);
+    wasm_op(&c->code, WASM_select);
+    wasm_set_reg(c, extract32(insn, 8, 4));
+}
+
+/* reg0 = reg1 != 0 ? OP(reg1) : reg2 */
+static void count_zeros(WasmCompiler *c, uint32_t insn, WasmOpcode op, bool is32)
+{
+    WasmBuffer *b = &c->code;
+    unsigned r1 = extract32(insn, 12, 4);
+
+    (is32 ? get_reg32 : wasm_get_reg)(c, r1);
+    wasm_op(b, op);
+    if (is32) {
+        wasm_op(b, WASM_i64_extend_i32_u);
+    }
+    wasm_get_reg(c, extract32(insn, 16, 4));
+    (is32 ? get_reg32 : wasm_get_reg)(c, r1);
+    wasm_op(b, is32 ? WASM_i32_eqz : WASM_i64_eqz);
+    wasm_op(b, WASM_i32_eqz);
+    wasm_op(b, WASM_select);
+    wasm_set_reg(c, extract32(insn, 8, 4));
+}
+
+/* reg0 = bits [pos, pos + len) of reg1 */
+static void extract(WasmCompiler *c, uint32_t insn, bool is_signed)
+{
+    WasmBuffer *b = &c->code;
+    unsigned pos = extract32(insn, 16, 6), len = extract32(insn, 22, 6);
+
+    wasm_get_reg(c, extract32(insn, 12, 4));
+    if (is_signed && pos == 0 && (len == 8 || len == 16 || len == 32)) {
+        wasm_op(b, len == 8 ? WASM_i64_extend8_s :
+                   len == 16 ? WASM_i64_extend16_s : WASM_i64_extend32_s);
+    } else if (is_signed) {
+        wasm_i64_const(b, 64 - pos - len);
+        wasm_op(b, WASM_i64_shl);
+        wasm_i64_const(b, 64 - len);
+        wasm_op(b, WASM_i64_shr_s);
+    } else {
+        if (pos) {
+            wasm_i64_const(b, pos);
+            wasm_op(b, WASM_i64_shr_u);
+        }
+        if (pos + len < 64) {
+            wasm_i64_const(b, MAKE_64BIT_MASK(0, len));
+            wasm_op(b, WASM_i64_and);
+        }
+    }
+    wasm_set_reg(c, extract32(insn, 8, 4));
+}
+
+/* reg0 = reg1 with the low bits of reg2 at [pos, pos + len) */
+static void deposit(WasmCompiler *c, uint32_t insn)
+{
+    WasmBuffer *b = &c->code;
+    unsigned pos = extract32(insn, 20, 6), len = extract32(insn, 26, 6);
+
+    wasm_get_reg(c, extract32(insn, 12, 4));
+    wasm_i64_const(b, ~MAKE_64BIT_MASK(pos, len));
+    wasm_op(b, WASM_i64_and);
+    wasm_get_reg(c, extract32(insn, 16, 4));
+    wasm_i64_const(b, MAKE_64BIT_MASK(0, len));
+    wasm_op(b, WASM_i64_and);
+    wasm_i64_const(b, pos);
+    wasm_op(b, WASM_i64_shl);
+    wasm_op(b, WASM_i64_or);
+    wasm_set_reg(c, extract32(insn, 8, 4));
+}
+
+static void byte_swap(WasmCompiler *c, uint32_t insn, unsigned bytes)
+{
+    WasmBuffer *b = &c->code;
+    int from = wasm_temp(c);
+
+    wasm_get_reg(c, extract32(insn, 12, 4));
+    wasm_op_u32(b, WASM_local_set, from);
+    for (unsigned i = 0; i < bytes; i++) {
+        int up = 8 * (bytes - 1) - 16 * i; /* how far byte i moves */
+
+        wasm_op_u32(b, WASM_local_get, from);
+        wasm_i64_const(b, 0xffull << (8 * i));
+        wasm_op(b, WASM_i64_and);
+        wasm_i64_const(b, up < 0 ? -up : up);
+        wasm_op(b, up < 0 ? WASM_i64_shr_u : WASM_i64_shl);
+        if (i > 0) {
+            wasm_op(b, WASM_i64_or);
+        }
+    }
+    wasm_set_reg(c, extract32(insn, 8, 4));
+}
+
+/*
+ * reg0 = reg1 +- reg2 +- carry, which is 0 or 1. The carry out is that of
+ * either of two steps.
+ */
+static void add_sub_carry(WasmCompiler *c, uint32_t insn, bool sub, bool in,
+                          bool out)
+{
+    WasmBuffer *b = &c->code;
+    WasmOpcode op = sub ? WASM_i64_sub : WASM_i64_add;
+    unsigned r1 = extract32(insn, 12, 4), r2 = extract32(insn, 16, 4);
+    int carry = local_for(c, &c->carry_local), t = wasm_temp(c);
+
+    wasm_get_reg(c, r1);
+    wasm_get_reg(c, r2);
+    wasm_op(b, op);
+    wasm_op_u32(b, WASM_local_set, t);
+    if (out) {
+        /* Step one: sum < r1, or r1 < r2. */
+        if (sub) {
+            wasm_get_reg(c, r1);
+            wasm_get_reg(c, r2);
+        } else {
+            wasm_op_u32(b, WASM_local_get, t);
+            wasm_get_reg(c, r1);
+        }
+        wasm_op(b, WASM_i64_lt_u);
+        wasm_op(b, WASM_i64_extend_i32_u);
+    }
+    /* Step two, with the first step's carry on the stack. */
+    wasm_op_u32(b, WASM_local_get, t);
+    if (in) {
+        wasm_op_u32(b, WASM_local_get, carry);
+        wasm_op(b, op);
+    }
+    wasm_set_reg(c, extract32(insn, 8, 4));
+    if (out && in) {
+        if (sub) {
+            wasm_op_u32(b, WASM_local_get, t);
+            wasm_op_u32(b, WASM_local_get, carry);
+        } else {
+            wasm_get_reg(c, extract32(insn, 8, 4));
+            wasm_op_u32(b, WASM_local_get, carry);
+        }
+        wasm_op(b, WASM_i64_lt_u);
+        wasm_op(b, WASM_i64_extend_i32_u);
+        wasm_op(b, WASM_i64_or);
+    }
+    if (out) {
+        wasm_op_u32(b, WASM_local_set, carry);
+    }
+}
+
+static uint64_t high_unsigned(uint64_t a, uint64_t b)
+{
+    return ((unsigned __int128)a * b) >> 64;
+}
+
+static uint64_t high_signed(uint64_t a, uint64_t b)
+{
+    return ((__int128)(int64_t)a * (int64_t)b) >> 64;
+}
+
+/* (reg1:reg0) = reg2 * reg3 */
+static void multiply_long(WasmCompiler *c, uint32_t insn, const void *high)
+{
+    WasmBuffer *b = &c->code;
+    unsigned r2 = extract32(insn, 16, 4), r3 = extract32(insn, 20, 4);
+
+    wasm_get_reg(c, r2);
+    wasm_get_reg(c, r3);
+    wasm_op(b, WASM_i64_mul);
+    wasm_get_reg(c, r2);
+    wasm_get_reg(c, r3);
+    wasm_call(c, high, (WasmSignature) { .n_params = 2, .mask = 3,
+                                         .result = WASM_I64 });
+    wasm_set_reg(c, extract32(insn, 12, 4));
+    wasm_set_reg(c, extract32(insn, 8, 4));
+}
+
+static int stack_local(WasmCompiler *c, int offset)
+{
+    if (offset < 0 || offset % 4 || offset / 4 >= WASM_STACK_SLOTS) {
+        fail(c, "a stack slot that is none");
+        return LOCAL_FIRST_I64;
+    }
+    return local_for(c, &c->stack_local[offset / 4]);
+}
+
+/* Pushes the address of a host load or store; returns the constant offset. */
+static uint32_t host_address(WasmCompiler *c, uint32_t insn)
+{
+    unsigned base = extract32(insn, 12, 4);
+    int offset = sextract32(insn, 16, 16);
+
+    if (base == TCG_AREG0) {
+        wasm_op_u32(&c->code, WASM_local_get, LOCAL_BASE);
+        return offset + WASM_ENV_BIAS;
+    }
+    get_reg32(c, base);
+    if (offset < 0) {
+        wasm_i32_const(&c->code, offset);
+        wasm_op(&c->code, WASM_i32_add);
+        return 0;
+    }
+    return offset;
+}
+
+static void load(WasmCompiler *c, uint32_t insn, WasmOpcode op)
+{
+    WasmBuffer *b = &c->code;
+
+    if (extract32(insn, 12, 4) == TCG_REG_CALL_STACK) {
+        wasm_op_u32(b, WASM_local_get,
+                    stack_local(c, sextract32(insn, 16, 16)));
+        if (op == WASM_i64_load32_s) {
+            wasm_op(b, WASM_i64_extend32_s);
+        } else if (op == WASM_i64_load32_u) {
+            wasm_op(b, WASM_i32_wrap_i64);
+            wasm_op(b, WASM_i64_extend_i32_u);
+        } else if (op != WASM_i64_load) {
+            fail(c, "part of a stack slot is read");
+        }
+    } else {
+        wasm_memory_op(b, op, host_address(c, insn));
+    }
+    wasm_set_reg(c, extract32(insn, 8, 4));
+}
+
+static void store(WasmCompiler *c, uint32_t insn, WasmOpcode op)
+{
+    WasmBuffer *b = &c->code;
+
+    if (extract32(insn, 12, 4) == TCG_REG_CALL_STACK) {
+        if (op != WASM_i64_store && op != WASM_i64_store32) {
+            fail(c, "part of a stack slot is written");
+        }
+        wasm_get_reg(c, extract32(insn, 8, 4));
+        wasm_op_u32(b, WASM_local_set,
+                    stack_local(c, sextract32(insn, 16, 16)));
+    } else {
+        uint32_t offset = host_address(c, insn);
+
+        wasm_get_reg(c, extract32(insn, 8, 4));
+        wasm_memory_op(b, op, offset);
+    }
+}
+
+void wasm_call(WasmCompiler *c, const void *func, WasmSignature signature)
+{
+    WasmBuffer *b = &c->code;
+
+    wasm_i32_const(b, (uintptr_t)func);
+    wasm_op_u32(b, WASM_call_indirect, wasm_type(c, signature));
+    wasm_byte(b, 0);
+}
+
+/* Calls a helper. Its arguments lie in the first slots of the stack frame. */
+static void call_helper(WasmCompiler *c, const uint32_t *pos)
+{
+    WasmBuffer *b = &c->code;
+    const uintptr_t *pool = (const void *)wasm_insn_target(pos);
+    const TCGHelperInfo *info = (const void *)pool[1];
+    WasmSignature signature = { 0 };
+    unsigned result = info->typemask & 7;
+    int words = 0;
+
+    if (!(info->flags & TCG_CALL_NO_SE)) {
+        /* Where the helper was called, for GETPC(). */
+        wasm_op_u32(b, WASM_global_get, GLOBAL_RA);
+        wasm_i64_const(b, (uintptr_t)(pos + 1));
+        wasm_memory_op(b, WASM_i64_store, 0);
+    }
+    if (result == dh_typecode_i128) {
+        wasm_op_u32(b, WASM_global_get, GLOBAL_RESULT);
+        wasm_op(b, WASM_i64_extend_i32_u);
+        signature.mask |= 1 << signature.n_params++;
+    }
+    for (unsigned types = info->typemask >> 3; types; types >>= 3) {
+        int n = (types & 7) == dh_typecode_i128 ? 2 : 1;
+        bool is32 = (types & 7) == dh_typecode_i32 ||
+                    (types & 7) == dh_typecode_s32;
+
+        while (n--) {
+            wasm_op_u32(b, WASM_local_get, stack_local(c, 8 * words++));
+            if (is32) {
+                wasm_op(b, WASM_i32_wrap_i64);
+            } else {
+                signature.mask |= 1 << signature.n_params;
+            }
+            signature.n_params++;
+        }
+    }
+    switch (result) {
+    case dh_typecode_void:
+    case dh_typecode_i128:
+        break;
+    case dh_typecode_i32:
+    case dh_typecode_s32:
+        signature.result = WASM_I32;
+        break;
+    default:
+        signature.result = WASM_I64;
+        break;
+    }
+    wasm_call(c, (const void *)pool[0], signature);
+
+    if (signature.result == WASM_I32) {
+        wasm_op(b, WASM_i64_extend_i32_u);
+    }
+    if (signature.result) {
+        wasm_set_reg(c, TCG_REG_R0);
+    } else if (result == dh_typecode_i128) {
+        for (int i = 0; i < 2; i++) {
+            wasm_op_u32(b, WASM_global_get, GLOBAL_RESULT);
+            wasm_memory_op(b, WASM_i64_load, 8 * i);
+            wasm_set_reg(c, TCG_REG_R0 + i);
+        }
+    }
+}
+
+/* The constant that the instruction before @pos loads to register @reg. */
+static uint32_t loaded_constant(WasmCompiler *c, const uint32_t *pos,
+                                unsigned reg)
+{
+    uint32_t insn = *--pos;
+
+    if (extract32(insn, 8, 4) == reg) {
+        switch (extract32(insn, 0, 8)) {
+        case INDEX_op_tci_movi:
+            return sextract32(insn, 12, 20);
+        case INDEX_op_tci_movl:
+            return *(const uint64_t *)wasm_insn_target(pos);
+        }
+    }
+    fail(c, "a memory operation that is not constant");
+    return 0;
+}
+
+static void instruction(WasmCompiler *c, const uint32_t *pos)
+{
+    WasmBuffer *b = &c->code;
+    uint32_t insn = *pos;
+    unsigned r0 = extract32(insn, 8, 4), r1 = extract32(insn, 12, 4);
+
+    switch (extract32(insn, 0, 8)) {
+    case INDEX_op_call:
+        call_helper(c, pos);
+        break;
+    case INDEX_op_setcond:
+    case INDEX_op_tci_setcond32:
+        insn_condition(c, insn, 20);
+        wasm_op(b, WASM_i64_extend_i32_u);
+        wasm_set_reg(c, r0);
+        break;
+    case INDEX_op_movcond:
+    case INDEX_op_tci_movcond32:
+        movcond(c, insn);
+        break;
+    case INDEX_op_mov:
+        wasm_get_reg(c, r1);
+        wasm_set_reg(c, r0);
+        break;
+    case INDEX_op_tci_movi:
+        wasm_i64_const(b, sextract32(insn, 12, 20));
+        wasm_set_reg(c, r0);
+        break;
+    case INDEX_op_tci_movl:
+        wasm_i64_const(b, *(const uint64_t *)wasm_insn_target(pos));
+        wasm_set_reg(c, r0);
+        break;
+    case INDEX_op_tci_setcarry:
+        wasm_i64_const(b, 1);
+        wasm_op_u32(b, WASM_local_set, local_for(c, &c->carry_local));
+        break;
+
+    case INDEX_op_ld8u:
+        load(c, insn, WASM_i64_load8_u);
+        break;
+    case INDEX_op_ld8s:
+        load(c, insn, WASM_i64_load8_s);
+        break;
+    case INDEX_op_ld16u:
+        load(c, insn, WASM_i64_load16_u);
+        break;
+    case INDEX_op_ld16s:
+        load(c, insn, WASM_i64_load16_s);
+        break;
+    case INDEX_op_ld32u:
+        load(c, insn, WASM_i64_load32_u);
+        break;
+    case INDEX_op_ld32s:
+        load(c, insn, WASM_i64_load32_s);
+        break;
+    case INDEX_op_ld:
+        load(c, insn, WASM_i64_load);
+        break;
+    case INDEX_op_st8:
+        store(c, insn, WASM_i64_store8);
+        break;
+    case INDEX_op_st16:
+        store(c, insn, WASM_i64_store16);
+        break;
+    case INDEX_op_st32:
+        store(c, insn, WASM_i64_store32);
+        break;
+    case INDEX_op_st:
+        store(c, insn, WASM_i64_store);
+        break;
+
+    case INDEX_op_add:
+        binary(c, insn, WASM_i64_add);
+        break;
+    case INDEX_op_sub:
+        binary(c, insn, WASM_i64_sub);
+        break;
+    case INDEX_op_mul:
+        binary(c, insn, WASM_i64_mul);
+        break;
+    case INDEX_op_and:
+        binary(c, insn, WASM_i64_and);
+        break;
+    case INDEX_op_or:
+        binary(c, insn, WASM_i64_or);
+        break;
+    case INDEX_op_xor:
+        binary(c, insn, WASM_i64_xor);
+        break;
+    case INDEX_op_andc:
+        binary_not(c, insn, WASM_i64_and, true, false);
+        break;
+    case INDEX_op_orc:
+        binary_not(c, insn, WASM_i64_or, true, false);
+        break;
+    case INDEX_op_eqv:
+        binary_not(c, insn, WASM_i64_xor, false, true);
+        break;
+    case INDEX_op_nand:
+        binary_not(c, insn, WASM_i64_and, false, true);
+        break;
+    case INDEX_op_nor:
+        binary_not(c, insn, WASM_i64_or, false, true);
+        break;
+    case INDEX_op_neg:
+        wasm_i64_const(b, 0);
+        wasm_get_reg(c, r1);
+        wasm_op(b, WASM_i64_sub);
+        wasm_set_reg(c, r0);
+        break;
+    case INDEX_op_not:
+        wasm_get_reg(c, r1);
+        wasm_i64_const(b, -1);
+        wasm_op(b, WASM_i64_xor);
+        wasm_set_reg(c, r0);
+        break;
+    case INDEX_op_ctpop:
+        unary(c, insn, WASM_i64_popcnt);
+        break;
+    case INDEX_op_addco:
+        add_sub_carry(c, insn, false, false, true);
+        break;
+    case INDEX_op_addci:
+        add_sub_carry(c, insn, false, true, false);
+        break;
+    case INDEX_op_addcio:
+        add_sub_carry(c, insn, false, true, true);
+        break;
+    case INDEX_op_subbo:
+        add_sub_carry(c, insn, true, false, true);
+        break;
+    case INDEX_op_subbi:
+        add_sub_carry(c, insn, true, true, false);
+        break;
+    case INDEX_op_subbio:
+        add_sub_carry(c, insn, true, true, true);
+        break;
+    case INDEX_op_muls2:
+        multiply_long(c, insn, high_signed);
+        break;
+    case INDEX_op_mulu2:
+        multiply_long(c, insn, high_unsigned);
+        break;
+
+    case INDEX_op_divs:
+        binary(c, insn, WASM_i64_div_s);
+        break;
+    case INDEX_op_divu:
+        binary(c, insn, WASM_i64_div_u);
+        break;
+    case INDEX_op_rems:
+        binary(c, insn, WASM_i64_rem_s);
+        break;
+    case INDEX_op_remu:
+        binary(c, insn, WASM_i64_rem_u);
+        break;
+    case INDEX_op_tci_divs32:
+        binary32(c, insn, WASM_i32_div_s);
+        break;
+    case INDEX_op_tci_divu32:
+        binary32(c, insn, WASM_i32_div_u);
+        break;
+    case INDEX_op_tci_rems32:
+        binary32(c, insn, WASM_i32_rem_s);
+        break;
+    case INDEX_op_tci_remu32:
+        binary32(c, insn, WASM_i32_rem_u);
+        break;
+    case INDEX_op_clz:
+        count_zeros(c, insn, WASM_i64_clz, false);
+        break;
+    case INDEX_op_ctz:
+        count_zeros(c, insn, WASM_i64_ctz, false);
+        break;
+    case INDEX_op_tci_clz32:
+        count_zeros(c, insn, WASM_i32_clz, true);
+        break;
+    case INDEX_op_tci_ctz32:
+        count_zeros(c, insn, WASM_i32_ctz, true);
+        break;
+
+    case INDEX_op_shl:
+        binary(c, insn, WASM_i64_shl);
+        break;
+    case INDEX_op_shr:
+        binary(c, insn, WASM_i64_shr_u);
+        break;
+    case INDEX_op_sar:
+        binary(c, insn, WASM_i64_shr_s);
+        break;
+    case INDEX_op_rotl:
+        binary(c, insn, WASM_i64_rotl);
+        break;
+    case INDEX_op_rotr:
+        binary(c, insn, WASM_i64_rotr);
+        break;
+    case INDEX_op_tci_rotl32:
+        binary32(c, insn, WASM_i32_rotl);
+        break;
+    case INDEX_op_tci_rotr32:
+        binary32(c, insn, WASM_i32_rotr);
+        break;
+    case INDEX_op_deposit:
+        deposit(c, insn);
+        break;
+    case INDEX_op_extract:
+        extract(c, insn, false);
+        break;
+    case INDEX_op_sextract:
+        extract(c, insn, true);
+        break;
+    case INDEX_op_bswap16:
+        byte_swap(c, insn, 2);
+        break;
+    case INDEX_op_bswap32:
+        byte_swap(c, insn, 4);
+        break;
+    case INDEX_op_bswap64:
+        byte_swap(c, insn, 8);
+        break;
+    case INDEX_op_ext_i32_i64:
+        unary(c, insn, WASM_i64_extend32_s);
+        break;
+    case INDEX_op_extu_i32_i64:
+        get_reg32(c, r1);
+        wasm_op(b, WASM_i64_extend_i32_u);
+        wasm_set_reg(c, r0);
+        break;
+
+    case INDEX_op_qemu_ld:
+        wasm_guest_load(c, r0, r1, extract32(insn, 16, 16), pos + 1);
+        break;
+    case INDEX_op_qemu_st:
+        wasm_guest_store(c, r0, r1, extract32(insn, 16, 16), pos + 1);
+        break;
+    case INDEX_op_tci_qemu_ld_rrr:
+        wasm_guest_load(c, r0, r1,
+                        loaded_constant(c, pos, extract32(insn, 16, 4)),
+                        pos + 1);
+        break;
+    case INDEX_op_tci_qemu_st_rrr:
+        wasm_guest_store(c, r0, r1,
+                         loaded_constant(c, pos, extract32(insn, 16, 4)),
+                         pos + 1);
+        break;
+    case INDEX_op_mb:
+        wasm_memory_fence(b);
+        break;
+    default:
+        fail(c, "an instruction that is not known");
+        break;
+    }
+}
+
+void wasm_node_body(WasmCompiler *c, const WasmNode *node)
+{
+    const uint32_t *end = node->end;
+
+    /* The last instruction of most nodes is where the node goes. */
+    switch (extract32(end[-1], 0, 8)) {
+    case INDEX_op_brcond:
+        end--;
+        if (extract32(*end, 8, 4) == TCG_REG_TMP && end > node->start &&
+            is_setcond(end[-1]) && extract32(end[-1], 8, 4) == TCG_REG_TMP) {
+            end--; /* TMP lives no longer than that */
+        }
+        break;
+    case INDEX_op_br:
+    case INDEX_op_goto_tb:
+    case INDEX_op_exit_tb:
+    case INDEX_op_goto_ptr:
+        end--;
+        break;
+    default:
+        break;
+    }
+    for (const uint32_t *pos = node->start; pos < end; pos++) {
+        instruction(c, pos);
+    }
+}

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The state of one compilation, and what wasm-compile.c, wasm-translate.c and
+ * wasm-memory.c share.
+ */
+
+#ifndef WASM_TRANSLATE_H
+#define WASM_TRANSLATE_H
+
+#include "tcg/tcg.h"
+#include "wasm-encoder.h"
+#include "wasm-region.h"
+
+/*
+ * Locals of a region's function. The parameters come first; the 64-bit ones
+ * that the code turns out to need follow: TCG's registers, then stack slots.
+ */
+enum {
+    LOCAL_ENV,        /* i64 parameter: env */
+    LOCAL_NEXT,       /* i32 parameter: where the caller wanted to go */
+    LOCAL_BASE,       /* i32: env - WASM_ENV_BIAS */
+    LOCAL_TLB,        /* i32: address of a TLB entry */
+    LOCAL_STATE,      /* i32: a block's state */
+    LOCAL_FIRST_I64,
+    LOCALS_I32 = LOCAL_FIRST_I64 - LOCAL_BASE,
+};
+
+/* Fields lie on both sides of env, but WebAssembly's offsets are unsigned. */
+#define WASM_ENV_BIAS 32768
+
+/* Imported globals, constant in each thread. */
+enum {
+    GLOBAL_RA,        /* address of the thread's tci_tb_ptr */
+    GLOBAL_RESULT,    /* address of 16 bytes for a helper's 128-bit result */
+};
+
+enum {
+    WASM_MAX_TYPES = 128,
+    WASM_STACK_SLOTS = (TCG_STATIC_CALL_ARGS_SIZE + TCG_STATIC_FRAME_SIZE) / 4,
+};
+
+/* A function type: parameters, i64 where MASK has a bit, and a result. */
+typedef struct WasmSignature {
+    uint8_t n_params, result; /* 0 for none, or a WasmType */
+    uint16_t mask;
+} WasmSignature;
+
+typedef struct WasmCompiler {
+    WasmBuffer code;      /* of the function that is being written */
+    WasmBuffer functions; /* bodies of the module's finished functions */
+    WasmBuffer module, scratch;
+    int n_functions;
+
+    int n_types;
+    WasmSignature types[WASM_MAX_TYPES];
+
+    int n_i64;
+    uint16_t reg_local[TCG_TARGET_NB_REGS];
+    uint16_t stack_local[WASM_STACK_SLOTS];
+    uint16_t carry_local, temp_local;
+
+    const WasmRegion *region;
+    const TranslationBlock *tb; /* of the current instruction */
+    const char *failure;  /* why the region cannot be compiled, or NULL */
+
+    int depth;            /* of open WebAssembly blocks */
+    int node_depth[WASM_REGION_NODES]; /* of the block that a jump there names */
+} WasmCompiler;
+
+/* Starts a module. */
+void wasm_compile_begin(WasmCompiler *c);
+
+/* Adds a region's function. Returns false, and why in c->failure. */
+bool wasm_compile_region(WasmCompiler *c, const WasmRegion *r);
+
+/* The finished module, in c->module; its functions are exported by number. */
+void wasm_compile_end(WasmCompiler *c);
+
+/* A node's instructions, but for the one that decides where it goes. */
+void wasm_node_body(WasmCompiler *c, const WasmNode *node);
+
+/* Leaves on the stack, as i32, whether a conditional branch is taken. */
+void wasm_node_condition(WasmCompiler *c, const WasmNode *node);
+
+/* Index of a function type. */
+int wasm_type(WasmCompiler *c, WasmSignature signature);
+
+/* Calls the C function FUNC; its arguments lie on the stack. */
+void wasm_call(WasmCompiler *c, const void *func, WasmSignature signature);
+
+/* TCG's registers; env is one of them. */
+void wasm_get_reg(WasmCompiler *c, unsigned reg);
+void wasm_set_reg(WasmCompiler *c, unsigned reg);
+
+/* A 64-bit local for one instruction's use. */
+int wasm_temp(WasmCompiler *c);
+
+/* Guest memory. RA is the position for cpu_restore_state(). */
+void wasm_guest_load(WasmCompiler *c, unsigned rd, unsigned ra, MemOpIdx oi,
+                     const uint32_t *pos);
+void wasm_guest_store(WasmCompiler *c, unsigned rd, unsigned ra, MemOpIdx oi,
+                      const uint32_t *pos);
+
+#endif
