@@ -106,7 +106,7 @@ fn charts(metrics: &VecDeque<Metrics>) -> Vec<Chart> {
                 .memory_used
                 .zip(latest.memory_total)
                 .map_or_else(unknown, |(used, total)| {
-                    format!("{} of {}", text::bytes(used), text::bytes(total))
+                    format!("{} of {}", used >> 20, text::bytes(total))
                 }),
             lines: vec![line(&memory, 1.0)],
         },

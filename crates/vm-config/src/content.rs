@@ -211,14 +211,14 @@ impl Content {
     fn next_step(self, kind: FileKind) -> &'static str {
         match self {
             Self::Compressed(_) | Self::Archive(_) => "Unpack it and choose the file inside.",
-            Self::ForeignDisk(_) => "Convert it with `qemu-img convert -O qcow2`.",
+            Self::ForeignDisk(_) => "Convert it with qemu-img convert -O qcow2.",
             Self::Qcow2 {
                 is_encrypted: true, ..
-            } => "Decrypt it with `qemu-img convert`.",
+            } => "Decrypt it with qemu-img convert.",
             Self::Qcow2 {
                 has_backing_file: true,
                 ..
-            } if kind == FileKind::Disk => "Flatten it with `qemu-img convert -O qcow2`.",
+            } if kind == FileKind::Disk => "Flatten it with qemu-img convert -O qcow2.",
             Self::WebPage => "Give the address of the file itself, not of the page that links to it.",
             _ if kind == FileKind::Kernel => "Choose the kernel image again, or the other architecture.",
             _ => "Choose another file.",

@@ -93,8 +93,8 @@ fn debian_disk(profile: VmProfile, cmdline: &str) -> VmProfile {
                 .into(),
         requires_kernel: true,
         kernel_help_text: Some(format!(
-            "Supply a disk image (raw or qcow2) whose first disk is the root file system: \
-             `qemu-wasm/guest/build-disk.sh {arch}` makes debian-{arch}.qcow2."
+            "Supply the disk image of a root file system (raw or qcow2): qemu-wasm/guest/build-disk.sh {arch} makes \
+             debian-{arch}.qcow2."
         )),
         default_inputs: VmInputs {
             initrd: None,

@@ -56,6 +56,23 @@ pub enum Field {
     Machine,
 }
 
+impl Field {
+    /// What it is called where it is not in sight.
+    pub fn name(self) -> String {
+        match self {
+            Self::Memory => "Memory".to_owned(),
+            Self::Smp => "vCPUs".to_owned(),
+            Self::Cpu => "CPU model".to_owned(),
+            Self::Kernel => "Kernel".to_owned(),
+            Self::Initrd => "Initrd".to_owned(),
+            Self::Cmdline => "Command line".to_owned(),
+            Self::Disk(number) => format!("Disk {number}"),
+            Self::ExtraArgs => "More QEMU arguments".to_owned(),
+            Self::Machine => "Machine".to_owned(),
+        }
+    }
+}
+
 /// What the fields come to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checked {
@@ -101,14 +118,14 @@ impl Draft {
     /// The machine, and what is wrong with it.
     pub fn check(&self) -> Checked {
         let mut errors = Vec::new();
-        let mut number = |field: Field, name: &str, text: &str| -> Option<u32> {
+        let mut number = |field: Field, text: &str| -> Option<u32> {
             let text = text.trim();
             if text.is_empty() {
                 return None;
             }
             let number = text.parse().ok();
             if number.is_none() {
-                errors.push((field, format!("{name}: expected a whole number, found {text:?}")));
+                errors.push((field, format!("expected a whole number, found {text:?}")));
             }
             number
         };
@@ -117,8 +134,8 @@ impl Draft {
         let definition = VmDefinition {
             profile: self.profile.clone(),
             overrides: VmOverrides {
-                memory_mib: number(Field::Memory, "Memory", &self.memory),
-                smp: number(Field::Smp, "vCPUs", &self.smp),
+                memory_mib: number(Field::Memory, &self.memory),
+                smp: number(Field::Smp, &self.smp),
                 cpu: some(&self.cpu),
                 extra_args: some(&self.extra_args),
                 ..self.overrides.clone()
@@ -140,7 +157,7 @@ impl Draft {
             result
                 .errors
                 .iter()
-                .map(|error| (field_of(error), error.to_string())),
+                .map(|error| (field_of(error), without_path(error))),
         );
         Checked {
             errors,
@@ -279,6 +296,13 @@ pub fn profile_id(name: &str, taken: &[String]) -> String {
         .unwrap_or_else(|| stem.to_owned())
 }
 
+/// An error's text without the path of its field, beside which it stands.
+fn without_path(error: &ConfigError) -> String {
+    let text = error.to_string();
+    let path = format!("{}: ", error.field());
+    text.strip_prefix(&path).map(str::to_owned).unwrap_or(text)
+}
+
 /// The field that an error stands beside.
 fn field_of(error: &ConfigError) -> Field {
     let path = error.field();
@@ -373,7 +397,11 @@ mod tests {
         ] {
             assert!(fields.contains(&field), "{field:?} in {errors:?}");
         }
-        assert_eq!(errors[0].1, "Memory: expected a whole number, found \"lots\"");
+        assert_eq!(errors[0].1, "expected a whole number, found \"lots\"");
+        assert!(
+            errors.iter().all(|(_, text)| !text.starts_with("overrides.")),
+            "{errors:?}"
+        );
     }
 
     #[test]

@@ -15,8 +15,9 @@ pub(super) fn submit(form: Form, start: bool) {
     let draft = form.draft.get_clone_untracked();
     let checked = draft.check();
     if !checked.errors.is_empty() {
-        let problems = checked.errors.into_iter().map(|(_, error)| error).collect();
-        form.problems.set(problems);
+        let problems = checked.errors.into_iter();
+        let problems = problems.map(|(field, error)| format!("{}: {error}", field.name()));
+        form.problems.set(problems.collect());
         return;
     }
     form.problems.set(Vec::new());

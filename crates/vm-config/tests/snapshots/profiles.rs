@@ -374,7 +374,7 @@ fn debian_x86_64_disk() {
             -object rng-builtin,id=rng0
             -device virtio-rng-pci,rng=rng0
             -device virtio-balloon-pci,id=balloon0
-            error: profile debian-x86_64-disk has nothing to boot: Supply a disk image (raw or qcow2) whose first disk is the root file system: `qemu-wasm/guest/build-disk.sh x86_64` makes debian-x86_64.qcow2.
+            error: profile debian-x86_64-disk has nothing to boot: Supply the disk image of a root file system (raw or qcow2): qemu-wasm/guest/build-disk.sh x86_64 makes debian-x86_64.qcow2.
         "#]],
     );
 }
@@ -407,7 +407,7 @@ fn debian_aarch64_disk() {
             -object rng-builtin,id=rng0
             -device virtio-rng-pci,rng=rng0
             -device virtio-balloon-pci,id=balloon0
-            error: profile debian-aarch64-disk has nothing to boot: Supply a disk image (raw or qcow2) whose first disk is the root file system: `qemu-wasm/guest/build-disk.sh aarch64` makes debian-aarch64.qcow2.
+            error: profile debian-aarch64-disk has nothing to boot: Supply the disk image of a root file system (raw or qcow2): qemu-wasm/guest/build-disk.sh aarch64 makes debian-aarch64.qcow2.
         "#]],
     );
 }
