@@ -230,6 +230,23 @@ fn main() {
                 )
                 .map(drop)
         })
+        .step("it is edited, and stays one", |home| {
+            let panel = home.panel()?;
+            panel.click_selector("[data-profile-id=build-box] [data-testid=customize]")?;
+            home.wait_text("profile-help", "")?;
+            home.fill("memory", "200")?;
+            panel.click("save-profile")?;
+            let cards = "[...document.querySelectorAll('[data-testid=own-profiles] [data-testid=profile-card]')]";
+            let is_edited = format!("{cards}.length === 1 && {cards}[0].textContent.includes('200 MiB')");
+            panel
+                .session()
+                .wait_for("the edited profile", &is_edited, DEFAULT_TIMEOUT)?;
+            panel.click("duplicate-profile")?;
+            panel
+                .session()
+                .wait_for("its duplicate", &format!("{cards}.length === 2"), DEFAULT_TIMEOUT)
+                .map(drop)
+        })
         .step("it boots, and its monitor answers", |home| {
             home.vm = home.panel()?.launch("build-box")?;
             let panel = home.panel()?;

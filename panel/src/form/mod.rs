@@ -34,6 +34,8 @@ pub struct Form {
     vm_id: Signal<Option<VmId>>,
     /// What kept it from being saved or started.
     problems: Signal<Vec<String>>,
+    /// What is being waited for.
+    notice: Signal<Option<String>>,
 }
 
 impl Form {
@@ -47,6 +49,7 @@ impl Form {
             kept,
             vm_id: create_signal(vm_id),
             problems: create_signal(Vec::new()),
+            notice: create_signal(None),
         }
     }
 
@@ -84,7 +87,22 @@ pub fn NewVm(workbench: Workbench) -> View {
     // "Customize" on a card.
     create_effect(move || {
         if let Some(profile) = workbench.store.template.get_clone() {
-            form.change(|draft| *draft = Draft::new(profile));
+            let is_own = workbench
+                .store
+                .profiles
+                .with_untracked(|own| own.iter().any(|known| known.id == profile.id));
+            // Saved under its own name, a profile is edited.
+            let name = if is_own {
+                profile.name.clone()
+            } else {
+                String::new()
+            };
+            form.change(|draft| {
+                *draft = Draft {
+                    name,
+                    ..Draft::new(profile)
+                }
+            });
         }
     });
     view! { VmForm(form=form) }
@@ -207,6 +225,9 @@ fn Hardware(form: Form, is_new: bool) -> View {
         p(class="hint") { "Guest memory: at most " (largest_guest_mib().to_string()) " MiB fit into the browser." }
         (effective(form))
         (problems(form))
+        p(class="hint", role="status", hidden=form.notice.with(Option::is_none)) {
+            (form.notice.get_clone().unwrap_or_default())
+        }
         div(class="form-buttons") {
             button(class="button primary", r#type="submit", data-testid="launch-custom", disabled=!can_launch(workbench)) {
                 (icon(icons::START)) (start)

@@ -2,6 +2,7 @@
 
 use qemuweb_runtime::protocol::Command;
 use qemuweb_vm_config::{VmProfile, default_profiles, infrastructure_profiles};
+use sycamore::web::{document, queue_microtask};
 use wasm_bindgen_futures::spawn_local;
 
 use super::Form;
@@ -35,8 +36,14 @@ pub(super) fn submit(form: Form, start: bool) {
         files_of: own.filter(|_| form.kept > 0),
     };
     let files = form.files.get_clone_untracked();
+    if !draft.urls().is_empty() {
+        let wait = "Waiting until you have let QemuWeb fetch from these addresses…".to_owned();
+        form.notice.set(Some(wait));
+    }
     spawn_local(async move {
-        if let Err(problem) = hosts.await {
+        let allowed = hosts.await;
+        workbench.run(|| form.notice.set(None));
+        if let Err(problem) = allowed {
             return workbench.run(|| form.problems.set(vec![problem]));
         }
         if let Err(failure) = workbench.request(define, files).await {
@@ -62,14 +69,21 @@ pub(super) fn rename(form: Form) {
     }
 }
 
-/// Keeps a profile of the machine.
+/// Keeps a profile of the machine: anew if it is a profile of the person's own under its name, or else another one.
 pub(super) fn save_profile(form: Form) {
     let workbench = form.workbench;
     let draft = form.draft.get_clone_untracked();
     let own = workbench.store.profiles.get_clone_untracked();
-    let ours = default_profiles().into_iter().chain(infrastructure_profiles());
-    let taken: Vec<String> = ours.chain(own).map(|VmProfile { id, .. }| id).collect();
-    let profile = Box::new(draft.to_profile(profile_id(&draft.effective_name(), &taken)));
+    let name = draft.effective_name();
+    let is_same = |profile: &VmProfile| profile.id == draft.profile.id && profile.name == name;
+    let id = if own.iter().any(is_same) {
+        draft.profile.id.clone()
+    } else {
+        let ours = default_profiles().into_iter().chain(infrastructure_profiles());
+        let taken: Vec<String> = ours.chain(own).map(|VmProfile { id, .. }| id).collect();
+        profile_id(&name, &taken)
+    };
+    let profile = Box::new(draft.to_profile(id));
     let answer = workbench.request(Command::SaveProfile { profile }, Vec::new());
     spawn_local(async move {
         let result = answer.await;
@@ -77,8 +91,18 @@ pub(super) fn save_profile(form: Form) {
             Ok(()) => {
                 form.problems.set(Vec::new());
                 workbench.open_launcher();
+                show_own_profiles();
             }
             Err(failure) => form.problems.set(vec![failure.to_string()]),
         });
+    });
+}
+
+/// Brings the profiles into view, so that one sees the new one.
+fn show_own_profiles() {
+    queue_microtask(|| {
+        if let Some(title) = document().get_element_by_id("own-title") {
+            title.scroll_into_view();
+        }
     });
 }
