@@ -41,6 +41,16 @@ xflags::xflags! {
             optional --only step: String
         }
 
+        /// Test the engine in full: QEMU's own TCG tests, and random code against native QEMU.
+        cmd engine-test {
+            /// Only the parts whose name contains this text: node, chromium x86_64 random, chromium aarch64 tcg, ...
+            optional --only part: String
+            /// Seed of the random code in Chromium (1).
+            optional --seed number: u64
+            /// Blocks of random code in Chromium (2000).
+            optional --blocks count: u32
+        }
+
         /// Build QEMU, the guests and the extension into target/extension.
         cmd build {
             /// Only the extension, with QEMU and guests as the cache has them.

@@ -1,4 +1,5 @@
-//! Every chore of QemuWeb is one verb: `cargo xtask run`, `test`, `build`, `bench`, `tidy`, `package`, `setup`.
+//! Every chore of QemuWeb is one verb: `cargo xtask run`, `test`, `engine-test`, `build`, `bench`, `tidy`, `package`,
+//! `setup`.
 //!
 //! One file per verb; [`flags`] says what each takes, [`process`] runs other programs, [`setup`] sees to the tools.
 
@@ -6,6 +7,7 @@ mod bench;
 mod boot;
 mod build;
 mod console;
+mod engine_test;
 mod flags;
 mod licences;
 mod native;
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
         XtaskCmd::Build(flags) => build::main(&flags),
         XtaskCmd::Test(flags) => test::main(&flags),
         XtaskCmd::Bench(flags) => bench::main(&flags),
+        XtaskCmd::EngineTest(flags) => engine_test::main(&flags),
         XtaskCmd::Tidy(_) => tidy::main(),
         XtaskCmd::Package(_) => package::main(),
     };

@@ -17,6 +17,15 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
+    /// Counts one test.
+    pub(crate) fn add(&mut self, passed: bool) {
+        *(if passed {
+            &mut self.passed
+        } else {
+            &mut self.failed
+        }) += 1;
+    }
+
     /// Takes in one line of output. Understood are the result lines of Rust's test harnesses
     /// (`test result: ok. 3 passed; 0 failed; …`) and of our scripts (`3 passed, 0 failed`).
     pub(crate) fn read(&mut self, line: &str) {

@@ -14,7 +14,11 @@ use crate::summary::{Counts, Summary};
 use crate::{tidy, wasm};
 
 /// Scripts that test what `qemu-wasm/` builds.
-const SCRIPTS: [&str; 2] = ["qemu-wasm/test/run.sh", "qemu-wasm/guest/test.sh"];
+const SCRIPTS: [&str; 3] = [
+    "qemu-wasm/test/run.sh",
+    "qemu-wasm/guest/test.sh",
+    "qemu-wasm/check/test.sh",
+];
 
 /// Runs some tests and adds what came of them.
 type Step = fn(&Paths, &mut Summary) -> Result<()>;
@@ -150,7 +154,8 @@ fn end_to_end(paths: &Paths, summary: &mut Summary) -> Result<()> {
     run("e2e", &mut cargo, summary)
 }
 
-fn run(step: &str, command: &mut Command, summary: &mut Summary) -> Result<()> {
+/// Runs a command that prints how many tests passed and failed.
+pub(crate) fn run(step: &str, command: &mut Command, summary: &mut Summary) -> Result<()> {
     let mut counts = Counts::default();
     let succeeded = process::stream(command, |line| counts.read(line))?;
     summary.add(step, counts, succeeded);
