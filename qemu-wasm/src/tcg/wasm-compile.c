@@ -51,6 +51,7 @@ static void leave_to_next(WasmCompiler *c)
 {
     WasmBuffer *b = &c->code;
 
+    wasm_globals_flush(c);
     wasm_op_u32(b, WASM_local_get, LOCAL_NEXT);
     wasm_memory_op(b, WASM_i32_load, WASM_STATE_OFFSET);
     wasm_op_u32(b, WASM_local_tee, LOCAL_STATE);
@@ -125,6 +126,8 @@ static void emit_goto_tb(WasmCompiler *c, int from, const WasmNode *node)
     WasmBuffer *b = &c->code;
     const uint32_t *insn = node->end - 1;
 
+    uint64_t dirty = c->dirty;
+
     wasm_i32_const(b, (uintptr_t)wasm_insn_target(insn));
     wasm_memory_op(b, WASM_i32_load, 0);
     wasm_op_u32(b, WASM_local_set, LOCAL_NEXT);
@@ -141,6 +144,7 @@ static void emit_goto_tb(WasmCompiler *c, int from, const WasmNode *node)
             open_block(c, WASM_if);
             emit_edge(c, from, node->succ[0]);
             close_block(c);
+            c->dirty = dirty;
         }
     }
     wasm_op_u32(b, WASM_local_get, LOCAL_NEXT);
@@ -159,6 +163,7 @@ static void emit_leave(WasmCompiler *c, const WasmNode *node)
 
     switch (extract32(*insn, 0, 8)) {
     case INDEX_op_exit_tb:
+        wasm_globals_flush(c);
         wasm_i64_const(b, extract32(*insn, 12, 20) ?
                        (uintptr_t)wasm_insn_target(insn) : 0);
         wasm_op(b, WASM_return);
@@ -169,6 +174,7 @@ static void emit_leave(WasmCompiler *c, const WasmNode *node)
         wasm_op_u32(b, WASM_local_tee, LOCAL_NEXT);
         wasm_op(b, WASM_i32_eqz);
         open_block(c, WASM_if);
+        wasm_globals_flush(c);
         wasm_i64_const(b, 0);
         wasm_op(b, WASM_return);
         close_block(c);
@@ -192,7 +198,7 @@ static void emit_code(WasmCompiler *c, int i)
             c->tb = r->tbs[t];
         }
     }
-    wasm_node_body(c, node);
+    wasm_node_body(c, i);
     switch (node->kind) {
     case WASM_END_FALL:
         emit_edge(c, i, node->succ[0]);
@@ -277,6 +283,8 @@ bool wasm_compile_region(WasmCompiler *c, const WasmRegion *r)
     wasm_i32_const(b, -WASM_ENV_BIAS);
     wasm_op(b, WASM_i32_add);
     wasm_op_u32(b, WASM_local_set, LOCAL_BASE);
+    wasm_globals_analyse(c);
+    wasm_globals_enter_region(c);
     emit_node(c, 0);
     wasm_op(b, WASM_unreachable);
     wasm_op(b, WASM_end);

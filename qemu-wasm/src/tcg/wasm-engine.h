@@ -13,6 +13,8 @@
  *   wasm-compile.c    a region to a function, functions to a module
  *   wasm-translate.c  bytecode to WebAssembly
  *   wasm-memory.c     guest loads and stores
+ *   wasm-globals.c    guest registers in locals, across blocks
+ *   wasm-host-order.c the barriers that the host needs
  *   wasm-runtime.c    states, modules, table slots, entering and leaving
  *
  * A region's function runs until the guest goes where the region does not

@@ -110,6 +110,7 @@ void wasm_guest_load(WasmCompiler *c, unsigned rd, unsigned ra, MemOpIdx oi,
         wasm_memory_op(b, loads[mop & MO_SSIZE].fast, 0);
         wasm_op(b, WASM_else);
     }
+    wasm_globals_flush(c);
     wasm_op_u32(b, WASM_local_get, LOCAL_ENV);
     wasm_get_reg(c, ra);
     wasm_i32_const(b, oi);
@@ -148,6 +149,7 @@ void wasm_guest_store(WasmCompiler *c, unsigned rd, unsigned ra, MemOpIdx oi,
         wasm_memory_op(b, stores[size].fast, 0);
         wasm_op(b, WASM_else);
     }
+    wasm_globals_flush(c);
     wasm_op_u32(b, WASM_local_get, LOCAL_ENV);
     wasm_get_reg(c, ra);
     wasm_get_reg(c, rd);

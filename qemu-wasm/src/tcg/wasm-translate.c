@@ -350,6 +350,11 @@ static void multiply_long(WasmCompiler *c, uint32_t insn, const void *high)
     wasm_set_reg(c, extract32(insn, 8, 4));
 }
 
+int wasm_global_local(WasmCompiler *c, int global)
+{
+    return local_for(c, &c->globals[global].local);
+}
+
 static int stack_local(WasmCompiler *c, int offset)
 {
     if (offset < 0 || offset % 4 || offset / 4 >= WASM_STACK_SLOTS) {
@@ -381,9 +386,11 @@ static uint32_t host_address(WasmCompiler *c, uint32_t insn)
 static void load(WasmCompiler *c, uint32_t insn, WasmOpcode op)
 {
     WasmBuffer *b = &c->code;
+    int global = wasm_globals_find(c, insn);
 
-    if (extract32(insn, 12, 4) == TCG_REG_CALL_STACK) {
-        wasm_op_u32(b, WASM_local_get,
+    if (global >= 0 || extract32(insn, 12, 4) == TCG_REG_CALL_STACK) {
+        wasm_op_u32(b, WASM_local_get, global >= 0 ?
+                    wasm_global_local(c, global) :
                     stack_local(c, sextract32(insn, 16, 16)));
         if (op == WASM_i64_load32_s) {
             wasm_op(b, WASM_i64_extend32_s);
@@ -402,8 +409,12 @@ static void load(WasmCompiler *c, uint32_t insn, WasmOpcode op)
 static void store(WasmCompiler *c, uint32_t insn, WasmOpcode op)
 {
     WasmBuffer *b = &c->code;
+    int global = wasm_globals_find(c, insn);
 
-    if (extract32(insn, 12, 4) == TCG_REG_CALL_STACK) {
+    if (global >= 0) {
+        wasm_get_reg(c, extract32(insn, 8, 4));
+        wasm_op_u32(b, WASM_local_set, wasm_global_local(c, global));
+    } else if (extract32(insn, 12, 4) == TCG_REG_CALL_STACK) {
         if (op != WASM_i64_store && op != WASM_i64_store32) {
             fail(c, "part of a stack slot is written");
         }
@@ -763,9 +774,12 @@ static void instruction(WasmCompiler *c, const uint32_t *pos)
     }
 }
 
-void wasm_node_body(WasmCompiler *c, const WasmNode *node)
+void wasm_node_body(WasmCompiler *c, int n)
 {
+    const WasmNode *node = &c->region->nodes[n];
     const uint32_t *end = node->end;
+
+    c->dirty = c->dirty_in[n];
 
     /* The last instruction of most nodes is where the node goes. */
     switch (extract32(end[-1], 0, 8)) {
@@ -786,6 +800,8 @@ void wasm_node_body(WasmCompiler *c, const WasmNode *node)
         break;
     }
     for (const uint32_t *pos = node->start; pos < end; pos++) {
+        wasm_globals_before(c, pos);
         instruction(c, pos);
+        wasm_globals_after(c, n, pos);
     }
 }

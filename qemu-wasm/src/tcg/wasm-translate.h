@@ -36,6 +36,7 @@ enum {
 
 enum {
     WASM_MAX_TYPES = 128,
+    WASM_MAX_GLOBALS = 64,
     WASM_STACK_SLOTS = (TCG_STATIC_CALL_ARGS_SIZE + TCG_STATIC_FRAME_SIZE) / 4,
 };
 
@@ -44,6 +45,13 @@ typedef struct WasmSignature {
     uint8_t n_params, result; /* 0 for none, or a WasmType */
     uint16_t mask;
 } WasmSignature;
+
+/* A TCG global that has a local in the region. */
+typedef struct WasmGlobal {
+    int16_t offset;  /* in env */
+    uint8_t size;
+    uint16_t local;
+} WasmGlobal;
 
 typedef struct WasmCompiler {
     WasmBuffer code;      /* of the function that is being written */
@@ -58,6 +66,12 @@ typedef struct WasmCompiler {
     uint16_t reg_local[TCG_TARGET_NB_REGS];
     uint16_t stack_local[WASM_STACK_SLOTS];
     uint16_t carry_local, temp_local;
+
+    /* Globals, as bit masks by their number: see wasm-globals.c. */
+    int n_globals;
+    WasmGlobal globals[WASM_MAX_GLOBALS];
+    uint64_t dirty_in[WASM_REGION_NODES], needed[WASM_REGION_NODES];
+    uint64_t dirty;       /* at the current instruction */
 
     const WasmRegion *region;
     const TranslationBlock *tb; /* of the current instruction */
@@ -77,7 +91,7 @@ bool wasm_compile_region(WasmCompiler *c, const WasmRegion *r);
 void wasm_compile_end(WasmCompiler *c);
 
 /* A node's instructions, but for the one that decides where it goes. */
-void wasm_node_body(WasmCompiler *c, const WasmNode *node);
+void wasm_node_body(WasmCompiler *c, int node);
 
 /* Leaves on the stack, as i32, whether a conditional branch is taken. */
 void wasm_node_condition(WasmCompiler *c, const WasmNode *node);
@@ -94,6 +108,23 @@ void wasm_set_reg(WasmCompiler *c, unsigned reg);
 
 /* A 64-bit local for one instruction's use. */
 int wasm_temp(WasmCompiler *c);
+
+/* Finds out where globals are dirty, and where they are needed. */
+void wasm_globals_analyse(WasmCompiler *c);
+
+/* Writes dirty globals to env; they stay dirty for the code that follows. */
+void wasm_globals_flush(WasmCompiler *c);
+
+/* At the region's entry, before and after an instruction of a node. */
+void wasm_globals_enter_region(WasmCompiler *c);
+void wasm_globals_before(WasmCompiler *c, const uint32_t *pos);
+void wasm_globals_after(WasmCompiler *c, int node, const uint32_t *pos);
+
+/* The number of the global that a load or store is of, or -1. */
+int wasm_globals_find(WasmCompiler *c, uint32_t insn);
+
+/* The local of a global. */
+int wasm_global_local(WasmCompiler *c, int global);
 
 /* Guest memory. RA is the position for cpu_restore_state(). */
 void wasm_guest_load(WasmCompiler *c, unsigned rd, unsigned ra, MemOpIdx oi,
