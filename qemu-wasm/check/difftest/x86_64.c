@@ -303,7 +303,7 @@ static void shift(struct code *code)
     static const uint8_t digits[] = { 0, 1, 2, 3, 4, 5, 7 };
     struct operand rm = reg_or_memory(code);
     int digit = digits[rng_below(code->rng, sizeof(digits))];
-    unsigned size = any_size(code);
+    unsigned size = any_size(code), count;
     switch (rng_below(code->rng, 4)) {
     case 0: /* by one: nothing is undefined */
         instruction(code, 0, ONE, 0xd0 | (size > 1), digit, rm, size, true);
@@ -313,7 +313,11 @@ static void shift(struct code *code)
         break;
     case 2:
         instruction(code, 0, ONE, 0xc0 | (size > 1), digit, rm, size, true);
-        immediate(code, rng_below(code->rng, size == 8 ? 64 : 32), 1);
+        count = rng_below(code->rng, size == 8 ? 64 : 32);
+        if (!code->errata && (digit == 2 || digit == 3) && size <= 2 && count % (size * 8 + 1) == 0) {
+            count = 1; /* rcl, rcr */
+        }
+        immediate(code, count, 1);
         break;
     default: { /* shld, shrd */
         unsigned opcode = rng_chance(code->rng, 2) ? 0xa4 : 0xac;
