@@ -83,6 +83,9 @@ pub fn default_profiles() -> Vec<VmProfile> {
     ]
 }
 
+/// What has systemd wait for the devices and services of an emulated machine, instead of giving up after 90 seconds.
+const PATIENT_SYSTEMD: &str = "systemd.default_device_timeout_sec=900 systemd.default_timeout_start_sec=900";
+
 /// The built-in kernel with the root file system of a disk image.
 fn debian_disk(profile: VmProfile, cmdline: &str) -> VmProfile {
     let arch = profile.arch;
@@ -98,7 +101,7 @@ fn debian_disk(profile: VmProfile, cmdline: &str) -> VmProfile {
         )),
         default_inputs: VmInputs {
             initrd: None,
-            kernel_cmdline: Some(format!("{cmdline} root=/dev/vda rw")),
+            kernel_cmdline: Some(format!("{cmdline} root=/dev/vda rw {PATIENT_SYSTEMD}")),
             ..profile.default_inputs
         },
         ..profile
