@@ -78,7 +78,6 @@ pub(super) fn source(form: Form, source: Source) -> View {
     };
     let files = file_input(form, input_id.clone(), take);
     let address = address(
-        form,
         format!("{id}-url"),
         format!("Address of the {}", label.to_lowercase()),
         take,
@@ -126,7 +125,7 @@ fn file_input(form: Form, id: String, take: impl Fn(InputSource) + Copy + 'stati
 }
 
 /// An address, taken when it is complete.
-fn address(_form: Form, id: String, label: String, take: impl Fn(InputSource) + Copy + 'static) -> View {
+fn address(id: String, label: String, take: impl Fn(InputSource) + Copy + 'static) -> View {
     let changed = move |event: Event| {
         let url = value_of(&event).trim().to_owned();
         if url.is_empty() {
@@ -157,12 +156,7 @@ pub(super) fn Disks(form: Form) -> View {
     let is_full = move || numbers.with(Vec::len) >= MAX_DISKS;
     let add = move |source: InputSource| form.change(|draft| draft.disks.push(disk_of(source)));
     let files = file_input(form, "disk-file".to_owned(), add);
-    let address = address(
-        form,
-        "disk-url".to_owned(),
-        "Address of a disk image".to_owned(),
-        add,
-    );
+    let address = address("disk-url".to_owned(), "Address of a disk image".to_owned(), add);
     view! {
         label(r#for="disk-file") { "Disks" }
         div(class="disks") {
