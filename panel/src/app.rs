@@ -5,6 +5,7 @@ use sycamore::prelude::*;
 use web_sys::KeyboardEvent;
 
 use crate::capability_warnings::CapabilityWarnings;
+use crate::capture::view::CaptureView;
 use crate::dialog::ConfirmDialog;
 use crate::failure_view::{Notices, failure_view};
 use crate::launcher::Launcher;
@@ -45,6 +46,7 @@ pub fn App(workbench: Workbench, reconnect: fn(Workbench)) -> View {
                     Notices(workbench=workbench)
                     UndoBar(workbench=workbench)
                     (match (is_waiting.get(), shows_launcher.get()) {
+                        _ if workbench.capture.shown.get() => view! { CaptureView(workbench=workbench) },
                         (true, _) => view! { p(class="waiting", role="status") { "Connecting to the VM host…" } },
                         (false, true) => view! { Launcher(workbench=workbench) },
                         (false, false) => view! { VmView(workbench=workbench) },

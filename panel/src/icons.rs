@@ -11,6 +11,16 @@ pub struct Icon(&'static str);
 
 /// A plus.
 pub const ADD: Icon = Icon("M7.25 3h1.5v4.25H13v1.5H8.75V13h-1.5V8.75H3v-1.5h4.25z");
+/// A disc, as on a recorder.
+pub const RECORD: Icon = Icon("M8 3a5 5 0 1 1 0 10A5 5 0 0 1 8 3z");
+/// A circle with a bar across.
+pub const CLEAR: Icon = Icon(
+    "M8 2a6 6 0 1 1 0 12A6 6 0 0 1 8 2zm0 1.5A4.5 4.5 0 0 0 4.3 10.600L10.6 4.300A4.5 4.5 0 0 0 8 3.500zm3.7 1.900L5.4 11.700A4.5 4.5 0 0 0 11.7 5.400z",
+);
+/// An arrow to and an arrow fro.
+pub const TRAFFIC: Icon = Icon(
+    "M4.75 13V5.870L2.53 8.090 1.47 7.030 5.5 3l4.030 4.030-1.060 1.060-2.220-2.220V13zm5-10h1.500v7.130l2.220-2.220 1.060 1.060L10.5 13 6.470 8.970 7.530 7.910 9.750 10.130z",
+);
 /// A triangle to the right.
 pub const START: Icon = Icon("M4.5 2.8v10.4L13 8z");
 /// A button with the sign for power.

@@ -12,6 +12,7 @@
 pub mod app;
 pub mod browser;
 pub mod capability_warnings;
+pub mod capture;
 pub mod console;
 pub mod console_view;
 pub mod details;

@@ -145,7 +145,17 @@ fn take(workbench: Workbench, event: &Event, attachments: &[JsValue]) {
                 workbench.run(|| workbench.restart_with_files(&vm_id));
             });
         }
-        Event::VmRemoved { vm_id } => consoles.forget(vm_id),
+        Event::VmRemoved { vm_id } => {
+            consoles.forget(vm_id);
+            workbench.capture.targets.update(|targets| targets.remove(vm_id));
+        }
+        Event::CaptureAnnotated { annotations, .. } => {
+            let log = workbench.capture.log();
+            annotations
+                .iter()
+                .for_each(|annotation| log.borrow_mut().annotate(annotation));
+            workbench.capture.touch();
+        }
         _ => {}
     }
     workbench.store.apply(event);

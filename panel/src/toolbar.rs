@@ -92,6 +92,12 @@ pub fn Toolbar(workbench: Workbench) -> View {
                 on_shown(Workbench::remove)))
             (tool(icons::COPY, "clone", "Clone", move || !possible.get().clone, on_shown(Workbench::clone_vm)))
             (favourite(workbench, move || !possible.get().clone))
+            span(class="separator", role="separator")
+            button(class="tool labelled", r#type="button", tabindex="-1", data-testid="show-capture",
+                title="The page's requests, to send to virtual machines", aria-pressed=workbench.capture.shown.get().to_string(),
+                on:click=move |_| workbench.capture.shown.set(!workbench.capture.shown.get_untracked())) {
+                (icon(icons::TRAFFIC)) span { "Traffic" }
+            }
             span(class="spacer")
             (tool(icons::HELP, "help", "Keyboard shortcuts (?)", || false, move |_| store.help.set(true)))
             (tool(icons::POP_OUT, "pop-out", "Open in a tab", || false, move |_| {

@@ -13,6 +13,7 @@ use sycamore::prelude::*;
 use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::spawn_local;
 
+use crate::capture::state::Capture;
 use crate::console::Consoles;
 use crate::dialog::Confirm;
 use crate::local_files;
@@ -67,6 +68,8 @@ impl<T: Transport<Attachment = JsValue> + 'static> Host for QemuClient<T> {
 pub struct Workbench {
     /// What is shown.
     pub store: Store,
+    /// The page's traffic.
+    pub capture: Capture,
     consoles: ReadSignal<Rc<Consoles>>,
     host: Signal<Option<Rc<dyn Host>>>,
     scope: NodeHandle,
@@ -80,6 +83,7 @@ impl Workbench {
         let scope = use_current_scope();
         Self {
             store,
+            capture: Capture::new(format!("c{:x}", now as u64)),
             host,
             scope,
             consoles: *create_signal(Rc::new(Consoles::new(store, host, scope))),
@@ -148,6 +152,7 @@ impl Workbench {
                 store.selected.set(Some(vm_id.to_owned()));
             }
             store.launching.set(false);
+            self.capture.shown.set(false);
             store.list_open.set(false);
         });
     }
@@ -156,6 +161,7 @@ impl Workbench {
     pub fn open_launcher(self) {
         batch(|| {
             self.store.launching.set(true);
+            self.capture.shown.set(false);
             self.store.list_open.set(false);
         });
     }

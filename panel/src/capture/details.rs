@@ -1,0 +1,155 @@
+//! The exchange that is selected: headers, bodies, times, messages; as curl and fetch; what a guest said about it.
+
+use qemuweb_capture::{Body, Direction, Exchange, Header, curl_command, fetch_call};
+use sycamore::prelude::*;
+
+use super::log::{bytes, milliseconds, printable};
+use super::toolbar::text_button;
+use crate::browser::copy;
+use crate::icons;
+use crate::toolbar::tool;
+use crate::workbench::Workbench;
+
+/// Most characters of a body that are shown.
+const SHOWN: usize = 64 << 10;
+
+/// The details.
+#[component(inline_props)]
+pub fn Details(workbench: Workbench) -> View {
+    let capture = workbench.capture;
+    let selected = capture.selected;
+    let content = move || -> View {
+        let Some(exchange) = selected.get().and_then(|number| capture.exchange(number)) else {
+            return View::new();
+        };
+        let sections = sections(&exchange);
+        let (curl, fetch) = (curl_command(&exchange), fetch_call(&exchange));
+        let typed = curl.clone();
+        let type_in = move |_| {
+            // Without a line's end: the person reads it and presses Enter.
+            if let (Some(host), Some(vm_id)) =
+                (workbench.host(), workbench.store.selected.get_clone_untracked())
+            {
+                host.type_bytes(&vm_id, typed.as_bytes());
+                capture
+                    .message
+                    .set("The command stands in the console. Press Enter there to run it.".to_owned());
+            } else {
+                capture
+                    .message
+                    .set("Show a running virtual machine first.".to_owned());
+            }
+        };
+        let curl_button = text_button("capture-copy-curl", "Copy as curl", move |_| copy(curl.clone()));
+        let fetch_button = text_button("capture-copy-fetch", "Copy as fetch", move |_| {
+            copy(fetch.clone())
+        });
+        let type_button = text_button("capture-type-curl", "Type curl into console", type_in);
+        view! {
+            section(class="capture-details", aria-label="Request", data-testid="capture-details") {
+                div(class="capture-actions", role="toolbar", aria-label="Request") {
+                    (curl_button)
+                    (fetch_button)
+                    (type_button)
+                    span(class="spacer")
+                    (tool(icons::CLOSE, "capture-close", "Close (Escape)", || false, move |_| selected.set(None)))
+                }
+                div(class="capture-sections") { (sections) }
+            }
+        }
+    };
+    view! { (content()) }
+}
+
+fn sections(exchange: &Exchange) -> View {
+    let (request, response) = (&exchange.request, &exchange.response);
+    let mut general = vec![
+        ("URL", request.url.clone()),
+        ("Method", request.method.clone()),
+        ("Status", format!("{} {}", response.status, response.status_text)),
+        ("Protocol", response.http_version.clone()),
+        ("Took", milliseconds(exchange.time)),
+    ];
+    let mut add = |name, value: Option<String>| general.extend(value.map(|value| (name, value)));
+    add("Address", exchange.server_ip.map(|address| address.to_string()));
+    add("Type", exchange.resource_type.clone());
+    add("Priority", exchange.priority.clone());
+    add("Initiator", exchange.initiator.clone());
+    add("Error", response.error.clone());
+    add("Over the network", response.transfer_size.map(bytes));
+    let cut = (!exchange.cut.is_empty()).then(|| format!("{:?}", exchange.cut));
+    add("Kept in part", cut);
+    add(
+        "Secrets",
+        Some(if exchange.redacted { "redacted" } else { "kept" }.to_owned()),
+    );
+    let general = general.into_iter().map(|(name, value)| (name.to_owned(), value));
+    let timings = &exchange.timings;
+    let times = [
+        ("Blocked", timings.blocked),
+        ("DNS", timings.dns),
+        ("Connect", timings.connect),
+        ("TLS, part of connect", timings.ssl),
+        ("Send", timings.send),
+        ("Wait", timings.wait),
+        ("Receive", timings.receive),
+    ];
+    let times = times
+        .into_iter()
+        .filter_map(|(name, time)| Some((name.to_owned(), format!("{:.2} ms", time?))));
+    let headers = |headers: &[Header]| {
+        let pair = |header: &Header| (header.name.clone(), header.value.clone());
+        headers.iter().map(pair).collect::<Vec<_>>()
+    };
+    let messages = exchange.messages.iter().map(|message| {
+        let arrow = match message.direction {
+            Direction::Send => "sent",
+            Direction::Receive => "received",
+        };
+        (arrow.to_owned(), text_of(&message.body))
+    });
+    let sections = [
+        pairs("General", general),
+        pairs("Response headers", headers(&response.headers)),
+        pairs("Request headers", headers(&request.headers)),
+        body("Request body", request.body.as_ref()),
+        body("Response body", response.body.as_ref()),
+        pairs("Messages", messages),
+        pairs("Times", times),
+    ];
+    View::from(Vec::from(sections))
+}
+
+fn pairs(title: &'static str, list: impl IntoIterator<Item = (String, String)>) -> View {
+    let rows: Vec<View> = list
+        .into_iter()
+        .map(|(name, value)| {
+            let (name, value) = (printable(&name, 1000), printable(&value, SHOWN));
+            view! { div { dt { (name) } dd { (value) } } }
+        })
+        .collect();
+    if rows.is_empty() {
+        return View::new();
+    }
+    view! { details(open=true) { summary { (title) } dl { (rows) } } }
+}
+
+fn body(title: &'static str, body: Option<&Body>) -> View {
+    let Some(body) = body else { return View::new() };
+    let size = format!("{}, {}", body.mime_type, bytes(body.size));
+    let text = text_of(body);
+    view! {
+        details(open=true) {
+            summary { (title) span(class="hint") { " " (printable(&size, 300)) } }
+            pre(class="mono") { (text) }
+        }
+    }
+}
+
+fn text_of(body: &Body) -> String {
+    match (body.text(), &body.data) {
+        (Some(text), _) => printable(text, SHOWN),
+        (None, Some(_)) => "(no text)".to_owned(),
+        (None, None) => "(not given by DevTools)".to_owned(),
+    }
+}

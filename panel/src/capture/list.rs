@@ -1,0 +1,247 @@
+//! The list of exchanges: only the rows that are in view are in the document.
+
+use std::rc::Rc;
+
+use sycamore::prelude::*;
+use wasm_bindgen::JsCast;
+use web_sys::{Element, Event, KeyboardEvent, MouseEvent};
+
+use super::log::{Column, Order, Row, printable};
+use super::state::Capture;
+use crate::icons::{self, icon};
+use crate::workbench::Workbench;
+
+/// Height of a row in CSS pixels: `--row`.
+const ROW: i32 = 24;
+/// Rows that are in the document: more than any screen shows.
+const WINDOW: usize = 80;
+/// Of these, how many stand above what is in view.
+const ABOVE: usize = 10;
+/// Rows that a page key moves by.
+const PAGE: usize = 15;
+
+/// The list.
+#[component(inline_props)]
+pub fn List(workbench: Workbench) -> View {
+    let capture = workbench.capture;
+    let top = create_signal(0_i32);
+    let body = create_node_ref();
+    let first = create_selector(move || {
+        let first = usize::try_from(top.get() / ROW)
+            .unwrap_or(0)
+            .saturating_sub(ABOVE);
+        first.min(capture.listed.with(|listed| listed.len()))
+    });
+    let scrolled = move |event: Event| {
+        if let Some(element) = event
+            .target()
+            .and_then(|target| target.dyn_into::<Element>().ok())
+        {
+            top.set(element.scroll_top());
+        }
+    };
+    let keys = move |event: KeyboardEvent| {
+        let listed = capture.listed.get_clone_untracked();
+        let selected = capture.selected.get_untracked();
+        let at = listed.iter().position(|number| Some(*number) == selected);
+        match (event.key().as_str(), selected) {
+            (" ", Some(number)) => mark(capture, number),
+            ("Escape", Some(_)) => capture.selected.set(None),
+            (key, _) => {
+                let Some(to) = target(key, at, listed.len()) else {
+                    return;
+                };
+                capture.selected.set(Some(listed[to]));
+                if let Some(body) = body.try_get() {
+                    reveal(&body.unchecked_into(), to);
+                }
+            }
+        }
+        event.prevent_default();
+        event.stop_propagation();
+    };
+    let rows = move || -> View {
+        let listed = capture.listed.get_clone();
+        let first = first.get();
+        let last = listed.len().min(first + WINDOW);
+        let rows: Vec<View> = (first..last)
+            .filter_map(|index| {
+                let log = capture.log();
+                let row = log.borrow().row(listed[index]).cloned()?;
+                Some(row_view(capture, index, &row))
+            })
+            .collect();
+        view! { (rows) }
+    };
+    let height = move || {
+        format!(
+            "height: {}px",
+            capture.listed.with(|listed| listed.len()) as i64 * i64::from(ROW)
+        )
+    };
+    let active = move || capture.selected.get().map(|number| format!("request-{number}"));
+    view! {
+        div(class="capture-list", role="grid", tabindex="0", aria-label="Requests", aria-multiselectable="true",
+            aria-rowcount=(capture.listed.with(|listed| listed.len()) + 1).to_string(), aria-activedescendant=active(),
+            on:keydown=keys) {
+            div(class="capture-head", role="row", aria-rowindex="1") { (head(capture)) }
+            div(class="capture-rows", role="rowgroup", data-testid="capture-rows", r#ref=body, on:scroll=scrolled) {
+                div(class="capture-space", role="presentation", style=height()) { (rows()) }
+            }
+            (if capture.listed.with(|listed| listed.is_empty()) {
+                view! { p(class="empty") { (hint(capture)) } }
+            } else {
+                View::new()
+            })
+        }
+    }
+}
+
+fn hint(capture: Capture) -> &'static str {
+    capture.version.track();
+    if !capture.log().borrow().rows().is_empty() {
+        "No request matches the filter."
+    } else if capture.recording.get() {
+        "Recording. Use the page, or reload it."
+    } else {
+        "Record the page's requests, or import a HAR file."
+    }
+}
+
+fn head(capture: Capture) -> View {
+    let cell = move |column: Column| {
+        let sort = move || match capture.order.get() {
+            order if order.column != column => "none",
+            Order { descending: true, .. } => "descending",
+            Order { .. } => "ascending",
+        };
+        let order = move |_| {
+            let Order {
+                column: by,
+                descending,
+            } = capture.order.get_untracked();
+            capture.order.set(Order {
+                column,
+                descending: by == column && !descending,
+            });
+        };
+        let mark = move || match sort() {
+            "ascending" => icon(icons::UP),
+            "descending" => icon(icons::DOWN),
+            _ => View::new(),
+        };
+        view! {
+            span(class=column.class(), role="columnheader", aria-sort=sort()) {
+                button(class="capture-sort", r#type="button", tabindex="-1", on:click=order) { (column.title()) (mark()) }
+            }
+        }
+    };
+    let cells: Vec<View> = Column::ALL.into_iter().map(cell).collect();
+    view! { (cells) }
+}
+
+fn row_view(capture: Capture, index: usize, row: &Row) -> View {
+    let exchange = Rc::clone(&row.exchange);
+    let number = exchange.number;
+    let cells: Vec<View> = Column::ALL
+        .into_iter()
+        .map(|column| {
+            let text = printable(&column.text(&exchange), 300);
+            view! { span(class=column.class(), role="gridcell") { (text) } }
+        })
+        .collect();
+    let failed = exchange.response.status == 0 || exchange.response.status >= 400;
+    let is_marked = move || capture.marked.with(|marked| marked.contains(&number));
+    let is_selected = move || capture.selected.get() == Some(number);
+    let class = move || {
+        let mut class = String::from("capture-row");
+        for (name, on) in [
+            ("failed", failed),
+            ("marked", is_marked()),
+            ("selected", is_selected()),
+        ] {
+            if on {
+                class.push(' ');
+                class += name;
+            }
+        }
+        class
+    };
+    let click = move |event: MouseEvent| {
+        if event.ctrl_key() || event.meta_key() {
+            mark(capture, number);
+        }
+        capture.selected.set(Some(number));
+    };
+    let note = if row.note.is_empty() && !row.flagged {
+        View::new()
+    } else {
+        let text = if row.note.is_empty() {
+            "Marked by a guest".to_owned()
+        } else {
+            printable(&row.note, 1024)
+        };
+        let title = text.clone();
+        let flag = if row.flagged { "⚑ " } else { "" };
+        view! { span(class="cell note", role="gridcell", data-testid="capture-note", title=title) { (flag) (text) } }
+    };
+    let url = printable(&exchange.request.url, 1000);
+    let style = format!("top: {}px", index as i64 * i64::from(ROW));
+    view! {
+        div(class=class(), role="row", id=format!("request-{number}"), style=style, title=url, data-testid="capture-row",
+            data-number=number.to_string(), aria-rowindex=(index + 2).to_string(),
+            aria-selected=(is_selected() || is_marked()).to_string(), on:click=click) {
+            (cells) (note)
+        }
+    }
+}
+
+/// Marks an exchange to be sent, or takes the mark away.
+fn mark(capture: Capture, number: u64) {
+    capture.marked.update(|marked| {
+        if !marked.remove(&number) {
+            marked.insert(number);
+        }
+    });
+}
+
+/// Where a key moves the selection from `at` among `count` rows.
+pub fn target(key: &str, at: Option<usize>, count: usize) -> Option<usize> {
+    let last = count.checked_sub(1)?;
+    let to = match (key, at) {
+        ("Home", _) | ("ArrowDown" | "PageDown", None) => 0,
+        ("End", _) | ("ArrowUp" | "PageUp", None) => last,
+        ("ArrowDown", Some(at)) => at + 1,
+        ("ArrowUp", Some(at)) => at.saturating_sub(1),
+        ("PageDown", Some(at)) => at + PAGE,
+        ("PageUp", Some(at)) => at.saturating_sub(PAGE),
+        _ => return None,
+    };
+    Some(to.min(last))
+}
+
+/// Scrolls a row into view.
+fn reveal(body: &Element, index: usize) {
+    let top = i32::try_from(index).unwrap_or(i32::MAX / ROW) * ROW;
+    let (from, height) = (body.scroll_top(), body.client_height());
+    if top < from {
+        body.set_scroll_top(top);
+    } else if top + ROW > from + height {
+        body.set_scroll_top(top + ROW - height);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_move_the_selection() {
+        assert_eq!(target("ArrowDown", None, 3), Some(0));
+        assert_eq!(target("ArrowDown", Some(2), 3), Some(2));
+        assert_eq!(target("PageUp", Some(2), 3), Some(0));
+        assert_eq!(target("End", Some(0), 3), Some(2));
+        assert_eq!(target("x", Some(0), 3), None);
+        assert_eq!(target("Home", None, 0), None);
+    }
+}

@@ -1,0 +1,409 @@
+//! The exchanges of one capture, with what guests said about them, and the order in which they are listed.
+
+use std::cmp::Ordering;
+use std::rc::Rc;
+
+use qemuweb_capture::annotation::Annotation;
+use qemuweb_capture::{Exchange, Filter, Limits, Redactor};
+
+/// An exchange in the list.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// The exchange.
+    pub exchange: Rc<Exchange>,
+    /// What a guest noted about it; plain text of a guest that nobody trusts.
+    pub note: String,
+    /// Whether a guest marked it.
+    pub flagged: bool,
+}
+
+/// One capture.
+#[derive(Debug)]
+pub struct Log {
+    id: String,
+    rows: Vec<Row>,
+    bytes: usize,
+    left_out: usize,
+    with_secrets: bool,
+    limits: Limits,
+    redactor: Redactor,
+}
+
+impl Log {
+    /// An empty capture; `names` are what the person wants redacted beside what is common.
+    pub fn new(id: String, names: &str) -> Self {
+        Self {
+            id,
+            rows: Vec::new(),
+            bytes: 0,
+            left_out: 0,
+            with_secrets: false,
+            limits: Limits::default(),
+            redactor: redactor(names),
+        }
+    }
+
+    /// What guests and files know it by.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Its exchanges in the order in which they finished.
+    pub fn rows(&self) -> &[Row] {
+        &self.rows
+    }
+
+    /// Bytes of memory that it takes, roughly.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// How many exchanges were not taken because it is full.
+    pub fn left_out(&self) -> usize {
+        self.left_out
+    }
+
+    /// Whether any exchange in it may have its secrets.
+    pub fn with_secrets(&self) -> bool {
+        self.with_secrets
+    }
+
+    /// The bounds on what is kept.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Has these names redacted from now on, beside what is common.
+    pub fn set_names(&mut self, names: &str) {
+        self.redactor = redactor(names);
+    }
+
+    /// Takes an exchange, without its secrets unless `keep_secrets`, and numbers it. `None` when the capture is full.
+    pub fn push(&mut self, mut exchange: Exchange, keep_secrets: bool) -> Option<Rc<Exchange>> {
+        if self.rows.len() >= self.limits.exchanges || self.bytes >= self.limits.capture {
+            self.left_out += 1;
+            return None;
+        }
+        if keep_secrets {
+            // What was redacted before stays so, but says no longer that all of it is.
+            self.with_secrets |= !exchange.redacted;
+        } else {
+            self.redactor.redact(&mut exchange);
+        }
+        exchange.number = self.rows.len() as u64 + 1;
+        self.bytes += exchange.footprint();
+        let exchange = Rc::new(exchange);
+        self.rows.push(Row {
+            exchange: Rc::clone(&exchange),
+            note: String::new(),
+            flagged: false,
+        });
+        Some(exchange)
+    }
+
+    /// The row of a number.
+    pub fn row(&self, number: u64) -> Option<&Row> {
+        self.rows.get(usize::try_from(number).ok()?.checked_sub(1)?)
+    }
+
+    /// Takes what a guest says. One about another capture is passed over.
+    pub fn annotate(&mut self, annotation: &Annotation) {
+        let (Annotation::Note { capture, number, .. } | Annotation::Flag { capture, number, .. }) =
+            annotation;
+        let index = usize::try_from(*number)
+            .ok()
+            .and_then(|number| number.checked_sub(1));
+        let row = index.and_then(|index| self.rows.get_mut(index));
+        let Some(row) = row.filter(|_| *capture == self.id) else {
+            return;
+        };
+        match annotation {
+            Annotation::Note { text, .. } => row.note.clone_from(text),
+            Annotation::Flag { on, .. } => row.flagged = *on,
+        }
+    }
+
+    /// The numbers of the exchanges that a filter lets through, in an order.
+    pub fn listed(&self, filter: &Filter, order: Order) -> Vec<u64> {
+        let mut listed: Vec<&Exchange> = self
+            .rows
+            .iter()
+            .map(|row| &*row.exchange)
+            .filter(|exchange| filter.matches(exchange))
+            .collect();
+        if order != Order::default() {
+            listed.sort_by(|a, b| {
+                let ordering = order.column.compare(a, b);
+                if order.descending {
+                    ordering.reverse()
+                } else {
+                    ordering
+                }
+            });
+        }
+        listed.into_iter().map(|exchange| exchange.number).collect()
+    }
+}
+
+fn redactor(names: &str) -> Redactor {
+    Redactor::new(names.split([',', ' ', '\n']).map(str::trim))
+}
+
+/// A column of the list.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Column {
+    /// The number, and with it the order in which exchanges finished.
+    #[default]
+    Number,
+    /// The last part of the URL.
+    Name,
+    /// The method.
+    Method,
+    /// The status code.
+    Status,
+    /// What the resource is for.
+    Kind,
+    /// Bytes over the network, or of the body.
+    Size,
+    /// Milliseconds in all.
+    Time,
+}
+
+/// By what the list is sorted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Order {
+    /// The column.
+    pub column: Column,
+    /// Whether the largest comes first.
+    pub descending: bool,
+}
+
+impl Column {
+    /// All columns, in the order in which they stand.
+    pub const ALL: [Self; 7] = [
+        Self::Number,
+        Self::Name,
+        Self::Method,
+        Self::Status,
+        Self::Kind,
+        Self::Size,
+        Self::Time,
+    ];
+
+    /// What stands above it.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Number => "#",
+            Self::Name => "Name",
+            Self::Method => "Method",
+            Self::Status => "Status",
+            Self::Kind => "Type",
+            Self::Size => "Size",
+            Self::Time => "Time",
+        }
+    }
+
+    /// Its name for styles.
+    pub fn class(self) -> &'static str {
+        match self {
+            Self::Number => "cell number",
+            Self::Name => "cell name",
+            Self::Method => "cell method",
+            Self::Status => "cell status",
+            Self::Kind => "cell kind",
+            Self::Size => "cell size",
+            Self::Time => "cell time",
+        }
+    }
+
+    fn compare(self, a: &Exchange, b: &Exchange) -> Ordering {
+        match self {
+            Self::Number => a.number.cmp(&b.number),
+            Self::Name => name(a).cmp(&name(b)),
+            Self::Method => a.request.method.cmp(&b.request.method),
+            Self::Status => a.response.status.cmp(&b.response.status),
+            Self::Kind => kind(a).cmp(&kind(b)),
+            Self::Size => size(a).cmp(&size(b)),
+            Self::Time => a.time.total_cmp(&b.time),
+        }
+    }
+
+    /// What stands in a row.
+    pub fn text(self, exchange: &Exchange) -> String {
+        match self {
+            Self::Number => exchange.number.to_string(),
+            Self::Name => name(exchange),
+            Self::Method => exchange.request.method.clone(),
+            Self::Status => match (exchange.response.status, &exchange.response.error) {
+                (0, Some(_)) => "(failed)".to_owned(),
+                (0, None) => "(none)".to_owned(),
+                (status, _) => status.to_string(),
+            },
+            Self::Kind => kind(exchange),
+            Self::Size => size(exchange).map_or_else(String::new, bytes),
+            Self::Time => milliseconds(exchange.time),
+        }
+    }
+}
+
+/// The last part of the URL with its query, or the host.
+pub fn name(exchange: &Exchange) -> String {
+    let url = exchange.request.url.split('#').next().unwrap_or_default();
+    let (path, query) = match url.split_once('?') {
+        Some((path, query)) => (path, format!("?{query}")),
+        None => (url, String::new()),
+    };
+    let trimmed = path.trim_end_matches('/');
+    let last = trimmed.rsplit('/').next().unwrap_or(trimmed);
+    let name = if last.is_empty() { path } else { last };
+    printable(&format!("{name}{query}"), 300)
+}
+
+fn kind(exchange: &Exchange) -> String {
+    exchange
+        .resource_type
+        .clone()
+        .unwrap_or_else(|| exchange.mime_type())
+}
+
+fn size(exchange: &Exchange) -> Option<u64> {
+    let response = &exchange.response;
+    response
+        .transfer_size
+        .or(response.body.as_ref().map(|body| body.size))
+}
+
+/// Bytes in decimal units, as DevTools show them.
+pub fn bytes(bytes: u64) -> String {
+    match bytes {
+        0..1000 => format!("{bytes} B"),
+        1000..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
+        _ => format!("{:.1} MB", bytes as f64 / 1e6),
+    }
+}
+
+/// Milliseconds or seconds.
+pub fn milliseconds(time: f64) -> String {
+    if time < 1000.0 {
+        format!("{time:.0} ms")
+    } else {
+        format!("{:.2} s", time / 1000.0)
+    }
+}
+
+/// A page's text for the panel: controls are shown as a mark, and what is long is cut.
+pub fn printable(text: &str, longest: usize) -> String {
+    let mut shown: String = text
+        .chars()
+        .take(longest)
+        .map(|c| {
+            if c != '\n' && c != '\t' && qemuweb_capture::jsonl::is_control(c) {
+                '\u{fffd}'
+            } else {
+                c
+            }
+        })
+        .collect();
+    if text.chars().nth(longest).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn exchange(url: &str, status: u16) -> Exchange {
+        let mut exchange = Exchange::default();
+        exchange.request.url = url.to_owned();
+        exchange.response.status = status;
+        exchange
+    }
+
+    fn log() -> Log {
+        let mut log = Log::new("c1".to_owned(), "employee");
+        for (url, status) in [
+            ("https://a.test/z?token=hush-hush", 200),
+            ("https://a.test/dir/?employee=me", 404),
+            ("https://b.test", 0),
+        ] {
+            log.push(exchange(url, status), false);
+        }
+        log
+    }
+
+    #[test]
+    fn secrets_do_not_enter() {
+        let log = log();
+        assert!(!format!("{:?}", log.rows()).contains("hush-hush"));
+        assert_eq!(name(&log.row(2).unwrap().exchange), "dir?employee=[redacted]");
+        assert!(!log.with_secrets());
+    }
+
+    #[test]
+    fn opting_in_is_remembered() {
+        let mut log = log();
+        log.push(exchange("https://a.test/?token=open", 200), true);
+        log.push(exchange("https://a.test/", 200), false);
+        assert!(log.with_secrets());
+        assert!(log.row(4).unwrap().exchange.request.url.contains("open"));
+    }
+
+    #[test]
+    fn lists_are_filtered_and_sorted() {
+        let log = log();
+        let filter = "domain:a.test".parse().unwrap();
+        assert_eq!(log.listed(&filter, Order::default()), [1, 2]);
+        let order = Order {
+            column: Column::Status,
+            descending: true,
+        };
+        assert_eq!(log.listed(&Filter::default(), order), [2, 1, 3]);
+        let by_name = Order {
+            column: Column::Name,
+            descending: false,
+        };
+        assert_eq!(log.listed(&Filter::default(), by_name), [3, 2, 1]);
+    }
+
+    #[test]
+    fn what_is_full_counts_the_rest() {
+        let mut log = log();
+        log.limits.exchanges = 3;
+        assert!(log.push(Exchange::default(), false).is_none());
+        assert_eq!(log.left_out(), 1);
+    }
+
+    #[test]
+    fn guests_annotate_their_capture_only() {
+        let mut log = log();
+        let note = |capture: &str, number| Annotation::Note {
+            capture: capture.to_owned(),
+            number,
+            text: "look".to_owned(),
+        };
+        for annotation in [note("c2", 1), note("c1", 0), note("c1", 99), note("c1", 2)] {
+            log.annotate(&annotation);
+        }
+        log.annotate(&Annotation::Flag {
+            capture: "c1".to_owned(),
+            number: 3,
+            on: true,
+        });
+        let said: Vec<_> = log
+            .rows()
+            .iter()
+            .map(|row| (row.note.as_str(), row.flagged))
+            .collect();
+        assert_eq!(said, [("", false), ("look", false), ("", true)]);
+    }
+
+    #[test]
+    fn texts_of_pages_are_made_printable() {
+        assert_eq!(printable("a\u{1b}[2J\u{202e}b", 9), "a\u{fffd}[2J\u{fffd}b");
+        assert_eq!(printable("abcdef", 3), "abc…");
+        assert_eq!(bytes(1500), "1.5 kB");
+        assert_eq!(milliseconds(1234.0), "1.23 s");
+    }
+}

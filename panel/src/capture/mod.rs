@@ -1,0 +1,16 @@
+//! The page's traffic: recorded from DevTools, shown, filtered, exported, and sent to VMs.
+//!
+//! [`log::Log`] holds the exchanges and is no signal: it may hold tens of thousands. [`state::Capture`] has the signals
+//! that components follow, one of them a version that is raised when the log has changed. Secrets are taken out before an
+//! exchange enters the log, unless the person opted in for this capture.
+
+pub mod details;
+pub mod files;
+pub mod list;
+pub mod log;
+#[cfg(target_arch = "wasm32")]
+pub mod recorder;
+pub mod send;
+pub mod state;
+pub mod toolbar;
+pub mod view;

@@ -1,0 +1,143 @@
+//! The signals of the capture view.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use qemuweb_capture::{Exchange, Filter};
+use qemuweb_runtime::protocol::VmId;
+use sycamore::prelude::*;
+
+use super::log::{Log, Order};
+
+/// What components of the capture view hold. Copies are the same capture.
+#[derive(Clone, Copy)]
+pub struct Capture {
+    /// Whether the view is shown.
+    pub shown: Signal<bool>,
+    /// Whether the page's requests are taken.
+    pub recording: Signal<bool>,
+    /// Whether they stay when the page goes to another document.
+    pub preserve: Signal<bool>,
+    /// Whether secrets are kept from now on, in this capture.
+    pub keep_secrets: Signal<bool>,
+    /// Names that are secret beside the common ones, separated by commas or blanks.
+    pub names: Signal<String>,
+    /// The text of the filter box.
+    pub filter: Signal<String>,
+    /// By what the list is sorted.
+    pub order: Signal<Order>,
+    /// The exchange whose details are shown.
+    pub selected: Signal<Option<u64>>,
+    /// Exchanges that are marked to be sent.
+    pub marked: Signal<BTreeSet<u64>>,
+    /// The VMs to which exchanges are sent as they come.
+    pub targets: Signal<BTreeSet<VmId>>,
+    /// What the last action came to.
+    pub message: Signal<String>,
+    /// Raised when the log has changed.
+    pub version: Signal<u32>,
+    /// The numbers that are listed.
+    pub listed: ReadSignal<Rc<Vec<u64>>>,
+    /// The filter, or what is wrong with it.
+    pub parsed: ReadSignal<Result<(), String>>,
+    log: ReadSignal<Rc<RefCell<Log>>>,
+}
+
+impl Capture {
+    /// An empty capture of this id. Call it in the root scope.
+    pub fn new(id: String) -> Self {
+        let log = *create_signal(Rc::new(RefCell::new(Log::new(id, ""))));
+        let version = create_signal(0);
+        let filter = create_signal(String::new());
+        let order = create_signal(Order::default());
+        let parsed = create_memo(move || {
+            filter.with(|text| text.parse::<Filter>().map_err(|error| error.to_string()))
+        });
+        let listed = create_memo(move || {
+            version.track();
+            let order = order.get();
+            let log = log.get_clone();
+            // While the filter has a mistake, everything is listed.
+            let filter = parsed.with(|parsed| parsed.clone().unwrap_or_default());
+            let listed = log.borrow().listed(&filter, order);
+            Rc::new(listed)
+        });
+        Self {
+            shown: create_signal(false),
+            recording: create_signal(false),
+            preserve: create_signal(false),
+            keep_secrets: create_signal(false),
+            names: create_signal(String::new()),
+            filter,
+            order,
+            selected: create_signal(None),
+            marked: create_signal(BTreeSet::new()),
+            targets: create_signal(BTreeSet::new()),
+            message: create_signal(String::new()),
+            version,
+            listed,
+            parsed: create_memo(move || {
+                parsed.with(|parsed| parsed.as_ref().map(|_| ()).map_err(Clone::clone))
+            }),
+            log,
+        }
+    }
+
+    /// The exchanges.
+    pub fn log(&self) -> Rc<RefCell<Log>> {
+        self.log.get_clone_untracked()
+    }
+
+    /// Notes that the log has changed.
+    pub fn touch(&self) {
+        self.version.set(self.version.get_untracked().wrapping_add(1));
+    }
+
+    /// Starts a new capture in place of this one.
+    pub fn clear(&self, id: String) {
+        let log = Log::new(id, &self.names.get_clone_untracked());
+        self.log().replace(log);
+        batch(|| {
+            self.keep_secrets.set(false);
+            self.selected.set(None);
+            self.marked.set(BTreeSet::new());
+            self.message.set(String::new());
+            self.touch();
+        });
+    }
+
+    /// The exchange of a number.
+    pub fn exchange(&self, number: u64) -> Option<Rc<Exchange>> {
+        self.log()
+            .borrow()
+            .row(number)
+            .map(|row| Rc::clone(&row.exchange))
+    }
+
+    /// All exchanges, or those that are marked, or those that are listed.
+    pub fn chosen(&self, choice: Choice) -> Vec<Rc<Exchange>> {
+        let log = self.log();
+        let log = log.borrow();
+        let numbers: Vec<u64> = match choice {
+            Choice::All => return log.rows().iter().map(|row| Rc::clone(&row.exchange)).collect(),
+            Choice::Marked => self.marked.get_clone_untracked().into_iter().collect(),
+            Choice::Listed => self.listed.get_clone_untracked().to_vec(),
+        };
+        numbers
+            .into_iter()
+            .filter_map(|number| log.row(number).map(|row| Rc::clone(&row.exchange)))
+            .collect()
+    }
+}
+
+/// Which exchanges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// All that there are.
+    All,
+    /// Those that are marked.
+    Marked,
+    /// Those that the filter lets through, in the list's order.
+    Listed,
+}

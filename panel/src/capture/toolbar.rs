@@ -1,0 +1,100 @@
+//! The capture view's toolbar: record, clear, reload, secrets, files.
+
+use sycamore::prelude::*;
+
+use super::files;
+use super::state::Choice;
+use crate::dialog::Confirm;
+use crate::icons::{self, icon};
+use crate::toolbar::tool;
+use crate::workbench::Workbench;
+
+/// The toolbar.
+#[component(inline_props)]
+pub fn Toolbar(workbench: Workbench) -> View {
+    let capture = workbench.capture;
+    let can_record = cfg!(target_arch = "wasm32") && is_in_devtools();
+    let keep_secrets = move |_| {
+        if capture.keep_secrets.get_untracked() {
+            capture.keep_secrets.set(false);
+            return;
+        }
+        workbench.store.confirm.set(Some(Confirm::new(
+            "Keep secrets in this capture?".to_owned(),
+            "From now on cookies, passwords, tokens and other credentials of the page are kept, sent to virtual machines \
+             and written to files. The capture stays marked. Clear it to go back.",
+            "Keep secrets",
+            move || capture.keep_secrets.set(true),
+        )));
+    };
+    let pressed = move |on: bool| if on { "true" } else { "false" };
+    view! {
+        div(class="capture-toolbar", role="toolbar", aria-label="Capture") {
+            button(class="tool labelled record", r#type="button", data-testid="capture-record", disabled=!can_record,
+                title=if can_record { "Record the page's requests" } else { "Recording needs DevTools: open the QemuWeb panel there" },
+                aria-pressed=pressed(capture.recording.get()), on:click=move |_| record(workbench)) {
+                (icon(icons::RECORD)) span { (if capture.recording.get() { "Stop" } else { "Record" }) }
+            }
+            (tool(icons::CLEAR, "capture-clear", "Clear", || false, move |_| capture.clear(new_id())))
+            (tool(icons::RESET, "capture-reload", "Reload the page to capture it", move || !can_record, move |_| reload(workbench)))
+            label { input(r#type="checkbox", data-testid="capture-preserve", bind:checked=capture.preserve) "Preserve log" }
+            button(class="tool labelled", r#type="button", data-testid="capture-secrets-toggle",
+                title="Cookies, passwords and tokens are redacted unless this is on",
+                aria-pressed=pressed(capture.keep_secrets.get()), on:click=keep_secrets) { "Keep secrets" }
+            label(class="capture-names") {
+                "Also redact"
+                input(r#type="text", class="mono", data-testid="capture-names", placeholder="names", "spellcheck"="false",
+                    autocomplete="off", bind:value=capture.names,
+                    on:change=move |_| capture.names.with_untracked(|names| capture.log().borrow_mut().set_names(names)))
+            }
+            span(class="spacer")
+            (files::import_button(workbench))
+            (text_button("capture-export-har", "Export HAR", move |_| files::export_har(workbench, Choice::All)))
+            (text_button("capture-export-pcapng", "Export pcapng", move |_| files::export_packets(workbench, Choice::All)))
+        }
+    }
+}
+
+/// A small button with a text.
+pub fn text_button(
+    test_id: &'static str,
+    text: &'static str,
+    click: impl FnMut(web_sys::MouseEvent) + 'static,
+) -> View {
+    view! { button(class="button small", r#type="button", data-testid=test_id, on:click=click) { (text) } }
+}
+
+#[cfg(target_arch = "wasm32")]
+use super::recorder::{new_id, reload};
+
+#[cfg(target_arch = "wasm32")]
+fn is_in_devtools() -> bool {
+    qemuweb_chrome::devtools::is_available()
+}
+
+#[cfg(target_arch = "wasm32")]
+fn record(workbench: Workbench) {
+    let is_recording = workbench.capture.recording.get_untracked();
+    super::recorder::set_recording(workbench, !is_recording);
+}
+
+/// Rendered natively, in tests, nothing is recorded.
+#[cfg(not(target_arch = "wasm32"))]
+mod native {
+    use super::Workbench;
+
+    pub(super) fn is_in_devtools() -> bool {
+        false
+    }
+
+    pub(super) fn record(_: Workbench) {}
+
+    pub(super) fn reload(_: Workbench) {}
+
+    pub(super) fn new_id() -> String {
+        String::new()
+    }
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+use native::{is_in_devtools, new_id, record, reload};
