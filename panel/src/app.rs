@@ -23,6 +23,7 @@ use crate::workbench::Workbench;
 #[component(inline_props)]
 pub fn App(workbench: Workbench, reconnect: fn(Workbench)) -> View {
     let store = workbench.store;
+    let shows_capture = create_selector(move || workbench.capture.shown.get());
     let shows_launcher = create_selector(move || store.shows_launcher());
     let lost = create_selector(move || match store.connection.get_clone() {
         Connection::Lost(failure) => Some(failure),
@@ -46,7 +47,7 @@ pub fn App(workbench: Workbench, reconnect: fn(Workbench)) -> View {
                     Notices(workbench=workbench)
                     UndoBar(workbench=workbench)
                     (match (is_waiting.get(), shows_launcher.get()) {
-                        _ if workbench.capture.shown.get() => view! { CaptureView(workbench=workbench) },
+                        _ if shows_capture.get() => view! { CaptureView(workbench=workbench) },
                         (true, _) => view! { p(class="waiting", role="status") { "Connecting to the VM host…" } },
                         (false, true) => view! { Launcher(workbench=workbench) },
                         (false, false) => view! { VmView(workbench=workbench) },
