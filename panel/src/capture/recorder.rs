@@ -1,6 +1,7 @@
 //! Takes the page's requests from DevTools into the capture.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 
 use gloo_timers::future::TimeoutFuture;
 use js_sys::{Array, JSON, Promise};
@@ -22,6 +23,7 @@ const DRAW_MS: u32 = 100;
 thread_local! {
     /// While it is recorded.
     static LISTENERS: RefCell<Vec<Listener>> = const { RefCell::new(Vec::new()) };
+    static ORDER: RefCell<Order> = RefCell::default();
     /// Whether the list is going to be drawn anew.
     static DRAWING: RefCell<bool> = const { RefCell::new(false) };
 }
@@ -62,22 +64,53 @@ pub fn reload(workbench: Workbench) {
     devtools::reload();
 }
 
+/// Reads a request. Bodies come when they like; exchanges are taken in the order in which they finished.
 fn take(workbench: Workbench, request: Request) {
-    let id = workbench.capture.log().borrow().id().to_owned();
+    let capture_id = workbench.capture.log().borrow().id().to_owned();
+    let ticket = ORDER.with_borrow_mut(Order::ticket);
     spawn_local(async move {
         let exchange = read(&request).await;
+        let ready = ORDER.with_borrow_mut(|order| order.ready(ticket, (capture_id, exchange)));
         workbench.run(|| {
-            let capture = workbench.capture;
-            // What belongs to a capture that was cleared meanwhile goes with it.
-            if capture.log().borrow().id() != id {
-                return;
-            }
-            match exchange {
-                Ok(exchange) => add(workbench, exchange),
-                Err(failure) => workbench.store.report(failure),
+            for (capture_id, exchange) in ready {
+                match exchange {
+                    // What belongs to a capture that was cleared meanwhile goes with it.
+                    _ if workbench.capture.log().borrow().id() != capture_id => {}
+                    Ok(exchange) => add(workbench, exchange),
+                    Err(failure) => workbench.store.report(failure),
+                }
             }
         });
     });
+}
+
+/// A request that was read, and the capture that it belongs to.
+type Read = (String, Result<Exchange, Failure>);
+
+/// Puts what becomes ready into the order in which it began.
+#[derive(Default)]
+struct Order {
+    last: u64,
+    next: u64,
+    ready: BTreeMap<u64, Read>,
+}
+
+impl Order {
+    fn ticket(&mut self) -> u64 {
+        self.last += 1;
+        self.last - 1
+    }
+
+    /// What can be taken now that this is ready.
+    fn ready(&mut self, ticket: u64, read: Read) -> Vec<Read> {
+        self.ready.insert(ticket, read);
+        let mut taken = Vec::new();
+        while let Some(read) = self.ready.remove(&self.next) {
+            self.next += 1;
+            taken.push(read);
+        }
+        taken
+    }
 }
 
 /// Adds an exchange to the capture and sends it to the VMs that get them live.
