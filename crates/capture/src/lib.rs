@@ -9,6 +9,7 @@ pub mod annotation;
 mod arbitrary;
 mod body;
 mod command;
+mod compare;
 mod exchange;
 mod filter;
 pub mod har;
@@ -22,6 +23,7 @@ mod url;
 
 pub use body::{Body, NotBase64};
 pub use command::{curl_command, fetch_call};
+pub use compare::{Change, Difference, compare};
 pub use exchange::{Cut, Direction, Exchange, Header, Message, Request, Response, Timings, header};
 pub use filter::{Filter, FilterError, KEYS as FILTER_KEYS};
 pub use limits::Limits;

@@ -135,7 +135,7 @@ async fn read(file: &File) -> Result<Vec<u8>, Failure> {
 }
 
 /// Puts the exchanges of a HAR file in place of the capture's.
-fn import(workbench: Workbench, json: &[u8]) {
+pub fn import(workbench: Workbench, json: &[u8]) {
     let capture = workbench.capture;
     let limits = *capture.log().borrow().limits();
     match har::read_archive(json, &limits) {

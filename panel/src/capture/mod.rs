@@ -10,7 +10,11 @@ pub mod list;
 pub mod log;
 #[cfg(target_arch = "wasm32")]
 pub mod recorder;
+#[cfg(target_arch = "wasm32")]
+pub mod saved;
 pub mod send;
 pub mod state;
+#[cfg(target_arch = "wasm32")]
+pub mod storage;
 pub mod toolbar;
 pub mod view;

@@ -39,10 +39,22 @@ pub fn CaptureView(workbench: Workbench) -> View {
             })
             List(workbench=workbench)
             Details(workbench=workbench)
+            (saved(workbench))
             Targets(workbench=workbench)
             Status(workbench=workbench)
         }
     }
+}
+
+#[cfg(target_arch = "wasm32")]
+fn saved(workbench: Workbench) -> View {
+    view! { super::saved::SavedCaptures(workbench=workbench) }
+}
+
+/// Rendered natively, in tests, nothing is saved.
+#[cfg(not(target_arch = "wasm32"))]
+fn saved(_: Workbench) -> View {
+    View::new()
 }
 
 /// The VMs to which exchanges go.

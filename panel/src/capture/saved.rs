@@ -1,0 +1,278 @@
+//! Saved captures: save, open, rename, delete with undo, and compare with the one that is shown.
+
+use std::rc::Rc;
+
+use qemuweb_capture::{Change, Difference, Limits, compare, har};
+use qemuweb_runtime::Failure;
+use sycamore::prelude::*;
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::spawn_local;
+use web_sys::{Event, HtmlInputElement};
+
+use super::files::import;
+use super::log::{bytes, milliseconds, printable};
+use super::recorder::new_id;
+use super::state::Choice;
+use super::storage::{self, Saved};
+use super::toolbar::text_button;
+use crate::workbench::Workbench;
+
+/// Most differences that are listed.
+const MAX_DIFFERENCES: usize = 1000;
+
+/// A capture that was deleted, until another is.
+#[derive(Clone)]
+struct Deleted {
+    name: String,
+    record: JsValue,
+}
+
+/// The signals of this part of the view.
+#[derive(Clone, Copy)]
+struct Shelf {
+    workbench: Workbench,
+    saved: Signal<Vec<Saved>>,
+    deleted: Signal<Option<Deleted>>,
+    differences: Signal<Option<(String, Rc<Vec<Difference>>)>>,
+}
+
+/// Saved captures.
+#[component(inline_props)]
+pub fn SavedCaptures(workbench: Workbench) -> View {
+    let shelf = Shelf {
+        workbench,
+        saved: create_signal(Vec::new()),
+        deleted: create_signal(None),
+        differences: create_signal(None),
+    };
+    shelf.refresh();
+    let rows = move || -> View {
+        let rows: Vec<View> = shelf
+            .saved
+            .get_clone()
+            .into_iter()
+            .map(|saved| row(shelf, saved))
+            .collect();
+        view! { (rows) }
+    };
+    let undo = move || match shelf.deleted.get_clone() {
+        None => View::new(),
+        Some(Deleted { name, record }) => {
+            let text = format!("Deleted {name}. ");
+            let button = text_button("capture-undo", "Undo", move |_| {
+                let record = record.clone();
+                shelf.deleted.set(None);
+                shelf.act(async move { storage::put(&record).await });
+            });
+            view! { p(role="status") { (text) (button) } }
+        }
+    };
+    view! {
+        details(class="capture-saved", data-testid="capture-saved") {
+            summary { "Saved captures (" (shelf.saved.with(|saved| saved.len())) ")" }
+            button(class="button small", r#type="button", data-testid="capture-save", on:click=move |_| shelf.save()) {
+                "Save this capture"
+            }
+            (undo())
+            ul { (rows()) }
+            (differences(shelf))
+        }
+    }
+}
+
+fn row(shelf: Shelf, saved: Saved) -> View {
+    let Saved {
+        id,
+        name,
+        page,
+        count,
+        bytes: size,
+        with_secrets,
+        ..
+    } = saved.clone();
+    let secrets = if with_secrets { ", with secrets" } else { "" };
+    let what = format!(
+        "{}: {count} requests, {}{secrets}",
+        printable(&page, 80),
+        bytes(size as u64)
+    );
+    let time = js_sys::Date::new(&saved.time.into())
+        .to_locale_string("default", &JsValue::UNDEFINED)
+        .as_string()
+        .unwrap_or_default();
+    let rename = move |event: Event| {
+        let input = event
+            .target()
+            .and_then(|target| target.dyn_into::<HtmlInputElement>().ok());
+        if let Some(name) = input
+            .map(|input| input.value())
+            .filter(|name| !name.trim().is_empty())
+        {
+            let saved = Saved {
+                name,
+                ..saved.clone()
+            };
+            shelf.act(async move { storage::keep(&saved, None).await });
+        }
+    };
+    let label = format!("Name of {name}");
+    let (open, other, gone) = (id.clone(), id.clone(), id.clone());
+    let (open_name, other_name, gone_name) = (name.clone(), name.clone(), name.clone());
+    let open = text_button("capture-open", "Open", move |_| shelf.open(&open, &open_name));
+    let compare = text_button("capture-compare", "Compare", move |_| {
+        shelf.compare(&other, &other_name)
+    });
+    let delete = text_button("capture-delete", "Delete", move |_| {
+        shelf.delete(&gone, &gone_name)
+    });
+    view! {
+        li(class="capture-target", data-testid="capture-saved-row", data-id=id) {
+            input(r#type="text", aria-label=label, value=name, maxlength="100", on:change=rename)
+            span(class="capture-status", title=time) { (what) }
+            (open) (compare) (delete)
+        }
+    }
+}
+
+fn differences(shelf: Shelf) -> View {
+    let content = move || -> View {
+        let Some((name, differences)) = shelf.differences.get_clone() else {
+            return View::new();
+        };
+        let title = match differences.len() {
+            0 => format!("The same requests as in {name}."),
+            count => format!("{count} differences from {name}:"),
+        };
+        let rows: Vec<View> = differences
+            .iter()
+            .take(MAX_DIFFERENCES)
+            .map(|difference| {
+                let text = format!(
+                    "{}: {} {}",
+                    told(&difference.change),
+                    difference.method,
+                    difference.url
+                );
+                let text = printable(&text, 500);
+                view! { li { (text) } }
+            })
+            .collect();
+        view! {
+            div(data-testid="capture-differences", role="region", aria-label="Differences") {
+                p { (title) }
+                ul(class="capture-differences") { (rows) }
+            }
+        }
+    };
+    view! { (content()) }
+}
+
+fn told(change: &Change) -> String {
+    match change {
+        Change::New => "new".to_owned(),
+        Change::Gone => "gone".to_owned(),
+        Change::Changed { status, size, time } => {
+            let status = status.map(|(old, new)| format!("status {old} → {new}"));
+            let size = size.map(|(old, new)| format!("size {} → {}", bytes(old), bytes(new)));
+            let time = time.map(|(old, new)| format!("time {} → {}", milliseconds(old), milliseconds(new)));
+            let parts: Vec<String> = [status, size, time].into_iter().flatten().collect();
+            parts.join(", ")
+        }
+    }
+}
+
+impl Shelf {
+    /// Does something to the database, then shows what is in it.
+    fn act(self, action: impl Future<Output = Result<(), Failure>> + 'static) {
+        spawn_local(async move {
+            let result = action.await;
+            let saved = storage::all().await;
+            self.workbench.run(|| {
+                // The view may be gone by now.
+                match result.and(saved) {
+                    Ok(saved) if self.saved.is_alive() => self.saved.set(saved),
+                    Ok(_) => {}
+                    Err(failure) => self.workbench.store.report(failure),
+                }
+            });
+        });
+    }
+
+    fn refresh(self) {
+        self.act(async { Ok(()) });
+    }
+
+    fn save(self) {
+        let capture = self.workbench.capture;
+        let exchanges = capture.chosen(Choice::All);
+        let mut file = Vec::new();
+        if let Err(error) = har::write_archive(&mut file, exchanges.iter().map(Rc::as_ref)) {
+            return self.workbench.store.report(Failure::from_error(&error));
+        }
+        let page = exchanges
+            .first()
+            .map(|exchange| {
+                exchange
+                    .request
+                    .url
+                    .split('/')
+                    .take(3)
+                    .collect::<Vec<_>>()
+                    .join("/")
+            })
+            .unwrap_or_default();
+        let saved = Saved {
+            id: new_id(),
+            name: format!("Capture {}", self.saved.with_untracked(Vec::len) + 1),
+            time: js_sys::Date::now(),
+            page,
+            count: exchanges.len(),
+            bytes: file.len(),
+            with_secrets: capture.log().borrow().with_secrets(),
+        };
+        self.act(async move { storage::keep(&saved, Some(&file)).await });
+    }
+
+    fn open(self, id: &str, name: &str) {
+        let (id, name) = (id.to_owned(), name.to_owned());
+        let workbench = self.workbench;
+        self.act(async move {
+            let file = storage::har(&id).await?;
+            workbench.run(|| {
+                import(workbench, &file);
+                workbench.capture.message.set(format!("{name} is open."));
+            });
+            Ok(())
+        });
+    }
+
+    fn compare(self, id: &str, name: &str) {
+        let (id, name) = (id.to_owned(), name.to_owned());
+        self.act(async move {
+            let file = storage::har(&id).await?;
+            let archive =
+                har::read_archive(&file, &Limits::default()).map_err(|error| Failure::from_error(&error))?;
+            self.workbench.run(|| {
+                let shown = self.workbench.capture.chosen(Choice::All);
+                let differences = compare(&archive.exchanges, shown.iter().map(Rc::as_ref));
+                if self.differences.is_alive() {
+                    self.differences.set(Some((name, Rc::new(differences))));
+                }
+            });
+            Ok(())
+        });
+    }
+
+    fn delete(self, id: &str, name: &str) {
+        let (id, name) = (id.to_owned(), name.to_owned());
+        self.act(async move {
+            let record = storage::remove(&id).await?;
+            self.workbench.run(|| {
+                if self.deleted.is_alive() {
+                    self.deleted.set(Some(Deleted { name, record }));
+                }
+            });
+            Ok(())
+        });
+    }
+}
