@@ -300,6 +300,54 @@ fn har_round_trip(capture: &mut Capture) -> Result<()> {
     Ok(())
 }
 
+fn saved(capture: &mut Capture) -> Result<()> {
+    let rows = "document.querySelectorAll('[data-testid=capture-saved-row]').length";
+    let panel = capture.panel()?;
+    panel.click_selector("[data-testid=capture-saved] > summary")?;
+    panel.click("capture-save")?;
+    capture.wait("the capture among the saved ones", &format!("{rows} === 1"))?;
+    let kept = capture.evaluate(
+        "new Promise((resolve, reject) => {
+            const opening = indexedDB.open('qemuweb-captures');
+            opening.onerror = reject;
+            opening.onsuccess = () => {
+                const all = opening.result.transaction('captures').objectStore('captures').getAll();
+                all.onsuccess = async () => {
+                    const text = await all.result[0].har.text();
+                    opening.result.close();
+                    resolve(text + all.result[0].json);
+                };
+            };
+        })",
+    )?;
+    let kept = kept.as_str().context("expected the saved capture as text")?;
+    ensure!(
+        kept.contains("/packed.json"),
+        "what is saved is no capture: {kept}"
+    );
+    no_secrets("the database", kept.as_bytes())?;
+    panel.click("capture-compare")?;
+    let differences = "document.querySelector('[data-testid=capture-differences]')?.innerText";
+    capture.wait(
+        "no differences",
+        &format!("{differences}?.includes('The same requests')"),
+    )?;
+    panel.click("capture-delete")?;
+    capture.wait("no saved capture", &format!("{rows} === 0"))?;
+    panel.click("capture-undo")?;
+    capture.wait("the capture again", &format!("{rows} === 1"))?;
+    panel.click("capture-clear")?;
+    panel.click("capture-compare")?;
+    capture.wait(
+        "all requests to be gone",
+        &format!("{differences}?.includes('8 differences')"),
+    )?;
+    panel.click("capture-open")?;
+    capture
+        .wait("the saved requests", &format!("{LISTED}.length === 8"))
+        .map(drop)
+}
+
 fn hostile_files(capture: &mut Capture) -> Result<()> {
     let entry = r#"{"startedDateTime": "2026-01-31T12:00:00Z", "time": 1, "request": {"method": "GET<img src=x onerror=window.hacked=1>",
         "url": "https://x.test/<script>window.hacked=1</script>\u001b]0;title\u0007"}, "response": {"status": 200}}"#;
@@ -331,6 +379,10 @@ fn main() {
         .step("a guest's note and mark stand in the panel", annotations)
         .step("the packets' file is whole", packets_on_the_host)
         .step("HAR goes out and comes in", har_round_trip)
+        .step(
+            "captures are saved, compared, deleted with undo, and opened",
+            saved,
+        )
         .step("hostile files do no harm", hostile_files)
         .trials();
     qemuweb_e2e::run(trials)
