@@ -66,6 +66,7 @@ fn boot(flags: &Boot) -> Result<()> {
         ..Needs::run()
     })?;
     let images = build::cached_images(&paths)?;
+    let subject = Subject::of(&paths, &images)?;
     let mut rows = Vec::new();
     for (arch, profile) in PROFILES {
         rows.push(boot_row(
@@ -84,17 +85,53 @@ fn boot(flags: &Boot) -> Result<()> {
         reference: None,
     });
 
-    finish(&paths, &BOOT, &rows, flags.json, flags.save)
+    finish(&paths, &subject, &BOOT, &rows, flags.json, flags.save)
+}
+
+/// What is measured. Asked for first, as the repository may move on during a long run.
+struct Subject {
+    /// The commit.
+    commit: String,
+    /// The name of QEMU's output in the cache: the hash of its recipe.
+    qemu: String,
+}
+
+impl Subject {
+    fn of(paths: &Paths, images: &Images) -> Result<Self> {
+        let mut git = Command::new("git");
+        git.args(["rev-parse", "--short", "HEAD"])
+            .current_dir(&paths.root);
+        Ok(Subject {
+            commit: process::output(&mut git)?,
+            qemu: images
+                .qemu
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned(),
+        })
+    }
 }
 
 /// Prints the results, and keeps them if asked to.
-fn finish(paths: &Paths, section: &Section, rows: &[Row], json: bool, keep: bool) -> Result<()> {
+fn finish(
+    paths: &Paths,
+    subject: &Subject,
+    section: &Section,
+    rows: &[Row],
+    json: bool,
+    keep: bool,
+) -> Result<()> {
     if json {
         println!("{}", as_json(section.name, rows));
     } else {
         print!("{}", as_table(rows));
     }
-    if keep { save(paths, section, rows) } else { Ok(()) }
+    if keep {
+        save(paths, subject, section, rows)
+    } else {
+        Ok(())
+    }
 }
 
 fn mib(bytes: u64) -> f64 {
@@ -267,17 +304,14 @@ Only figures of real runs, the latest of a section first. Ratios are ours over n
 ";
 
 /// Adds the results to `docs/benchmarks.md`, with the machine and the versions that gave them.
-fn save(paths: &Paths, section: &Section, rows: &[Row]) -> Result<()> {
+fn save(paths: &Paths, subject: &Subject, section: &Section, rows: &[Row]) -> Result<()> {
     let file = paths.root.join("docs/benchmarks.md");
     let text = fs::read_to_string(&file).unwrap_or_else(|_| HEADING.to_owned());
     let date = process::output(Command::new("date").args(["-u", "+%Y-%m-%d %H:%M"]))?;
-    let commit = process::output(
-        Command::new("git")
-            .args(["rev-parse", "--short", "HEAD"])
-            .current_dir(&paths.root),
-    )?;
     let entry = format!(
-        "### {date} UTC, {commit}\n\n{}\n\n{}\n",
+        "### {date} UTC, {}\n\nEngine {}. {}\n\n{}\n",
+        subject.commit,
+        subject.qemu,
         machine()?,
         as_table(rows)
     );

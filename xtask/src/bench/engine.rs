@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 use qemuweb_vm_config::InputSource;
 
-use super::{BOOT_LIMIT, PROFILES, Row, Section, boot_row, finish, start_browser};
+use super::{BOOT_LIMIT, PROFILES, Row, Section, Subject, boot_row, finish, start_browser};
 use crate::boot::{Launch, Vm};
 use crate::build::{self, Images};
 use crate::console::Console;
@@ -45,6 +45,7 @@ pub(super) fn main(flags: &Engine) -> Result<()> {
         ..Needs::run()
     })?;
     let images = build::cached_images(&paths)?;
+    let subject = Subject::of(&paths, &images)?;
     let check = build::check_images(&paths)?;
     let wanted = |row: &str| flags.only.as_deref().is_none_or(|only| row.contains(only));
 
@@ -77,7 +78,7 @@ pub(super) fn main(flags: &Engine) -> Result<()> {
         "no row has {:?} in its name",
         flags.only.as_deref().unwrap_or_default()
     );
-    finish(&paths, &SECTION, &rows, flags.json, flags.save)
+    finish(&paths, &subject, &SECTION, &rows, flags.json, flags.save)
 }
 
 fn cloud_launch(images: &Path) -> Result<Launch> {
