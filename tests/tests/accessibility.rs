@@ -54,6 +54,20 @@ impl Room {
         self.check(screen, self.panel.session(), &[900, 500])
     }
 
+    /// Checks a tab of the shown VM, once the element with `test_id` is there.
+    fn check_tab(&self, name: &str, test_id: &str) -> Result<()> {
+        let page = self.panel.session();
+        self.desk.browser.activate(page)?;
+        page.set_viewport(900, 600)?;
+        self.panel.click_selector(&format!("#tab-{name}"))?;
+        page.wait_for(
+            &format!("the tab {name}"),
+            &format!("document.querySelector('[data-testid={test_id}]') !== null"),
+            DEFAULT_TIMEOUT,
+        )?;
+        self.check_panel(name)
+    }
+
     fn check_popup(&self, screen: &str) -> Result<()> {
         self.check(screen, &self.popup, &[360])
     }
@@ -84,6 +98,20 @@ fn main() {
             room.check_panel("running VM")
         })
         .step("the popup with a VM", |room| room.check_popup("popup with a VM"))
+        .step("the monitor", |room| room.check_tab("monitor", "qmp"))
+        .step("the page's traffic", |room| {
+            room.panel.click("show-capture")?;
+            room.panel.session().wait_for(
+                "the view of the traffic",
+                "document.querySelector('[data-testid=capture]') !== null",
+                DEFAULT_TIMEOUT,
+            )?;
+            room.check_panel("traffic")?;
+            room.panel.session().set_viewport(900, 600)?;
+            room.panel
+                .select(room.vm.as_deref().context("no VM was launched")?)?;
+            room.panel.click_selector("#tab-console")
+        })
         .step("a question, answered by keyboard", |room| {
             let vm = room.vm.as_deref().context("no VM was launched")?;
             let page = room.panel.session();
@@ -114,6 +142,7 @@ fn main() {
             room.panel.wait_state(vm, "stopped", DEFAULT_TIMEOUT)?;
             room.check_panel("stopped VM")
         })
+        .step("the settings", |room| room.check_tab("settings", "save-vm"))
         .trials();
     qemuweb_e2e::run(trials)
 }

@@ -132,7 +132,7 @@ fn head(capture: Capture) -> View {
         };
         view! {
             span(class=column.class(), role="columnheader", aria-sort=sort()) {
-                button(class="capture-sort", r#type="button", tabindex="-1", on:click=order) { (column.title()) (mark()) }
+                button(class="capture-sort", r#type="button", on:click=order) { (column.title()) (mark()) }
             }
         }
     };
