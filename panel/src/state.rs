@@ -77,7 +77,7 @@ pub enum Tab {
 pub struct Told {
     /// QEMU's events.
     pub events: VecDeque<MonitorEvent>,
-    /// How busy it was, once a second.
+    /// How busy it was, every four seconds.
     pub metrics: VecDeque<Metrics>,
 }
 

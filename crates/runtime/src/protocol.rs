@@ -294,7 +294,7 @@ pub enum Event {
         /// What.
         event: MonitorEvent,
     },
-    /// How busy a VM is, once a second, to clients that watch.
+    /// How busy a VM is, every four seconds, to clients that watch.
     Metrics {
         /// Which VM.
         vm_id: VmId,
