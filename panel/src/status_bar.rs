@@ -39,13 +39,14 @@ pub fn StatusBar(workbench: Workbench) -> View {
     let store = workbench.store;
     let state = create_selector(move || store.shown.with(|vm| vm.as_ref().map(|vm| vm.state.clone())));
     let facts = create_selector(move || store.shown.with(|vm| vm.as_ref().map(facts)));
-    let uptime = move || {
+    // The time is told more often than its text changes.
+    let uptime = create_selector(move || {
         store.shown.with(|vm| {
             vm.as_ref()
                 .and_then(|vm| text::uptime(vm, store.now.get()))
                 .unwrap_or_default()
         })
-    };
+    });
     let summary = move || {
         let running = store
             .vms
@@ -73,7 +74,7 @@ pub fn StatusBar(workbench: Workbench) -> View {
                         .into_iter()
                         .map(|(title, text)| view! { span(class="status-item", title=title) { (text) } })
                         .collect();
-                    view! { span(class="status-item clock", title="Uptime") { (uptime()) } (items) }
+                    view! { span(class="status-item clock", title="Uptime") { (uptime.get_clone()) } (items) }
                 }
                 None => View::new(),
             })
