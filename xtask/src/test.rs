@@ -1,6 +1,7 @@
 //! `cargo xtask test`: every test there is, in six steps, and their sum in the last line.
 
 use std::process::Command;
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -45,10 +46,12 @@ pub(crate) fn main(flags: &Test) -> Result<()> {
     for (name, step) in steps {
         if wanted(name) {
             println!("==== {name}");
+            let start = Instant::now();
             // A step that cannot even start is a failure like any other; those after it still have their say.
             if let Err(error) = step(&paths, &mut summary) {
                 summary.add_one(name, &Err(error));
             }
+            println!("==== {name}: {} s", start.elapsed().as_secs());
         }
     }
     println!("====");
