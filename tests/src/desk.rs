@@ -25,7 +25,8 @@ pub struct Desk {
     /// The page that DevTools inspect.
     pub page: Session,
     devtools: Option<(DevTools, Panel)>,
-    _site: Site,
+    /// The page's site.
+    pub site: Site,
     // After the browser, which reads it as long as it lives.
     _extension: Option<TempDir>,
 }
@@ -54,7 +55,10 @@ impl Desk {
             .as_ref()
             .map_or_else(extension_dir, |owned| owned.path().to_owned());
         let site = Site::start()?;
-        let browser = Browser::launch(&LaunchOptions::default())?;
+        let browser = Browser::launch(&LaunchOptions {
+            arguments: vec![site.switch()],
+            ..LaunchOptions::default()
+        })?;
         let extension = browser.load_extension(&directory)?;
         let page = browser.open_page(&site.url())?;
         Ok(Desk {
@@ -62,7 +66,7 @@ impl Desk {
             extension,
             page,
             devtools: None,
-            _site: site,
+            site,
             _extension: owned,
         })
     }

@@ -1,0 +1,156 @@
+//! Files and storage: pcapng and HAR, saved captures, and files that mean harm.
+
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use qemuweb_driver::DEFAULT_TIMEOUT;
+
+use super::page::REQUESTS;
+use super::{Capture, LISTED, no_secrets};
+
+/// As many requests as the steps before have made.
+const ALL: usize = REQUESTS + 4;
+
+pub(crate) fn packets(capture: &mut Capture) -> Result<()> {
+    let file = capture.exported("capture-export-pcapng")?;
+    no_secrets("the pcapng file", &file)?;
+    let path = capture.files.path().join("page.pcapng");
+    std::fs::write(&path, &file)?;
+    let run = |program: &str, arguments: &[&str]| -> Result<String> {
+        let output = Command::new(program)
+            .args(arguments)
+            .arg(&path)
+            .output()
+            .with_context(|| format!("{program} is in Debian's packages tshark and wireshark-common"))?;
+        ensure!(
+            output.status.success(),
+            "{program}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(String::from_utf8(output.stdout)?)
+    };
+    // Checksums are not verified unless one asks.
+    let checks = [
+        "-n",
+        "-o",
+        "tcp.check_checksum:TRUE",
+        "-o",
+        "ip.check_checksum:TRUE",
+        "-Y",
+    ];
+    let tshark = |filter: &str| -> Result<String> { run("tshark", &[&checks[..], &[filter, "-r"]].concat()) };
+    let bad = tshark(
+        "_ws.malformed || tcp.analysis.flags || tcp.checksum.status == 0 || ip.checksum.status == 0
+            || _ws.expert.severity >= 0x800000",
+    )?;
+    ensure!(bad.is_empty(), "tshark finds malformed packets:\n{bad}");
+    // One has no response: the connection broke.
+    for (filter, expected) in [
+        ("http.request", ALL),
+        ("http.response", ALL - 1),
+        ("http.response.code == 101", 1),
+        ("websocket", 4),
+    ] {
+        let found = tshark(filter)?.lines().count();
+        ensure!(
+            found == expected,
+            "tshark finds {found} of {filter}, expected {expected}"
+        );
+    }
+    let infos = run("capinfos", &["-M"])?;
+    ensure!(
+        infos.contains("File type:           pcapng") && infos.contains("Strict time order:   True"),
+        "{infos}"
+    );
+    Ok(())
+}
+
+pub(crate) fn har_round_trip(capture: &mut Capture) -> Result<()> {
+    let before = capture.evaluate(LISTED)?;
+    let file = capture.exported("capture-export-har")?;
+    no_secrets("the HAR file", &file)?;
+    capture.import(&file)?;
+    let after = capture.evaluate(LISTED)?;
+    ensure!(before == after, "{before} became {after}");
+    Ok(())
+}
+
+pub(crate) fn saved(capture: &mut Capture) -> Result<()> {
+    let rows = "document.querySelectorAll('[data-testid=capture-saved-row]').length";
+    let panel = capture.panel()?;
+    panel.click_selector("[data-testid=capture-saved] > summary")?;
+    panel.click("capture-save")?;
+    capture.wait("the capture among the saved ones", &format!("{rows} === 1"))?;
+    panel.click("capture-compare")?;
+    let differences = "document.querySelector('[data-testid=capture-differences]')?.innerText";
+    capture.wait(
+        "no differences",
+        &format!("{differences}?.includes('The same requests')"),
+    )?;
+    panel.click("capture-delete")?;
+    capture.wait("no saved capture", &format!("{rows} === 0"))?;
+    panel.click("capture-undo")?;
+    capture.wait("the capture again", &format!("{rows} === 1"))?;
+    panel.click("capture-clear")?;
+    panel.click("capture-compare")?;
+    capture.wait(
+        "all requests to be gone",
+        &format!("{differences}?.includes('{ALL} differences')"),
+    )?;
+    panel.click("capture-open")?;
+    capture
+        .wait("the saved requests", &format!("{LISTED}.length === {ALL}"))
+        .map(drop)
+}
+
+/// Everything that the extension has in IndexedDB, localStorage and `chrome.storage`, as text.
+const STORED: &str = r"(async () => {
+    const done = request => new Promise((resolve, reject) => {
+        request.onsuccess = () => resolve(request.result);
+        request.onerror = () => reject(request.error);
+    });
+    const told = async value => {
+        if (value instanceof Blob) return value.text();
+        if (value instanceof Object) return (await Promise.all(Object.entries(value).flat().map(told))).join();
+        return String(value);
+    };
+    const all = [JSON.stringify(localStorage), JSON.stringify(await chrome.storage?.local.get())];
+    for (const {name} of await indexedDB.databases()) {
+        const database = await done(indexedDB.open(name));
+        for (const store of database.objectStoreNames) {
+            all.push(await told(await done(database.transaction(store).objectStore(store).getAll())));
+        }
+        database.close();
+    }
+    return all.join();
+})()";
+
+pub(crate) fn storage(capture: &mut Capture) -> Result<()> {
+    let stored = capture.evaluate(STORED)?;
+    let stored = stored.as_str().context("expected what is stored as text")?;
+    ensure!(
+        stored.contains("/packed.json") && stored.contains("minimal-x86_64"),
+        "the saved capture or the VM is not in what is stored: {stored}"
+    );
+    no_secrets("the browser's storage", stored.as_bytes())
+}
+
+pub(crate) fn hostile(capture: &mut Capture) -> Result<()> {
+    let entry = r#"{"startedDateTime": "2026-01-31T12:00:00Z", "time": 1, "request": {"method": "GET<img src=x onerror=window.hacked=1>",
+        "url": "https://x.test/<script>window.hacked=1</script>\u001b]0;title\u0007"}, "response": {"status": 200}}"#;
+    let deep = "[".repeat(100_000);
+    let file = format!(
+        r#"{{"log": {{"entries": [{entry}, 7, {{"cache": {deep}{}}}]}}}}"#,
+        "]".repeat(100_000)
+    );
+    let message = capture.import(file.as_bytes())?;
+    ensure!(message.contains("2 entries were left out"), "{message}");
+    capture.panel()?.click_selector("[data-testid=capture-row]")?;
+    let hacked = capture.evaluate("window.hacked ?? document.body.innerText.includes('\\u001b')")?;
+    ensure!(hacked == false, "a page's text was taken for more than text");
+    capture.choose(b"nonsense")?;
+    capture
+        .panel()?
+        .wait_error("expected an HTTP archive", DEFAULT_TIMEOUT)
+        .map(drop)
+}

@@ -1,0 +1,161 @@
+//! What the page does, and how the panel records and shows it.
+
+use anyhow::{Result, ensure};
+use qemuweb_driver::DEFAULT_TIMEOUT;
+use serde_json::json;
+
+use super::{Capture, LISTED, no_secrets};
+
+/// Each has its own place in what the page does: see [`BROWSE`].
+pub(crate) const SECRETS: [&str; 9] = [
+    "cookie-of-the-page",
+    "cookie-of-the-server",
+    "token-in-a-header",
+    "token-in-a-query",
+    "password-in-a-form",
+    "token-in-a-body",
+    "token-over-tls",
+    "token-in-a-socket",
+    "token-in-a-frame",
+];
+
+/// What the page does: text in all encodings, whole, in chunks and as a stream, by fetch and XMLHttpRequest; a redirect,
+/// an image, errors, forms; HTTP/2 and WebSocket; and a secret wherever pages have them.
+const BROWSE: &str = r"
+    const text = async (url, options) => (await fetch(url, options)).text();
+    document.cookie = 'session=cookie-of-the-page';
+    await text('/packed.json', {headers: {Authorization: 'Bearer token-in-a-header'}});
+    await text('/chunked.txt?access_token=token-in-a-query');
+    await text('/moved');
+    await new Promise(resolve => { const image = new Image(); image.onload = resolve; image.src = '/pixel.gif?' + Math.random(); });
+    await text('/missing/page');
+    await text('/failing');
+    await text('/broken').catch(() => null);
+    await new Promise(resolve => {
+        const request = new XMLHttpRequest();
+        request.onload = resolve;
+        request.open('GET', '/brotli.json');
+        request.send();
+    });
+    const reader = (await fetch('/stream.txt')).body.getReader();
+    while (!(await reader.read()).done);
+    await text('/echo', {method: 'POST', body: new URLSearchParams({user: 'me', password: 'password-in-a-form'})});
+    await text('/echo', {method: 'POST', headers: {'Content-Type': 'application/json'},
+        body: JSON.stringify({api_key: 'token-in-a-body', text: 'plain \u001b[2J'})});
+    await text(secure + 'packed.json');
+    await text(secure + 'brotli.json?token=token-over-tls');
+    await text(secure + 'stream.txt');
+    await text(secure + 'echo', {method: 'POST', body: 'over TLS'});
+    await new Promise((resolve, reject) => {
+        const socket = new WebSocket('/socket?token=token-in-a-socket');
+        const messages = [JSON.stringify({access_token: 'token-in-a-frame'}), new Uint8Array([1, 2, 255])];
+        socket.onopen = () => socket.send(messages.shift());
+        socket.onmessage = () => messages.length ? socket.send(messages.shift()) : socket.close();
+        socket.onclose = resolve;
+        socket.onerror = reject;
+    })";
+
+/// How many requests that makes.
+pub(crate) const REQUESTS: usize = 17;
+
+pub(crate) fn record(capture: &mut Capture) -> Result<()> {
+    let panel = capture.panel()?;
+    panel.click("show-capture")?;
+    panel.click("capture-record")?;
+    panel.click("capture-live")?;
+    capture.browse(BROWSE)?;
+    capture.wait(
+        "all requests in the list",
+        &format!("{LISTED}.length >= {REQUESTS}"),
+    )?;
+    let text = capture.evaluate("document.body.innerText + document.body.innerHTML")?;
+    no_secrets("the panel", text.as_str().unwrap_or_default().as_bytes())
+}
+
+pub(crate) fn filter(capture: &mut Capture) -> Result<()> {
+    let set = |text: &str| {
+        capture.evaluate(&format!(
+            "(box => {{ box.value = {}; box.dispatchEvent(new Event('input', {{bubbles: true}})); }})
+                (document.querySelector('[data-testid=capture-filter]'))",
+            json!(text)
+        ))
+    };
+    for (text, expected) in [
+        (
+            "status-code:404",
+            "urls.length === 1 && urls[0].endsWith('/missing/page')",
+        ),
+        (
+            "method:POST -missing",
+            "urls.length === 3 && urls.every(url => url.endsWith('/echo'))",
+        ),
+        ("/pixel\\.gif\\?0\\.\\d+$/", "urls.length === 1"),
+        ("mime-type:application/json", "urls.length === 5"),
+        ("domain:127.0.0.1 scheme:https", "urls.length === 4"),
+        (
+            "-scheme:http -scheme:https",
+            "urls.length === 1 && urls[0].startsWith('ws:')",
+        ),
+    ] {
+        set(text)?;
+        capture.wait(
+            &format!("the list filtered by {text}"),
+            &format!("(urls => {expected})({LISTED})"),
+        )?;
+    }
+    set("larger-than:lots")?;
+    capture.panel()?.wait_error("larger-than", DEFAULT_TIMEOUT)?;
+    set("").map(drop)
+}
+
+pub(crate) fn details(capture: &mut Capture) -> Result<()> {
+    let panel = capture.panel()?;
+    let first = capture.evaluate(
+        "[...document.querySelectorAll('[data-testid=capture-row]')]
+            .find(row => row.title.endsWith('/packed.json')).dataset.number",
+    )?;
+    panel.click_selector(&format!("[data-testid=capture-row][data-number={first}]"))?;
+    let text = capture.wait(
+        "the details",
+        "document.querySelector('[data-testid=capture-details]')?.innerText",
+    )?;
+    let text = text.as_str().unwrap_or_default().to_lowercase();
+    for part in [
+        "{\"packed\": true,",
+        "bearer [redacted]",
+        "content-encoding",
+        "wait",
+    ] {
+        ensure!(text.contains(part), "the details have no {part}:\n{text}");
+    }
+    panel.click("capture-close")
+}
+
+pub(crate) fn keep_secrets(capture: &mut Capture) -> Result<()> {
+    let panel = capture.panel()?;
+    let marked = "document.querySelector('[data-testid=capture-secrets]') !== null";
+    panel.click("capture-clear")?;
+    panel.click("capture-secrets-toggle")?;
+    panel.click("confirm-ok")?;
+    capture.browse("await fetch('/?kept', {headers: {Authorization: 'Bearer token-in-a-header'}})")?;
+    panel.click_selector("[data-testid=capture-row]")?;
+    capture.wait(
+        "the secret in the details",
+        "document.querySelector('[data-testid=capture-details]')?.innerText.includes('Bearer token-in-a-header')",
+    )?;
+    // What comes from now on is redacted, but what is there is not.
+    panel.click("capture-secrets-toggle")?;
+    capture.browse("await fetch('/?redacted', {headers: {Authorization: 'Bearer token-in-a-query'}})")?;
+    capture.wait("both requests", &format!("{LISTED}.length === 2"))?;
+    ensure!(capture.evaluate(marked)? == true, "the capture has lost its mark");
+    capture
+        .panel()?
+        .click_selector("[data-testid=capture-row]:last-child")?;
+    capture.wait(
+        "the redacted request",
+        "document.querySelector('[data-testid=capture-details]')?.innerText.includes('Bearer [redacted]')",
+    )?;
+    panel.click("capture-clear")?;
+    ensure!(capture.evaluate(marked)? == false, "an empty capture is marked");
+    Ok(())
+}
