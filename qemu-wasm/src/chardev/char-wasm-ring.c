@@ -5,7 +5,8 @@
  *
  * Nothing is lost in either direction: bytes to the guest stay in their ring
  * until the frontend can take them, and a frontend that finds the other ring
- * full is called back when the host has made room.
+ * full is called back when the host has made room. With discard=on, what waits
+ * when a program opens the port is dropped, and counted.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -33,6 +34,7 @@ struct WasmRingChardev {
     QemuWebRing *to_guest;
     QemuWebRing *from_guest;
     GSource *reader;            /* hands to_guest to the frontend */
+    bool discard;
 };
 
 /*
@@ -197,6 +199,23 @@ static void wasm_ring_accept_input(Chardev *chr)
     wasm_poll_notify();
 }
 
+/*
+ * Whoever opens the port in the guest need not be who had it open before, and
+ * shall not begin amid what that reader left.
+ */
+static void wasm_ring_set_fe_open(Chardev *chr_, int fe_open)
+{
+    WasmRingChardev *chr = CHARDEV_WASM_RING(chr_);
+    QemuWebRing *ring = chr->to_guest;
+    uint32_t left = ring_used(ring);
+
+    if (fe_open && chr->discard && left) {
+        qatomic_set(&ring->dropped, ring->dropped + left);
+        qatomic_set_mb(&ring->tail, qatomic_read(&ring->tail) + left);
+        qemu_futex_wake_all(&ring->tail);
+    }
+}
+
 static void wasm_ring_open(Chardev *chr_, ChardevBackend *backend,
                            bool *be_opened, Error **errp)
 {
@@ -209,6 +228,7 @@ static void wasm_ring_open(Chardev *chr_, ChardevBackend *backend,
                    "from %d to %d bytes", MIN_SIZE, MAX_SIZE);
         return;
     }
+    chr->discard = opts->discard;
     qemuweb_channel_new(chr_->label, size, &chr->to_guest, &chr->from_guest,
                         errp);
 }
@@ -226,6 +246,8 @@ static void wasm_ring_parse(QemuOpts *opts, ChardevBackend *backend,
         ring->has_size = true;
         ring->size = size;
     }
+    ring->has_discard = true;
+    ring->discard = qemu_opt_get_bool(opts, "discard", false);
 }
 
 /* The rings stay: the host may still be reading the last bytes. */
@@ -244,6 +266,7 @@ static void wasm_ring_class_init(ObjectClass *oc, const void *data)
     cc->chr_add_watch = wasm_ring_add_watch;
     cc->chr_update_read_handler = wasm_ring_update_read_handler;
     cc->chr_accept_input = wasm_ring_accept_input;
+    cc->chr_set_fe_open = wasm_ring_set_fe_open;
 }
 
 static const TypeInfo wasm_ring_type_info = {

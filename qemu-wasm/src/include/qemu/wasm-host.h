@@ -26,7 +26,8 @@ typedef struct QemuWebRing {
     uint32_t head;              /* stored by the producer, who then wakes it */
     uint32_t pad1[15];
     uint32_t tail;              /* stored by the consumer, who then wakes it */
-    uint32_t pad2[15];
+    uint32_t dropped;           /* by the consumer, of what tail has passed */
+    uint32_t pad2[14];
     uint8_t data[];
 } QemuWebRing;
 
