@@ -13,6 +13,7 @@ use sycamore::prelude::*;
 use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::spawn_local;
 
+use crate::capture::bounds::Bounds;
 use crate::capture::state::Capture;
 use crate::console::Consoles;
 use crate::dialog::Confirm;
@@ -83,7 +84,7 @@ impl Workbench {
         let scope = use_current_scope();
         Self {
             store,
-            capture: Capture::new(format!("c{:x}", now as u64)),
+            capture: Capture::new(format!("c{:x}", now as u64), Bounds::kept()),
             host,
             scope,
             consoles: *create_signal(Rc::new(Consoles::new(store, host, scope))),

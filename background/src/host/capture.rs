@@ -1,9 +1,13 @@
 //! A VM's captures: what waits for its two ports, how far each is, and what the guest answers.
 //!
-//! Clients push lines whenever they like; they land in one bounded [`Queue`] per VM. Each port goes through it at the
-//! pace of its guest, and only while a program there has it open: nothing is torn that nobody reads. The queue outlives
-//! a run, so a restarted VM goes on where the former one stopped.
+//! Clients push lines; they land in one bounded [`Queue`] per VM. Each port goes through it at the pace of its guest, and
+//! only while a program there has it open: nothing is torn that nobody reads. The queue outlives a run, so a restarted VM
+//! goes on where the former one stopped. A client whose lines fill more than half of it is answered only when the guest has
+//! read on, so that what it has beyond waits with it and is not lost here.
 
+use std::rc::Rc;
+
+use futures_channel::oneshot;
 use qemuweb_capture::annotation::{Annotation, Annotations};
 use qemuweb_capture::jsonl::{self, Line};
 use qemuweb_capture::{Next, PacketWriter, Queue, Reader};
@@ -21,7 +25,9 @@ const AHEAD: usize = 256 << 10;
 
 /// One VM's captures.
 pub(super) struct Capture {
-    queue: Queue,
+    queue: Queue<Rc<[u8]>>,
+    /// Clients that wait until there is room again.
+    held: Vec<oneshot::Sender<()>>,
     lines: Port,
     packets: Port,
     writer: PacketWriter,
@@ -42,6 +48,7 @@ impl Default for Capture {
     fn default() -> Self {
         Self {
             queue: Queue::new(MAX_BYTES, MAX_LINES),
+            held: Vec::new(),
             lines: Port::default(),
             packets: Port::default(),
             writer: PacketWriter::new(),
@@ -52,14 +59,31 @@ impl Default for Capture {
 }
 
 impl Capture {
-    /// Queues lines and sends what there is room for.
-    pub(super) fn push(&mut self, lines: &[u8]) {
+    /// Queues lines and sends what there is room for. The answer comes when there is room for as much again.
+    pub(super) fn push(&mut self, lines: &[u8]) -> oneshot::Receiver<()> {
         for line in lines.split_inclusive(|byte| *byte == b'\n') {
             if line.ends_with(b"\n") {
-                self.queue.push(line);
+                self.queue.push(Rc::from(line), line.len());
             }
         }
+        let (room, answer) = oneshot::channel();
+        self.held.push(room);
         self.pump();
+        answer
+    }
+
+    /// Whether a reader that matters has little before it: one that is there, or the lines' if none is.
+    fn has_room(&self) -> bool {
+        let is_ahead = |port: &Port| {
+            self.queue.waiting_bytes(&port.reader) <= MAX_BYTES / 2
+                && self.queue.waiting(&port.reader) <= MAX_LINES as u64 / 2
+        };
+        let ports = [&self.lines, &self.packets];
+        if ports.iter().any(|port| port.open) {
+            ports.into_iter().filter(|port| port.open).all(is_ahead)
+        } else {
+            is_ahead(&self.lines)
+        }
     }
 
     /// Takes one of the ports' channels. Says whether it is one.
@@ -144,6 +168,12 @@ impl Capture {
             },
             Next::Gap(_) => Ok(()),
         });
+        if !self.held.is_empty() && self.has_room() {
+            for client in self.held.drain(..) {
+                // One that is gone does not care.
+                let _ = client.send(());
+            }
+        }
     }
 
     /// A reader that has seen nothing yet needs a section's start.
@@ -160,7 +190,11 @@ impl Capture {
 }
 
 impl Port {
-    fn pump(&mut self, queue: &Queue, mut write: impl FnMut(&Next, &mut Vec<u8>) -> std::io::Result<()>) {
+    fn pump(
+        &mut self,
+        queue: &Queue<Rc<[u8]>>,
+        mut write: impl FnMut(&Next<Rc<[u8]>>, &mut Vec<u8>) -> std::io::Result<()>,
+    ) {
         self.confirm();
         let Some(sender) = self.sender.as_ref().filter(|_| self.open) else {
             return;
@@ -177,7 +211,7 @@ impl Port {
                 continue;
             }
             self.reader.sent(bytes.len());
-            self.sent += u64::from(matches!(next, Next::Line(_)));
+            self.sent += u64::from(matches!(next, Next::Line(line) if !jsonl::is_gap(&line)));
         }
     }
 

@@ -136,11 +136,10 @@ async fn execute(
         }
         Command::PushCapture { vm_id } => {
             let lines = bytes(&attachments)?;
-            known(state, &vm_id, |vm| {
-                vm.capture.push(&lines);
-                Ok(())
-            })?;
+            let room = known(state, &vm_id, |vm| Ok(vm.capture.push(&lines)))?;
             vm::publish_capture_later(state, &vm_id);
+            // A VM that is removed meanwhile needs none.
+            let _ = room.await;
             Ok(())
         }
         Command::ResizeConsole { vm_id, rows, cols } => known(state, &vm_id, |vm| {

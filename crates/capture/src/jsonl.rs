@@ -131,6 +131,11 @@ pub fn write_gap(writer: impl Write, dropped: u64) -> io::Result<()> {
     write(writer, &head)
 }
 
+/// Whether a line that we wrote tells of missing exchanges.
+pub fn is_gap(line: &[u8]) -> bool {
+    line.starts_with(br#"{"v":1,"type":"gap""#)
+}
+
 fn write(mut writer: impl Write, value: &impl Serialize) -> io::Result<()> {
     let mut serializer = Serializer::with_formatter(&mut writer, NoControls);
     value.serialize(&mut serializer).map_err(io::Error::from)?;
@@ -216,6 +221,13 @@ mod tests {
             read(br#"{"v":1,"type":"gap","dropped":3,"new":1}"#),
             Ok(Line::Gap { dropped: 3 })
         ));
+    }
+
+    #[test]
+    fn gaps_are_told_from_exchanges() {
+        let mut gap = Vec::new();
+        write_gap(&mut gap, 7).unwrap();
+        assert!(is_gap(&gap) && !is_gap(line(&Exchange::default()).as_bytes()));
     }
 
     #[test]

@@ -4,26 +4,29 @@
 //! whose VM ended goes back to the first line that the VM did not take, and goes on from there with the next run.
 
 use std::collections::VecDeque;
-use std::rc::Rc;
 
-/// Lines in order, each with a number; the oldest give way to new ones.
+/// Lines, or what becomes lines, in order, each with a number; the oldest give way to new ones.
 #[derive(Debug)]
-pub struct Queue {
-    lines: VecDeque<Rc<[u8]>>,
+pub struct Queue<T> {
+    /// Each with the bytes that were ever pushed up to its end.
+    lines: VecDeque<(u64, T)>,
     /// The number of the first line in `lines`.
     first: u64,
-    bytes: usize,
+    /// Bytes that were pushed before the first line in `lines`.
+    start: u64,
+    /// Bytes that were ever pushed.
+    end: u64,
     max_bytes: usize,
     max_lines: usize,
 }
 
 /// What a reader finds next.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Next {
+pub enum Next<T> {
     /// So many lines were lost before the reader came to them.
     Gap(u64),
     /// The next line.
-    Line(Rc<[u8]>),
+    Line(T),
 }
 
 /// How far one reader is.
@@ -38,35 +41,55 @@ pub struct Reader {
     dropped: u64,
 }
 
-impl Queue {
+impl<T: Clone> Queue<T> {
     /// A queue for at most so many bytes and lines.
     pub fn new(max_bytes: usize, max_lines: usize) -> Self {
         Self {
             lines: VecDeque::new(),
             first: 0,
-            bytes: 0,
+            start: 0,
+            end: 0,
             max_bytes,
             max_lines,
         }
     }
 
-    /// Adds a line. One that is larger than the whole queue is lost at once, as readers will learn.
-    pub fn push(&mut self, line: impl Into<Rc<[u8]>>) {
-        let line = line.into();
-        self.bytes += line.len();
-        self.lines.push_back(line);
-        while self.bytes > self.max_bytes || self.lines.len() > self.max_lines {
-            let Some(oldest) = self.lines.pop_front() else {
-                break;
-            };
-            self.bytes -= oldest.len();
+    /// Adds a line of so many bytes. One that is larger than the whole queue is lost at once, as readers will learn.
+    pub fn push(&mut self, line: T, bytes: usize) {
+        self.end += bytes as u64;
+        self.lines.push_back((self.end, line));
+        while self.bytes() > self.max_bytes || self.lines.len() > self.max_lines {
+            self.pop();
+        }
+    }
+
+    /// Forgets the lines that `reader` has taken, for queues whose only reader never goes back.
+    pub fn forget_before(&mut self, reader: &Reader) {
+        while self.first < reader.next && !self.lines.is_empty() {
+            self.pop();
+        }
+    }
+
+    fn pop(&mut self) {
+        if let Some((end, _)) = self.lines.pop_front() {
+            self.start = end;
             self.first += 1;
         }
     }
 
     /// The bytes that are kept.
     pub fn bytes(&self) -> usize {
-        self.bytes
+        (self.end - self.start) as usize
+    }
+
+    /// How many bytes `reader` has before it.
+    pub fn waiting_bytes(&self, reader: &Reader) -> usize {
+        let taken = reader.next.saturating_sub(self.first) as usize;
+        let from = match taken.checked_sub(1) {
+            None => self.start,
+            Some(last) => self.lines.get(last).map_or(self.end, |(end, _)| *end),
+        };
+        (self.end - from) as usize
     }
 
     /// How many lines `reader` has before it.
@@ -80,7 +103,7 @@ impl Queue {
     }
 
     /// Takes what is next for `reader`.
-    pub fn next(&self, reader: &mut Reader) -> Option<Next> {
+    pub fn next(&self, reader: &mut Reader) -> Option<Next<T>> {
         if reader.next < self.first {
             let missed = self.first - reader.next;
             reader.dropped += missed;
@@ -90,11 +113,12 @@ impl Queue {
         }
         reader.last = reader.next;
         let index = usize::try_from(reader.next - self.first).ok()?;
-        let line = self.lines.get(index)?;
+        let (_, line) = self.lines.get(index)?;
         reader.next += 1;
-        Some(Next::Line(Rc::clone(line)))
+        Some(Next::Line(line.clone()))
     }
 
+    /// The number of the line after the last.
     fn end(&self) -> u64 {
         self.first + self.lines.len() as u64
     }
@@ -141,13 +165,9 @@ mod tests {
 
     use super::*;
 
-    fn line(number: u64) -> Vec<u8> {
-        number.to_string().into_bytes()
-    }
-
-    fn number(next: &Next) -> Option<u64> {
+    fn number(next: &Next<u64>) -> Option<u64> {
         match next {
-            Next::Line(line) => std::str::from_utf8(line).unwrap().parse().ok(),
+            Next::Line(line) => Some(*line),
             Next::Gap(_) => None,
         }
     }
@@ -155,7 +175,7 @@ mod tests {
     #[test]
     fn a_restart_goes_on_where_it_stopped() {
         let mut queue = Queue::new(1000, 100);
-        (0..5).for_each(|n| queue.push(line(n)));
+        (0..5).for_each(|n| queue.push(n, 10));
         let mut reader = Reader::default();
         for _ in 0..3 {
             queue.next(&mut reader).unwrap();
@@ -163,7 +183,7 @@ mod tests {
         }
         reader.confirm(1);
         reader.rewind();
-        assert_eq!(queue.waiting(&reader), 4);
+        assert_eq!((queue.waiting(&reader), queue.waiting_bytes(&reader)), (4, 40));
         let next = queue.next(&mut reader).unwrap();
         assert_eq!(number(&next), Some(1));
     }
@@ -171,11 +191,23 @@ mod tests {
     #[test]
     fn what_is_too_large_is_a_gap() {
         let mut queue = Queue::new(10, 100);
-        queue.push(vec![0; 11]);
+        queue.push(0_u64, 11);
         let mut reader = Reader::default();
         assert_eq!((queue.bytes(), queue.dropped(&reader)), (0, 1));
         assert_eq!(queue.next(&mut reader), Some(Next::Gap(1)));
         assert_eq!((queue.next(&mut reader), queue.dropped(&reader)), (None, 1));
+    }
+
+    #[test]
+    fn what_is_forgotten_is_not_missed() {
+        let mut queue = Queue::new(100, 3);
+        let mut reader = Reader::default();
+        for n in 0..10_u64 {
+            queue.push(n, 10);
+            assert_eq!(queue.next(&mut reader), Some(Next::Line(n)));
+            queue.forget_before(&reader);
+        }
+        assert_eq!((queue.bytes(), queue.dropped(&reader)), (0, 0));
     }
 
     proptest! {
@@ -190,7 +222,7 @@ mod tests {
             for (step, count) in steps {
                 match step {
                     0 | 1 => for _ in 0..count {
-                        queue.push(line(pushed));
+                        queue.push(pushed, 1 + pushed as usize % 7);
                         pushed += 1;
                     },
                     2 => for _ in 0..count {
@@ -216,6 +248,8 @@ mod tests {
                     }
                 }
                 prop_assert!(queue.bytes() <= 50 && queue.lines.len() <= max_lines);
+                let behind = (queue.first.max(expected)..pushed).map(|n| 1 + n as usize % 7).sum::<usize>();
+                prop_assert_eq!(queue.waiting_bytes(&reader), behind);
                 prop_assert_eq!(reader.next, expected);
             }
             prop_assert_eq!(queue.waiting(&reader) + expected.max(queue.first), pushed);

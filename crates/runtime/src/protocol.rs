@@ -223,9 +223,9 @@ pub enum Command {
         /// Columns.
         cols: u16,
     },
-    /// Queue exchanges of a capture for the guest. Attachment 0: lines of `qemuweb_capture::jsonl`, each ended. Never
-    /// waits for the guest: where there is no room, the oldest lines go, which [`VmInfo::capture`] counts. A VM that
-    /// does not run gets them with its next start.
+    /// Queue exchanges of a capture for the guest. Attachment 0: lines of `qemuweb_capture::jsonl`, each ended. Answered
+    /// when there is room for more; who does not wait for it has the oldest lines go, which [`VmInfo::capture`] counts.
+    /// A VM that does not run gets them with its next start.
     PushCapture {
         /// Which VM.
         vm_id: VmId,

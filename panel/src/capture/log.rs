@@ -31,14 +31,14 @@ pub struct Log {
 
 impl Log {
     /// An empty capture; `names` are what the person wants redacted beside what is common.
-    pub fn new(id: String, names: &str) -> Self {
+    pub fn new(id: String, names: &str, limits: Limits) -> Self {
         Self {
             id,
             rows: Vec::new(),
             bytes: 0,
             left_out: 0,
             with_secrets: false,
-            limits: Limits::default(),
+            limits,
             redactor: redactor(names),
         }
     }
@@ -71,6 +71,11 @@ impl Log {
     /// The bounds on what is kept.
     pub fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    /// Keeps as much as this from now on.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
     }
 
     /// Has these names redacted from now on, beside what is common.
@@ -322,7 +327,7 @@ mod tests {
     }
 
     fn log() -> Log {
-        let mut log = Log::new("c1".to_owned(), "employee");
+        let mut log = Log::new("c1".to_owned(), "employee", Limits::default());
         for (url, status) in [
             ("https://a.test/z?token=hush-hush", 200),
             ("https://a.test/dir/?employee=me", 404),

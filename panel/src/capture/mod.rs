@@ -4,6 +4,7 @@
 //! that components follow, one of them a version that is raised when the log has changed. Secrets are taken out before an
 //! exchange enters the log, unless the person opted in for this capture.
 
+pub mod bounds;
 pub mod details;
 pub mod files;
 pub mod list;

@@ -67,9 +67,10 @@ pub fn reload(workbench: Workbench) {
 /// Reads a request. Bodies come when they like; exchanges are taken in the order in which they finished.
 fn take(workbench: Workbench, request: Request) {
     let capture_id = workbench.capture.log().borrow().id().to_owned();
+    let limits = *workbench.capture.log().borrow().limits();
     let ticket = ORDER.with_borrow_mut(Order::ticket);
     spawn_local(async move {
-        let exchange = read(&request).await;
+        let exchange = read(&request, limits).await;
         let ready = ORDER.with_borrow_mut(|order| order.ready(ticket, (capture_id, exchange)));
         workbench.run(|| {
             for (capture_id, exchange) in ready {
@@ -123,7 +124,7 @@ pub fn add(workbench: Workbench, exchange: Exchange) {
     if let Some(exchange) = kept {
         let id = log.borrow().id().to_owned();
         for vm_id in capture.targets.get_clone_untracked() {
-            send(workbench, &vm_id, &id, &exchange);
+            send(workbench, &vm_id, &id, std::slice::from_ref(&exchange));
         }
     }
     draw_soon(workbench, capture);
@@ -141,8 +142,7 @@ fn draw_soon(workbench: Workbench, capture: Capture) {
     });
 }
 
-async fn read(request: &Request) -> Result<Exchange, Failure> {
-    let limits = Limits::default();
+async fn read(request: &Request, limits: Limits) -> Result<Exchange, Failure> {
     let timeout = future_to_promise(async {
         TimeoutFuture::new(BODY_MS).await;
         Ok(JsValue::UNDEFINED)

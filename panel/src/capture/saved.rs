@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use qemuweb_capture::{Change, Difference, Limits, compare, har};
+use qemuweb_capture::{Change, Difference, compare, har};
 use qemuweb_runtime::Failure;
 use sycamore::prelude::*;
 use wasm_bindgen::{JsCast, JsValue};
@@ -67,9 +67,19 @@ pub fn SavedCaptures(workbench: Workbench) -> View {
             view! { p(role="status") { (text) (button) } }
         }
     };
+    let summary = move || {
+        let all = format!("Saved captures ({})", shelf.saved.with(Vec::len));
+        match shelf.bytes() {
+            0 => all,
+            size => {
+                let most = u64::from(shelf.workbench.capture.bounds.get().saved_mib) << 20;
+                format!("{all}: {} of {}", bytes(size as u64), bytes(most))
+            }
+        }
+    };
     view! {
         details(class="capture-saved", data-testid="capture-saved") {
-            summary { "Saved captures (" (shelf.saved.with(|saved| saved.len())) ")" }
+            summary { (summary()) }
             button(class="button small", r#type="button", data-testid="capture-save", on:click=move |_| shelf.save()) {
                 "Save this capture"
             }
@@ -198,6 +208,12 @@ impl Shelf {
         });
     }
 
+    /// Bytes of all saved captures' files.
+    fn bytes(self) -> usize {
+        self.saved
+            .with(|saved| saved.iter().map(|saved| saved.bytes).sum())
+    }
+
     fn refresh(self) {
         self.act(async { Ok(()) });
     }
@@ -208,6 +224,10 @@ impl Shelf {
         let mut file = Vec::new();
         if let Err(error) = har::write_archive(&mut file, exchanges.iter().map(Rc::as_ref)) {
             return self.workbench.store.report(Failure::from_error(&error));
+        }
+        let bounds = self.workbench.capture.bounds.get_untracked();
+        if let Err(failure) = bounds.check_saved(self.bytes(), file.len()) {
+            return self.workbench.store.report(failure);
         }
         let page = exchanges
             .first()
@@ -250,8 +270,8 @@ impl Shelf {
         let (id, name) = (id.to_owned(), name.to_owned());
         self.act(async move {
             let file = storage::har(&id).await?;
-            let archive =
-                har::read_archive(&file, &Limits::default()).map_err(|error| Failure::from_error(&error))?;
+            let limits = self.workbench.capture.bounds.get_untracked().limits();
+            let archive = har::read_archive(&file, &limits).map_err(|error| Failure::from_error(&error))?;
             self.workbench.run(|| {
                 let shown = self.workbench.capture.chosen(Choice::All);
                 let differences = compare(&archive.exchanges, shown.iter().map(Rc::as_ref));

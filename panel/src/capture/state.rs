@@ -1,14 +1,16 @@
 //! The signals of the capture view.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use qemuweb_capture::{Exchange, Filter};
 use qemuweb_runtime::protocol::VmId;
 use sycamore::prelude::*;
 
+use super::bounds::Bounds;
 use super::log::{Log, Order};
+use super::send::Held;
 
 /// What components of the capture view hold. Copies are the same capture.
 #[derive(Clone, Copy)]
@@ -33,6 +35,10 @@ pub struct Capture {
     pub marked: Signal<BTreeSet<u64>>,
     /// The VMs to which exchanges are sent as they come.
     pub targets: Signal<BTreeSet<VmId>>,
+    /// What waits in the panel for VMs, and what gave way.
+    pub held: Signal<BTreeMap<VmId, Held>>,
+    /// How much is kept.
+    pub bounds: Signal<Bounds>,
     /// What the last action came to.
     pub message: Signal<String>,
     /// Raised when the log has changed.
@@ -45,9 +51,9 @@ pub struct Capture {
 }
 
 impl Capture {
-    /// An empty capture of this id. Call it in the root scope.
-    pub fn new(id: String) -> Self {
-        let log = *create_signal(Rc::new(RefCell::new(Log::new(id, ""))));
+    /// An empty capture of this id and these bounds. Call it in the root scope.
+    pub fn new(id: String, bounds: Bounds) -> Self {
+        let log = *create_signal(Rc::new(RefCell::new(Log::new(id, "", bounds.limits()))));
         let version = create_signal(0);
         let filter = create_signal(String::new());
         let order = create_signal(Order::default());
@@ -74,6 +80,8 @@ impl Capture {
             selected: create_signal(None),
             marked: create_signal(BTreeSet::new()),
             targets: create_signal(BTreeSet::new()),
+            held: create_signal(BTreeMap::new()),
+            bounds: create_signal(bounds),
             message: create_signal(String::new()),
             version,
             listed,
@@ -96,13 +104,26 @@ impl Capture {
 
     /// Starts a new capture in place of this one.
     pub fn clear(&self, id: String) {
-        let log = Log::new(id, &self.names.get_clone_untracked());
+        let log = Log::new(
+            id,
+            &self.names.get_clone_untracked(),
+            self.bounds.get_untracked().limits(),
+        );
         self.log().replace(log);
         batch(|| {
             self.keep_secrets.set(false);
             self.selected.set(None);
             self.marked.set(BTreeSet::new());
             self.message.set(String::new());
+            self.touch();
+        });
+    }
+
+    /// Keeps as much as this from now on.
+    pub fn set_bounds(&self, bounds: Bounds) {
+        self.log().borrow_mut().set_limits(bounds.limits());
+        batch(|| {
+            self.bounds.set(bounds);
             self.touch();
         });
     }

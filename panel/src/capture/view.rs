@@ -3,6 +3,7 @@
 use qemuweb_runtime::protocol::VmInfo;
 use sycamore::prelude::*;
 
+use super::bounds::BoundsForm;
 use super::details::Details;
 use super::list::List;
 use super::log::bytes;
@@ -40,6 +41,7 @@ pub fn CaptureView(workbench: Workbench) -> View {
             List(workbench=workbench)
             Details(workbench=workbench)
             (saved(workbench))
+            BoundsForm(workbench=workbench)
             Targets(workbench=workbench)
             Status(workbench=workbench)
         }
@@ -103,6 +105,11 @@ fn Target(workbench: Workbench, vm_id: String, name: String) -> View {
                 .vms
                 .with(|vms| vms.iter().find(|vm| vm.vm_id == *id).map(|vm| vm.capture))
         });
+        let held = id.with(|id| {
+            capture
+                .held
+                .with(|held| held.get(id).copied().unwrap_or_default())
+        });
         status.map_or_else(String::new, |status| {
             let dropped = |dropped: u64| {
                 if dropped > 0 {
@@ -114,8 +121,8 @@ fn Target(workbench: Workbench, vm_id: String, name: String) -> View {
             let mut text = format!(
                 "{} sent, {} waiting{}",
                 status.lines.sent,
-                status.lines.waiting,
-                dropped(status.lines.dropped)
+                status.lines.waiting + held.waiting,
+                dropped(status.lines.dropped + held.dropped)
             );
             if !status.lines.open && status.lines.waiting > 0 {
                 text += "; in the guest, run page-capture follow";
@@ -146,11 +153,7 @@ fn Target(workbench: Workbench, vm_id: String, name: String) -> View {
         };
         let exchanges = capture.chosen(choice);
         let capture_id = capture.log().borrow().id().to_owned();
-        id.with_untracked(|vm_id| {
-            exchanges
-                .iter()
-                .for_each(|exchange| send(workbench, vm_id, &capture_id, exchange));
-        });
+        id.with_untracked(|vm_id| send(workbench, vm_id, &capture_id, &exchanges));
         capture
             .message
             .set(format!("{} requests are on their way.", exchanges.len()));
@@ -183,9 +186,10 @@ fn Status(workbench: Workbench) -> View {
         let log = log.borrow();
         let limits = log.limits();
         let mut text = format!(
-            "{listed} of {} requests, {} kept",
+            "{listed} of {} requests, {} kept of at most {}",
             log.rows().len(),
-            bytes(log.bytes() as u64)
+            bytes(log.bytes() as u64),
+            bytes(limits.capture as u64)
         );
         if marked > 0 {
             text += &format!(", {marked} marked");

@@ -170,6 +170,7 @@ fn main() {
         )
         .step("no secret is in the browser's storage", files::storage)
         .step("hostile files do no harm", files::hostile)
+        .step("limits are a person's, and what is cut says so", page::limits)
         .step("secrets are kept when a person asks for it", page::keep_secrets)
         .trials();
     qemuweb_e2e::run(trials)

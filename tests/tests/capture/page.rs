@@ -131,6 +131,36 @@ pub(crate) fn details(capture: &mut Capture) -> Result<()> {
     panel.click("capture-close")
 }
 
+pub(crate) fn limits(capture: &mut Capture) -> Result<()> {
+    let set = |field: &str, value: &str| {
+        capture.evaluate(&format!(
+            "(box => {{ box.value = {}; box.dispatchEvent(new Event('change', {{bubbles: true}})); }})
+                (document.querySelector('[data-testid=capture-limit-{field}]'))",
+            json!(value)
+        ))
+    };
+    let panel = capture.panel()?;
+    panel.click("capture-clear")?;
+    panel.click_selector("[data-testid=capture-limits] > summary")?;
+    set("body", "nonsense")?;
+    panel.wait_error("Per body: expected a whole number", DEFAULT_TIMEOUT)?;
+    set("body", "1")?;
+    capture.browse("await (await fetch('/echo', {method: 'POST', body: 'long '.repeat(1000)})).text()")?;
+    let summary = "document.querySelector('[data-testid=capture-summary]').innerText";
+    capture.wait(
+        "a body that is cut",
+        &format!("{summary}.includes('1 cut (at most 1.0 kB per body)')"),
+    )?;
+    // Other panels, and this one when it comes again, have the same.
+    let kept = capture.evaluate("JSON.parse(localStorage.getItem('capture-limits')).bodyKib")?;
+    ensure!(kept == 1, "the limit is kept as {kept}");
+    set("saved", "0")?;
+    panel.click("capture-save")?;
+    panel.wait_error("expected saved captures of at most 0 B", DEFAULT_TIMEOUT)?;
+    set("body", "1024")?;
+    set("saved", "1024").map(drop)
+}
+
 pub(crate) fn keep_secrets(capture: &mut Capture) -> Result<()> {
     let panel = capture.panel()?;
     let marked = "document.querySelector('[data-testid=capture-secrets]') !== null";
