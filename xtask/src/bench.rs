@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: measurements against native QEMU in the same run, as a table or one JSON object.
 
+mod capture;
 mod engine;
 
 use std::fmt::Write as _;
@@ -56,6 +57,7 @@ impl Row {
 pub(crate) fn main(flags: &Bench) -> Result<()> {
     match &flags.subcommand {
         BenchCmd::Boot(flags) => boot(flags),
+        BenchCmd::Capture(flags) => capture::main(flags),
         BenchCmd::Engine(flags) => engine::main(flags),
     }
 }

@@ -67,6 +67,14 @@ xflags::xflags! {
                 optional --save
             }
 
+            /// How fast the page's traffic gets into a guest, with which delay, and the memory that it takes.
+            cmd capture {
+                /// Print one JSON object.
+                optional --json
+                /// Also write the results to docs/benchmarks.md.
+                optional --save
+            }
+
             /// What guest code costs, row by row, and boots, in Chromium and natively.
             cmd engine {
                 /// Print one JSON object.
