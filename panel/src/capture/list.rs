@@ -20,6 +20,16 @@ const ABOVE: usize = 10;
 /// Rows that a page key moves by.
 const PAGE: usize = 15;
 
+/// Where a row stands and what may change about it.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Place {
+    capture: String,
+    index: usize,
+    number: u64,
+    note: String,
+    flagged: bool,
+}
+
 /// The list.
 #[component(inline_props)]
 pub fn List(workbench: Workbench) -> View {
@@ -60,18 +70,31 @@ pub fn List(workbench: Workbench) -> View {
         event.prevent_default();
         event.stop_propagation();
     };
-    let rows = move || -> View {
+    // Rows that are the same stay in the document: a click on one does not fall between two that are drawn.
+    let places = create_memo(move || {
+        capture.version.track();
         let listed = capture.listed.get_clone();
         let first = first.get();
         let last = listed.len().min(first + WINDOW);
-        let rows: Vec<View> = (first..last)
+        let log = capture.log();
+        let log = log.borrow();
+        (first..last)
             .filter_map(|index| {
-                let log = capture.log();
-                let row = log.borrow().row(listed[index]).cloned()?;
-                Some(row_view(capture, index, &row))
+                let row = log.row(listed[index])?;
+                Some(Place {
+                    capture: log.id().to_owned(),
+                    index,
+                    number: row.exchange.number,
+                    note: row.note.clone(),
+                    flagged: row.flagged,
+                })
             })
-            .collect();
-        view! { (rows) }
+            .collect::<Vec<_>>()
+    });
+    let place_view = move |place: Place| -> View {
+        let log = capture.log();
+        let row = log.borrow().row(place.number).cloned();
+        row.map_or_else(View::new, |row| row_view(capture, place.index, &row))
     };
     let height = move || {
         format!(
@@ -86,7 +109,9 @@ pub fn List(workbench: Workbench) -> View {
             on:keydown=keys) {
             div(class="capture-head", role="row", aria-rowindex="1") { (head(capture)) }
             div(class="capture-rows", role="rowgroup", data-testid="capture-rows", r#ref=body, on:scroll=scrolled) {
-                div(class="capture-space", role="presentation", style=height()) { (rows()) }
+                div(class="capture-space", role="presentation", style=height()) {
+                    Keyed(list=places, key=Place::clone, view=place_view)
+                }
             }
             (if capture.listed.with(|listed| listed.is_empty()) {
                 view! { p(class="empty") { (hint(capture)) } }
