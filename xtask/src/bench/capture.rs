@@ -233,6 +233,11 @@ impl Stage {
         self.run(&format!(
             "jq -r --unbuffered '\"\\(.request.url) \\(now)\"' < {PORT} > /tmp/delays & echo $! > /tmp/reader"
         ))?;
+        // jq takes its time to start.
+        self.panel
+            .page
+            .evaluate("fetch('/?warm-up').then(answer => answer.text())")?;
+        self.run("until grep -q warm-up /tmp/delays; do sleep 1; done")?;
         let finished = self.panel.page.evaluate_within(
             &format!(
                 "(async () => {{
@@ -248,8 +253,9 @@ impl Stage {
             STEP,
         )?;
         let finished: Vec<f64> = serde_json::from_value(finished)?;
+        let last = DELAYS - 1;
         let read = self.run(&format!(
-            "while [ $(wc -l < /tmp/delays) -lt {DELAYS} ]; do sleep 1; done; kill $(cat /tmp/reader); cat /tmp/delays"
+            "until grep -q 'delay={last} ' /tmp/delays; do sleep 1; done; kill $(cat /tmp/reader); cat /tmp/delays"
         ))?;
         let delays: Vec<f64> = read
             .lines()
