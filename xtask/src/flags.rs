@@ -88,6 +88,14 @@ xflags::xflags! {
             }
         }
 
+        /// Run the fuzz targets, each for a while.
+        cmd fuzz {
+            /// Only the targets whose name contains this text, such as har.
+            optional --only target: String
+            /// For how many seconds each (60).
+            optional --seconds count: u32
+        }
+
         /// Check the sources: format, lints, headers, sizes.
         cmd tidy {}
 

@@ -1,4 +1,4 @@
-//! Every chore of QemuWeb is one verb: `cargo xtask run`, `test`, `engine-test`, `build`, `bench`, `tidy`, `package`,
+//! Every chore of QemuWeb is one verb: `cargo xtask run`, `test`, `engine-test`, `build`, `bench`, `fuzz`, `tidy`, `package`,
 //! `setup`.
 //!
 //! One file per verb; [`flags`] says what each takes, [`process`] runs other programs, [`setup`] sees to the tools.
@@ -9,6 +9,7 @@ mod build;
 mod console;
 mod engine_test;
 mod flags;
+mod fuzz;
 mod licences;
 mod native;
 mod package;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         XtaskCmd::Test(flags) => test::main(&flags),
         XtaskCmd::Bench(flags) => bench::main(&flags),
         XtaskCmd::EngineTest(flags) => engine_test::main(&flags),
+        XtaskCmd::Fuzz(flags) => fuzz::main(&flags),
         XtaskCmd::Tidy(_) => tidy::main(),
         XtaskCmd::Package(_) => package::main(),
     };
