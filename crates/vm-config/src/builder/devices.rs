@@ -44,29 +44,21 @@ impl Builder<'_> {
 
     fn input(&mut self) {
         let devices = &self.profile.devices;
-        let usb = devices.usb && self.machine.has_pci();
-        if devices.usb && !usb {
+        if devices.usb && self.machine.has_pci() {
+            self.option("-device", "qemu-xhci,id=usb0");
+        } else if devices.usb {
             let reason = "the machine has no bus for a USB controller";
             self.warnings.push(ConfigWarning::Ignored {
                 field: "devices.usb",
                 reason,
             });
         }
-        if usb {
-            self.option("-device", "qemu-xhci,id=usb0");
+        // A PC has a PS/2 keyboard of its own. Our QEMU is built without USB's input devices.
+        if devices.keyboard && !self.machine.is_pc() {
+            self.virtio_device("keyboard", "");
         }
-        // A PC has a PS/2 keyboard of its own.
-        let keyboard = devices.keyboard && !self.machine.is_pc();
-        let pointer = self.profile.supports_graphics && self.machine.has_pci();
-        for (wanted, usb_device, virtio_kind) in [
-            (keyboard, "usb-kbd", "keyboard"),
-            (pointer, "usb-tablet", "tablet"),
-        ] {
-            if wanted && usb {
-                self.option("-device", format!("{usb_device},bus=usb0.0"));
-            } else if wanted {
-                self.virtio_device(virtio_kind, "");
-            }
+        if self.profile.supports_graphics && self.machine.has_pci() {
+            self.virtio_device("tablet", "");
         }
     }
 }

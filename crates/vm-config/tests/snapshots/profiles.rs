@@ -118,7 +118,7 @@ fn linux_x86_64_pc_graphics() {
             -device virtio-balloon-pci,id=balloon0
             -device VGA
             -device qemu-xhci,id=usb0
-            -device usb-tablet,bus=usb0.0
+            -device virtio-tablet-pci
             mount /vm/kernel
             mount /vm/initrd
         "#]],
@@ -195,8 +195,8 @@ fn linux_aarch64_virt_graphics() {
             -device virtio-balloon-pci,id=balloon0
             -device virtio-gpu-pci
             -device qemu-xhci,id=usb0
-            -device usb-kbd,bus=usb0.0
-            -device usb-tablet,bus=usb0.0
+            -device virtio-keyboard-pci
+            -device virtio-tablet-pci
             mount /vm/kernel
             mount /vm/initrd
         "#]],
