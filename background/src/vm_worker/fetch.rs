@@ -24,11 +24,37 @@ extern "C" {
 /// read in place.
 const MAX_FILE: u32 = 1 << 30;
 
+/// The bytes at an address of the web, whose size is told to `meter` as soon as the server tells it.
+///
+/// # Errors
+/// As [`fetch`].
+pub(super) async fn fetch_url(url: &str, meter: &ProgressMeter) -> Result<Uint8Array, Failure> {
+    fetch_with(url, false, meter, |response| {
+        let header = |name| response.headers().get(name).ok().flatten();
+        // An encoded answer is shorter than its content.
+        if header("content-encoding").is_none()
+            && let Some(size) = header("content-length").and_then(|size| size.parse().ok())
+        {
+            meter.learn(size);
+        }
+    })
+    .await
+}
+
 /// The bytes at `url`, decompressed if its path ends in `.gz` and `decompress` is set.
 ///
 /// # Errors
 /// A [`Failure`] when it cannot be fetched, is no gzip, or is larger than [`MAX_FILE`].
 pub(super) async fn fetch(url: &str, decompress: bool, meter: &ProgressMeter) -> Result<Uint8Array, Failure> {
+    fetch_with(url, decompress, meter, |_| ()).await
+}
+
+async fn fetch_with(
+    url: &str,
+    decompress: bool,
+    meter: &ProgressMeter,
+    answered: impl FnOnce(&Response),
+) -> Result<Uint8Array, Failure> {
     let failed = |exception: JsValue| failure_from_exception(format!("could not fetch {url}"), &exception);
     let response: Response = JsFuture::from(scope().fetch_with_str(url))
         .await
@@ -40,6 +66,7 @@ pub(super) async fn fetch(url: &str, decompress: bool, meter: &ProgressMeter) ->
             response.status()
         )));
     }
+    answered(&response);
     let empty = || Failure::new(format!("could not fetch {url}: the answer has no body"));
     let body = response.body().ok_or_else(empty)?;
     let body = if decompress {

@@ -1,17 +1,60 @@
 //! The files of a machine: where each comes from, and whether it is what the machine needs it for.
 
+use std::collections::BTreeMap;
+
 use js_sys::Uint8Array;
 use qemuweb_runtime::Failure;
 use qemuweb_runtime::web::failure_from_exception;
 use qemuweb_vm_config::{Arch, CONTENT_HEAD, FileKind, FileMountInfo, InputSource, check_content};
+use serde::Deserialize;
 use wasm_bindgen::prelude::*;
-use web_sys::{Blob, FileReaderSync};
+use web_sys::Blob;
 
-use super::fetch::fetch;
+use super::fetch::{fetch, fetch_json, fetch_url};
 use super::{ProgressMeter, package_url};
+use crate::blob;
 
 /// Where the package has the built-in guests.
 const GUEST: &str = "guest/";
+
+/// What `guest-build.json` says of the package's guests, as far as it is needed here: by architecture.
+#[derive(Deserialize)]
+struct GuestBuild(BTreeMap<String, Guest>);
+
+#[derive(Deserialize)]
+struct Guest {
+    files: BTreeMap<String, GuestFile>,
+}
+
+#[derive(Deserialize)]
+struct GuestFile {
+    size: u64,
+    /// Of a file that is decompressed when it is fetched.
+    uncompressed_size: Option<u64>,
+}
+
+/// The bytes that are to be fetched for `files`, and how many files there are of which nobody knows the size yet.
+pub(super) async fn sizes(files: &[FileMountInfo], meter: &ProgressMeter) -> Result<(u64, usize), Failure> {
+    let builtin = files.iter().filter_map(|file| match &file.source {
+        InputSource::Builtin(file) => file.path.split_once('/'),
+        _ => None,
+    });
+    let builtin: Vec<_> = builtin.collect();
+    let urls = files
+        .iter()
+        .filter(|file| matches!(file.source, InputSource::Url(_)));
+    let urls = urls.count();
+    if builtin.is_empty() {
+        return Ok((0, urls));
+    }
+    let GuestBuild(guests) = fetch_json(&package_url(&format!("{GUEST}guest-build.json")), meter).await?;
+    let size = |(arch, name): (&str, &str)| {
+        let file = guests.get(arch)?.files.get(name)?;
+        Some(file.uncompressed_size.unwrap_or(file.size))
+    };
+    // A file that is not there fails when it is fetched.
+    Ok((builtin.into_iter().filter_map(size).sum(), urls))
+}
 
 /// A file on its way into QEMU's file system.
 pub(super) enum Content {
@@ -29,9 +72,9 @@ pub(super) async fn content(
 ) -> Result<Content, Failure> {
     let mut content = find(&file.source, attachments, meter).await?;
     if matches!(file.kind, FileKind::Kernel | FileKind::Initrd) {
-        content = in_memory(content, file.source.file_name(), heap_mib)?;
+        content = in_memory(content, file.source.file_name(), heap_mib).await?;
     }
-    check(file, &content, arch)?;
+    check(file, &content, arch).await?;
     Ok(content)
 }
 
@@ -45,22 +88,23 @@ async fn find(
             let url = package_url(&format!("{GUEST}{}", file.path));
             Ok(Content::Bytes(fetch(&url, url.ends_with(".gz"), meter).await?))
         }
-        InputSource::Url(url) => Ok(Content::Bytes(fetch(url, false, meter).await?)),
+        InputSource::Url(url) => Ok(Content::Bytes(fetch_url(url, meter).await?)),
         InputSource::Attachment(attachment) => attachments
             .get(attachment.index as usize)
             .and_then(|file| file.dyn_ref::<Blob>())
             .map(|blob| Content::Blob(blob.clone()))
-            .ok_or_else(|| {
-                Failure::new(format!(
-                    "the file {} did not reach the VM's Worker",
-                    attachment.name
-                ))
-            }),
+            .ok_or_else(|| missing(&attachment.name)),
+        // The host attaches stored files.
+        InputSource::Stored(file) => Err(missing(&file.name)),
     }
 }
 
+fn missing(name: &str) -> Failure {
+    Failure::new(format!("the file {name} did not reach the VM's Worker"))
+}
+
 /// Refuses a file that cannot be what the machine needs it for. The package's own are what they are.
-fn check(file: &FileMountInfo, content: &Content, arch: Arch) -> Result<(), Failure> {
+async fn check(file: &FileMountInfo, content: &Content, arch: Arch) -> Result<(), Failure> {
     if matches!(file.source, InputSource::Builtin(_)) {
         return Ok(());
     }
@@ -69,7 +113,7 @@ fn check(file: &FileMountInfo, content: &Content, arch: Arch) -> Result<(), Fail
         Content::Bytes(bytes) => u64::from(bytes.length()),
         Content::Blob(blob) => blob.size() as u64,
     };
-    let found = check_content(file.kind, name, &head(content, name)?, size, arch)
+    let found = check_content(file.kind, name, &head(content, name).await?, size, arch)
         .map_err(|error| Failure::from_error(&error).with_next_step(error.next_step))?;
     // A URL's content is seen here for the first time; QEMU was told the format that its name promised.
     let format = found.disk_format().as_str();
@@ -83,7 +127,7 @@ fn check(file: &FileMountInfo, content: &Content, arch: Arch) -> Result<(), Fail
 }
 
 /// A kernel or an initial RAM disk, which QEMU maps: Emscripten can map files in memory only.
-fn in_memory(content: Content, name: &str, heap_mib: u32) -> Result<Content, Failure> {
+async fn in_memory(content: Content, name: &str, heap_mib: u32) -> Result<Content, Failure> {
     let Content::Blob(blob) = content else {
         return Ok(content);
     };
@@ -95,35 +139,24 @@ fn in_memory(content: Content, name: &str, heap_mib: u32) -> Result<Content, Fai
         ))
         .with_next_step("Choose a smaller file, or give the VM more memory."));
     }
-    read(&blob, name).map(Content::Bytes)
-}
-
-/// All bytes of a file.
-fn read(blob: &Blob, name: &str) -> Result<Uint8Array, Failure> {
-    let buffer = FileReaderSync::new()
-        .and_then(|reader| reader.read_as_array_buffer(blob))
-        .map_err(|exception| {
-            failure_from_exception(format!("could not read {name}"), &exception)
-                .with_next_step("Choose it again: it may have been moved or changed.")
-        })?;
-    Ok(Uint8Array::new(&buffer))
+    let bytes = blob::read(&blob).await;
+    bytes
+        .map(Content::Bytes)
+        .map_err(|exception| unreadable(name, &exception))
 }
 
 /// The first bytes of a file, enough to recognize it.
-fn head(content: &Content, name: &str) -> Result<Vec<u8>, Failure> {
+async fn head(content: &Content, name: &str) -> Result<Vec<u8>, Failure> {
     match content {
         #[expect(clippy::cast_possible_truncation, reason = "36 KiB")]
         Content::Bytes(bytes) => Ok(bytes.subarray(0, CONTENT_HEAD as u32).to_vec()),
-        Content::Blob(blob) => {
-            #[expect(
-                clippy::cast_possible_wrap,
-                clippy::cast_possible_truncation,
-                reason = "36 KiB"
-            )]
-            let slice = blob
-                .slice_with_i32_and_i32(0, CONTENT_HEAD as i32)
-                .map_err(|exception| failure_from_exception(format!("could not read {name}"), &exception))?;
-            Ok(read(&slice, name)?.to_vec())
-        }
+        Content::Blob(blob) => blob::head(blob)
+            .await
+            .map_err(|exception| unreadable(name, &exception)),
     }
+}
+
+fn unreadable(name: &str, exception: &JsValue) -> Failure {
+    failure_from_exception(format!("could not read {name}"), exception)
+        .with_next_step("Choose it again: it may have been moved or changed.")
 }

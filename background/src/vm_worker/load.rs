@@ -11,7 +11,7 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 
 use super::emscripten::{Fs, QemuModule};
-use super::files::{Content, content};
+use super::files::{Content, content, sizes};
 use super::program::{QEMU, QemuBuild};
 use super::{ProgressMeter, package_url, report};
 
@@ -29,6 +29,8 @@ pub(super) async fn boot(
 ) -> Result<(), Failure> {
     let meter = ProgressMeter::new(Phase::Fetch);
     let build = QemuBuild::fetch(&meter).await?;
+    let (bytes, unknown) = sizes(files, &meter).await?;
+    meter.expect(build.size(arch) + bytes, unknown);
     let wanted = async {
         let mut contents = build.firmware(&meter).await?;
         for file in files {

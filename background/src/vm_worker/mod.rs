@@ -82,6 +82,10 @@ fn report(event: &VmWorkerEvent, attachments: &[JsValue]) {
 struct ProgressMeter {
     phase: Phase,
     done: Cell<u64>,
+    /// Bytes that are known to come.
+    expected: Cell<u64>,
+    /// How many files come of which nobody has told the size.
+    unknown: Cell<usize>,
     told_at: Cell<f64>,
 }
 
@@ -92,10 +96,28 @@ impl ProgressMeter {
         let meter = Self {
             phase,
             done: Cell::default(),
+            expected: Cell::default(),
+            unknown: Cell::default(),
             told_at: Cell::new(js_sys::Date::now()),
         };
         meter.tell();
         meter
+    }
+
+    /// Begins to count anew: so many bytes come, and so many files of sizes that are not known yet.
+    fn expect(&self, bytes: u64, unknown: usize) {
+        self.done.set(0);
+        self.expected.set(bytes);
+        self.unknown.set(unknown);
+        self.tell();
+    }
+
+    /// The size of one of the files of unknown size, now that it is known.
+    fn learn(&self, bytes: u64) {
+        if let Some(rest) = self.unknown.get().checked_sub(1) {
+            self.unknown.set(rest);
+            self.expected.set(self.expected.get().saturating_add(bytes));
+        }
     }
 
     fn add(&self, bytes: u64) {
@@ -108,10 +130,12 @@ impl ProgressMeter {
     }
 
     fn tell(&self) {
+        let (done, expected) = (self.done.get(), self.expected.get());
+        let is_known = self.unknown.get() == 0 && (done..).contains(&expected) && expected > 0;
         let progress = Progress {
             phase: self.phase,
-            done: self.done.get(),
-            total: None,
+            done,
+            total: is_known.then_some(expected),
         };
         report(&VmWorkerEvent::Progress { progress }, &[]);
     }

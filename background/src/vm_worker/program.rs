@@ -38,6 +38,14 @@ impl QemuBuild {
         fetch_json(&package_url(&format!("{QEMU}qemu-build.json")), meter).await
     }
 
+    /// Bytes of QEMU for `arch` and of the firmware.
+    pub(super) fn size(&self, arch: Arch) -> u64 {
+        let program = program_name(arch);
+        let wanted = |name: &str| name.starts_with(FIRMWARE) || name == program;
+        let outputs = self.outputs.iter().filter(|(name, _)| wanted(name));
+        outputs.map(|(_, output)| output.bytes).sum()
+    }
+
     /// All firmware, by its path in QEMU's file system.
     pub(super) async fn firmware(&self, meter: &ProgressMeter) -> Result<Vec<(String, Content)>, Failure> {
         let mut contents = Vec::new();
@@ -54,7 +62,7 @@ impl QemuBuild {
         arch: Arch,
         meter: &ProgressMeter,
     ) -> Result<WebAssembly::Module, Failure> {
-        let name = format!("qemu-system-{arch}.wasm");
+        let name = program_name(arch);
         let output = self.outputs.get(&name).ok_or_else(|| {
             Failure::new(format!("this package was built without {name}"))
                 .with_next_step("Choose a VM of the other architecture.")
@@ -76,6 +84,10 @@ impl QemuBuild {
             })?;
         Ok(module.unchecked_into())
     }
+}
+
+fn program_name(arch: Arch) -> String {
+    format!("qemu-system-{arch}.wasm")
 }
 
 async fn sha256(data: &Uint8Array) -> Result<String, Failure> {
