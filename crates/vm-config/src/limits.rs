@@ -5,10 +5,10 @@ use crate::types::{VmOverrides, VmProfile};
 /// The largest heap of a 32-bit WebAssembly memory, in MiB.
 pub const MAX_HEAP_MIB: u32 = 4096;
 
-/// What QEMU needs beside guest memory and translated code, in MiB: its own data, thread stacks, device state,
-/// video memory, and the two flash banks of 64 MiB each of the `virt` machine. What is not touched costs no
-/// memory.
-pub const QEMU_OWN_MIB: u32 = 256;
+/// What QEMU needs beside guest memory and translated code, in MiB: its own data, the engine's compiled code, thread
+/// stacks, device state, video memory, and the two flash banks of 64 MiB each of the `virt` machine. With 256 MiB,
+/// Debian from a qcow2 image on `virt` ran out of it while it booted. What is not touched costs no memory.
+pub const QEMU_OWN_MIB: u32 = 384;
 
 /// The most virtual processors: each is a Worker of the browser, and the built-in kernels know no more.
 pub const MAX_SMP: u32 = 8;

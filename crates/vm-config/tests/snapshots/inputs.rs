@@ -421,7 +421,7 @@ fn what_does_not_fit() {
             mount /vm/kernel
             mount /vm/initrd
             error: overrides.smp: expected 1 to 8 processors, found 99
-            error: overrides.memoryMiB: the machine needs a heap of 8704 MiB (8192 for the guest, 256 for translated code, 256 for QEMU itself), but WebAssembly allows 4096; give the guest at most 3584 MiB
+            error: overrides.memoryMiB: the machine needs a heap of 8832 MiB (8192 for the guest, 256 for translated code, 384 for QEMU itself), but WebAssembly allows 4096; give the guest at most 3456 MiB
         "#]],
     );
 }
