@@ -6,12 +6,14 @@
 
 pub mod checks;
 mod desk;
+mod home;
 mod panel;
 mod report;
 mod scenario;
 mod site;
 
 pub use desk::{BOOT, Desk, extension_dir};
+pub use home::{Home, element};
 pub use panel::Panel;
 pub use report::{Report, directory};
 pub use scenario::{Scenario, run};

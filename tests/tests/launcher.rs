@@ -1,137 +1,17 @@
 //! The launcher: machines are described, edited, copied, removed and brought back; profiles are imported or refused with
 //! the paths of their faults; all of it survives the browser.
 
-use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
-use qemuweb_driver::{Browser, DEFAULT_TIMEOUT, Extension, LaunchOptions, Session};
-use qemuweb_e2e::{BOOT, Panel, Report, Scenario, extension_dir};
+use anyhow::{Result, ensure};
+use qemuweb_driver::DEFAULT_TIMEOUT;
+use qemuweb_e2e::{BOOT, Home, Scenario};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
-/// A browser whose user data outlives it, and the panel in a tab of it.
-struct Home {
-    user_data: TempDir,
-    open: Option<Open>,
-    vm: String,
-}
-
-struct Open {
-    browser: Browser,
-    extension: Extension,
-    panel: Panel,
-}
-
-impl Home {
-    fn new() -> Result<Self> {
-        let user_data = tempfile::Builder::new().prefix("qemuweb-e2e-").tempdir()?;
-        let mut home = Home {
-            user_data,
-            open: None,
-            vm: String::new(),
-        };
-        home.open()?;
-        Ok(home)
-    }
-
-    fn open(&mut self) -> Result<()> {
-        let options = LaunchOptions {
-            profile: Some(self.user_data.path().to_owned()),
-            ..LaunchOptions::default()
-        };
-        let browser = Browser::launch(&options)?;
-        let extension = browser.load_extension(&extension_dir())?;
-        let panel = Panel::new(browser.open_page(&extension.url("panel.html"))?)?;
-        self.open = Some(Open {
-            browser,
-            extension,
-            panel,
-        });
-        Ok(())
-    }
-
-    fn panel(&self) -> Result<&Panel> {
-        Ok(&self.open.as_ref().context("no browser is open")?.panel)
-    }
-
-    fn page(&self) -> Result<&Session> {
-        self.panel().map(Panel::session)
-    }
-
-    /// Puts text into the field with this test id, as typing it does.
-    fn fill(&self, test_id: &str, text: &str) -> Result<()> {
-        self.page()?
-            .evaluate(&format!(
-                "(field => {{ field.value = {}; for (const type of ['input', 'change'])
-                    field.dispatchEvent(new Event(type, {{bubbles: true}})); }})({})",
-                json!(text),
-                element(test_id)
-            ))
-            .map(drop)
-    }
-
-    /// Waits until the element with this test id says something with `text` in it.
-    fn wait_text(&self, test_id: &str, text: &str) -> Result<()> {
-        let says = format!("{}?.textContent.includes({})", element(test_id), json!(text));
-        self.page()?
-            .wait_for(&format!("{test_id} to say {text:?}"), &says, DEFAULT_TIMEOUT)
-            .map(drop)
-    }
-
-    /// A VM as the panel knows it.
-    fn vm(&self, vm_id: &str) -> Result<Value> {
-        self.page()?
-            .evaluate(&format!("window.qemuweb.vmState({})", json!(vm_id)))
-    }
-
-    fn wait_vm(&self, what: &str, condition: &str) -> Result<()> {
-        let is = format!(
-            "(vm => vm && {condition})(window.qemuweb.vmState({}))",
-            json!(self.vm)
-        );
-        self.page()?.wait_for(what, &is, DEFAULT_TIMEOUT).map(drop)
-    }
-
-    fn show_settings(&self) -> Result<()> {
-        let panel = self.panel()?;
-        panel.select(&self.vm)?;
-        panel.click_selector("#tab-settings")
-    }
-
-    fn import(&self, content: &str) -> Result<()> {
-        let panel = self.panel()?;
-        panel.click("new-vm")?;
-        // The page reads it later than it is chosen.
-        let file = self.user_data.path().join("profile.json");
-        std::fs::write(&file, content)?;
-        let input = element("profile-import");
-        let ready = format!("{input} && !{input}.disabled");
-        panel
-            .session()
-            .wait_for("the import field", &ready, DEFAULT_TIMEOUT)?;
-        panel.session().set_files(&input, &[&file])
-    }
-}
-
-impl Report for Home {
-    fn report(&self, directory: &Path) -> Result<()> {
-        let Some(open) = &self.open else { return Ok(()) };
-        if let Ok(png) = open.panel.session().screenshot() {
-            std::fs::write(directory.join("panel.png"), png)?;
-        }
-        let state = open.panel.describe().unwrap_or_else(|error| format!("{error:#}"));
-        std::fs::write(directory.join("panel.txt"), state)?;
-        std::fs::write(
-            directory.join("console.log"),
-            qemuweb_driver::format_log(&open.browser.log()),
-        )?;
-        Ok(())
-    }
-}
-
-fn element(test_id: &str) -> String {
-    format!("document.querySelector('[data-testid={test_id}]')")
+/// Imports this file in the launcher.
+fn import(home: &Home, content: &str) -> Result<()> {
+    home.panel()?.click("new-vm")?;
+    home.choose("profile-import", "profile.json", content.as_bytes())
 }
 
 /// A profile's file with these fields changed.
@@ -216,12 +96,12 @@ fn main() {
                 .map(drop)
         })
         .step("a broken profile is refused with the paths of its faults", |home| {
-            home.import(&profile_file(json!({"memoryMiB": "lots", "machine": "virt", "colour": "blue"})))?;
+            import(home, &profile_file(json!({"memoryMiB": "lots", "machine": "virt", "colour": "blue"})))?;
             home.wait_text("import-faults", "profile.memoryMiB: expected a whole number")?;
             home.wait_text("import-faults", "profile.colour: unknown field")
         })
         .step("a sound one is imported and gets a card", |home| {
-            home.import(&profile_file(json!({})))?;
+            import(home, &profile_file(json!({})))?;
             home.page()?
                 .wait_for(
                     "the profile's card",
@@ -280,9 +160,7 @@ fn main() {
             home.wait_vm("the favourite", "vm.favourite")
         })
         .step("after a restart of the browser all is there, and what ran says why it does not", |home| {
-            let open = home.open.take().context("no browser is open")?;
-            open.browser.close()?;
-            home.open()?;
+            home.restart()?;
             home.wait_vm("the VM of before", "vm.state === 'stopped' && vm.reason === 'hostEnded'")?;
             let vms = home.page()?.evaluate("window.qemuweb.listVms()")?;
             let names: Vec<&str> = vms
@@ -296,8 +174,7 @@ fn main() {
             home.wait_text("status-bar", "the browser closed while it ran")
         })
         .step("the popup starts the favourite", |home| {
-            let open = home.open.as_ref().context("no browser is open")?;
-            let popup = open.browser.open_page(&open.extension.url("popup.html"))?;
+            let popup = home.browser()?.open_page(&home.extension()?.url("popup.html"))?;
             let start = "[data-testid=popup-row]:first-child[data-favourite=true] [data-testid=popup-start]";
             popup.wait_for(
                 "the favourite in the popup",
@@ -306,7 +183,7 @@ fn main() {
             )?;
             popup.click(start)?;
             home.panel()?.wait_state(&home.vm, "running", BOOT)?;
-            open.browser.activate(home.page()?)?;
+            home.browser()?.activate(home.page()?)?;
             home.panel()?.wait_prompt(&home.vm)?;
             home.panel()?.expect(&home.vm, "nproc", "1")
         })
