@@ -10,6 +10,7 @@
 
 #![cfg(target_arch = "wasm32")]
 
+mod blob;
 pub mod broker;
 pub mod host;
 pub mod vm_worker;

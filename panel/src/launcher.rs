@@ -13,6 +13,7 @@ use crate::form::NewVm;
 use crate::icons::{self, icon, state_icon};
 use crate::own_profiles::OwnProfiles;
 use crate::state::Connection;
+use crate::stored_files::StoredFiles;
 use crate::text;
 use crate::workbench::Workbench;
 
@@ -49,6 +50,7 @@ pub fn Launcher(workbench: Workbench) -> View {
                 div(class="cards") { (needy) }
             }
             OwnProfiles(workbench=workbench)
+            StoredFiles(workbench=workbench)
             section(aria-labelledby="custom-title") {
                 h2(id="custom-title", tabindex="-1") { "Your own hardware" }
                 NewVm(workbench=workbench)
@@ -86,6 +88,11 @@ pub fn launch_default(workbench: Workbench) {
 /// Shows a profile in the form.
 pub fn customize(workbench: Workbench, profile: VmProfile) {
     workbench.store.template.set(Some(profile));
+    show_form();
+}
+
+/// Brings the form into view.
+pub fn show_form() {
     queue_microtask(|| {
         if let Some(title) = document().get_element_by_id("custom-title") {
             title.scroll_into_view();
@@ -193,7 +200,7 @@ fn image_size(workbench: Workbench, profile: &VmProfile) -> Option<u64> {
         .chain(&inputs.initrd)
         .filter_map(|source| match source {
             InputSource::Builtin(file) => Some(file.path.clone()),
-            InputSource::Attachment(_) | InputSource::Url(_) => None,
+            InputSource::Attachment(_) | InputSource::Url(_) | InputSource::Stored(_) => None,
         });
     workbench.store.image_sizes.with(|sizes| {
         let known = paths.map(|path| sizes.get(&path).copied());

@@ -40,6 +40,7 @@ pub mod shortcuts;
 pub mod split;
 pub mod state;
 pub mod status_bar;
+pub mod stored_files;
 pub mod text;
 pub mod toolbar;
 pub mod undo;

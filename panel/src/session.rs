@@ -79,12 +79,12 @@ pub async fn connect(workbench: Workbench) -> Result<(), Failure> {
         }
     });
     SUBSCRIPTION.with_borrow_mut(|current| *current = Some(subscription));
+    // What there is was told before the subscription: it is told once more.
+    if let Err(failure) = client.init().await {
+        workbench.run(|| workbench.detach(failure.clone()));
+        return Err(failure);
+    }
     workbench.run(|| {
-        // What came before the subscription.
-        if let Some(capabilities) = client.capabilities() {
-            take(workbench, &Event::Capabilities { capabilities }, &[]);
-        }
-        take(workbench, &Event::VmList { vms: client.vms() }, &[]);
         workbench.attach(Rc::new(client));
         workbench.select_any();
     });

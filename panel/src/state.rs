@@ -10,8 +10,8 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use qemuweb_runtime::RuntimeCapabilities;
 use qemuweb_runtime::failure::Failure;
 use qemuweb_runtime::monitor::{Metrics, MonitorEvent};
-use qemuweb_runtime::protocol::{Event, LogLevel, VmId, VmInfo};
-use qemuweb_vm_config::{VmProfile, find_profile};
+use qemuweb_runtime::protocol::{Event, LogLevel, StorageUse, StoredInfo, VmId, VmInfo};
+use qemuweb_vm_config::{StoredFile, VmProfile, find_profile};
 use sycamore::prelude::*;
 
 use crate::dialog::Confirm;
@@ -81,6 +81,17 @@ pub struct Told {
     pub metrics: VecDeque<Metrics>,
 }
 
+/// A file that is being stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Storing {
+    /// Its name.
+    pub name: String,
+    /// Bytes read.
+    pub done: u64,
+    /// Its size in bytes.
+    pub total: u64,
+}
+
 /// A VM that was just removed and can be brought back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Removed {
@@ -105,6 +116,16 @@ pub struct Store {
     pub removed: Signal<Option<Removed>>,
     /// The profile that the launcher's form was last asked to show.
     pub template: Signal<Option<VmProfile>>,
+    /// The files that are stored.
+    pub stored: Signal<Vec<StoredInfo>>,
+    /// How full the storage is.
+    pub storage: Signal<Option<StorageUse>>,
+    /// The file that is being stored.
+    pub storing: Signal<Option<Storing>>,
+    /// The stored file that was deleted last, as long as that can be undone from here.
+    pub deleted: Signal<Option<StoredFile>>,
+    /// The stored file that the launcher's form was last asked to use.
+    pub offered: Signal<Option<StoredInfo>>,
     /// The sizes of the package's guest images in bytes, by path below `guest/`.
     pub image_sizes: Signal<BTreeMap<String, u64>>,
     /// What the host's browser offers.
@@ -157,6 +178,11 @@ impl Store {
             told: create_signal(HashMap::new()),
             removed: create_signal(None),
             template: create_signal(None),
+            stored: create_signal(Vec::new()),
+            storage: create_signal(None),
+            storing: create_signal(None),
+            deleted: create_signal(None),
+            offered: create_signal(None),
             image_sizes: create_signal(BTreeMap::new()),
             capabilities: create_signal(None),
             selected,
@@ -197,6 +223,16 @@ impl Store {
                 }
             }
             Event::ProfileList { profiles } => self.profiles.set(profiles.clone()),
+            Event::StoredFiles { files, storage } => {
+                self.storing.set(None);
+                self.stored.set(files.clone());
+                self.storage.set(*storage);
+            }
+            Event::Storing { name, done, total } => self.storing.set(Some(Storing {
+                name: name.clone(),
+                done: *done,
+                total: *total,
+            })),
             Event::Monitor { vm_id, event } => self.told.update(|told| {
                 let events = &mut told.entry(vm_id.clone()).or_default().events;
                 if !events.contains(event) {

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use qemuweb_driver::{DEFAULT_TIMEOUT, Session};
-use qemuweb_e2e::{Desk, Panel, Report, Scenario, checks, directory};
+use qemuweb_e2e::{Desk, Panel, Report, Scenario, checks, directory, element, extension_dir};
 
 /// The panel in a tab, where the window's width can be set, the popup, and a VM.
 struct Room {
@@ -87,6 +87,18 @@ impl Report for Room {
 fn main() {
     let trials = Scenario::new("accessibility", Room::open)
         .step("the launcher", |room| room.check_panel("launcher"))
+        .step("a stored file", |room| {
+            let page = room.panel.session();
+            let kernel = extension_dir().join("guest/aarch64/Image.gz");
+            page.set_files(&element("store-file"), &[&kernel])?;
+            page.wait_for(
+                "the stored file",
+                &format!("{} !== null", element("stored-row")),
+                DEFAULT_TIMEOUT,
+            )?;
+            page.evaluate(&format!("{}.scrollIntoView()", element("stored-files")))?;
+            room.check_panel("stored file")
+        })
         .step("the popup without VMs", |room| {
             room.check_popup("popup without VMs")
         })

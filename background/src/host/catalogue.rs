@@ -11,6 +11,7 @@ use wasm_bindgen_futures::spawn_local;
 
 use super::commands::{check_id, known, unknown};
 use super::definition::Definition;
+use super::library::Stored;
 use super::store::{KeptVm, Store};
 use super::vm::Vm;
 use super::{SharedState, State, files};
@@ -26,6 +27,7 @@ const MAX_PROFILES: usize = 200;
 pub(super) struct Kept {
     pub(super) vms: Vec<Vm>,
     pub(super) profiles: Vec<VmProfile>,
+    pub(super) files: Vec<Stored>,
     pub(super) store: Option<Rc<Store>>,
     pub(super) failures: Vec<Failure>,
 }
@@ -35,16 +37,12 @@ pub(super) async fn load() -> Kept {
     let mut kept = Kept {
         vms: Vec::new(),
         profiles: Vec::new(),
+        files: Vec::new(),
         store: None,
         failures: Vec::new(),
     };
     match read().await {
-        Ok((store, vms, profiles, failures)) => {
-            kept.vms = vms.into_iter().map(revive).collect();
-            kept.profiles = profiles;
-            kept.store = Some(Rc::new(store));
-            kept.failures = failures;
-        }
+        Ok(read) => kept = read,
         Err(failure) => kept
             .failures
             .push(failure.with_next_step("VMs that you define now are forgotten when the browser closes.")),
@@ -52,15 +50,21 @@ pub(super) async fn load() -> Kept {
     kept
 }
 
-type Read = (Store, Vec<KeptVm>, Vec<VmProfile>, Vec<Failure>);
-
-async fn read() -> Result<Read, Failure> {
+async fn read() -> Result<Kept, Failure> {
     let store = Store::open().await?;
     let (vms, mut failures) = store.vms().await?;
     let (mut profiles, unread) = store.profiles().await?;
     failures.extend(unread);
     profiles.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok((store, vms, profiles, failures))
+    let (files, unread) = store.files().await?;
+    failures.extend(unread);
+    Ok(Kept {
+        vms: vms.into_iter().map(revive).collect(),
+        profiles,
+        files,
+        store: Some(Rc::new(store)),
+        failures,
+    })
 }
 
 fn revive(kept: KeptVm) -> Vm {
@@ -108,7 +112,8 @@ pub(super) async fn define(
         None => Vec::new(),
     };
     files.extend(attachments);
-    let definition = Definition::new(definition, files).await?;
+    let contents = state.borrow().library.contents();
+    let definition = Definition::new(definition, files, &contents).await?;
     let mut state = state.borrow_mut();
     let order = state.next_order();
     match state.vm_mut(vm_id) {
@@ -278,7 +283,7 @@ impl State {
 
     /// Writes to the database. Writes come to pass in the order in which they are asked for; that one failed is told to
     /// all clients.
-    fn write(&self, write: impl AsyncFnOnce(&Store) -> Result<(), Failure> + 'static) {
+    pub(super) fn write(&self, write: impl AsyncFnOnce(&Store) -> Result<(), Failure> + 'static) {
         let Some(store) = self.store.clone() else { return };
         let state = self.shared.clone();
         spawn_local(async move {

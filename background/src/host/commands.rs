@@ -10,7 +10,7 @@ use wasm_bindgen::{JsCast, JsValue};
 
 use super::clients::ClientId;
 use super::vm::{self, Vm};
-use super::{SharedState, catalogue, definition, files, has_machine, metrics};
+use super::{SharedState, catalogue, definition, files, has_machine, library, metrics};
 
 /// Does what a packet from `client` asks for, and answers it.
 pub(super) async fn serve(state: &SharedState, client: ClientId, packet: Packet<JsValue>) {
@@ -29,6 +29,9 @@ pub(super) async fn serve(state: &SharedState, client: ClientId, packet: Packet<
         Ok(Request { id, command }) => {
             let result = match command {
                 Command::RunMonitor { vm_id, command } => metrics::ask_monitor(state, &vm_id, &command).await,
+                Command::StoreFile { name } => {
+                    library::store(state, name, packet.attachments.into_iter().next()).await
+                }
                 command => execute(state, client, command, packet.attachments)
                     .await
                     .map(|()| Value::Null),
@@ -50,6 +53,7 @@ async fn execute(
 ) -> Result<(), Failure> {
     match command {
         Command::Init => {
+            library::tell(state);
             let state = state.borrow();
             state.clients.event(
                 client,
@@ -111,7 +115,9 @@ async fn execute(
             Ok(())
         }
         // Answered with a value, by `serve`.
-        Command::RunMonitor { .. } => Ok(()),
+        Command::RunMonitor { .. } | Command::StoreFile { .. } => Ok(()),
+        Command::RemoveStored { hash } => library::remove(state, &hash),
+        Command::RestoreStored { hash } => library::restore(state, &hash).await,
         Command::StopVm { vm_id, force: true } => force_stop(state, &vm_id),
         Command::StopVm { vm_id, force: false } => stop(state, &vm_id).await,
         Command::ResetVm { vm_id } => {

@@ -1,19 +1,20 @@
 //! What a VM was defined with, and what follows from it for QEMU.
 
-use js_sys::{ArrayBuffer, Uint8Array};
+use std::collections::HashMap;
+
 use qemuweb_runtime::Failure;
 use qemuweb_runtime::protocol::{ProfileRef, VmDefinition};
 use qemuweb_runtime::web::failure_from_exception;
 use qemuweb_vm_config::{
-    Arch, Attachment, CONTENT_HEAD, Content, DiskInput, FileKind, InputSource, Media, QemuArgsResult,
-    VmInputs, VmProfile, build_qemu_args, check_content, default_profiles, find_profile,
-    infrastructure_profiles, required_heap_mib,
+    Arch, Attachment, Content, DiskInput, FileKind, InputSource, Media, QemuArgsResult, VmInputs, VmProfile,
+    build_qemu_args, check_content, default_profiles, find_profile, infrastructure_profiles,
+    required_heap_mib,
 };
 use wasm_bindgen::{JsCast, JsValue};
-use wasm_bindgen_futures::JsFuture;
 use web_sys::Blob;
 
-use super::files;
+use super::{files, library};
+use crate::blob;
 
 /// A VM as its client described it; enough to start it any number of times.
 #[derive(Clone)]
@@ -24,18 +25,25 @@ pub(super) struct Definition {
 }
 
 impl Definition {
-    /// Checks what a client sent.
+    /// Checks what a client sent; `contents` are the stored files by their hashes.
     ///
     /// # Errors
     /// A [`Failure`] when the profile cannot be, an input names a file that did not come along, or a file is not
     /// what it has to be.
-    pub(super) async fn new(mut vm: VmDefinition, mut files: Vec<JsValue>) -> Result<Self, Failure> {
+    pub(super) async fn new(
+        mut vm: VmDefinition,
+        mut files: Vec<JsValue>,
+        contents: &HashMap<String, Blob>,
+    ) -> Result<Self, Failure> {
         vm.profile.validate().map_err(|errors| Failure {
             causes: errors.iter().map(ToString::to_string).collect(),
             ..Failure::new(format!("the profile {:?} is not valid", vm.profile.id))
         })?;
         leave_out_unused(&mut vm.inputs, &mut files);
-        let blobs = files::open(&files, &file_names(&vm.inputs)).await?;
+        let blobs = Blobs {
+            attached: files::open(&files, &file_names(&vm.inputs)).await?,
+            stored: contents,
+        };
         let arch = vm.profile.arch;
         for disk in vm.inputs.disk.iter_mut().chain(&mut vm.inputs.additional_disks) {
             recognize_disk(disk, arch, &blobs).await?;
@@ -97,14 +105,10 @@ impl Definition {
 
 /// All attachments that inputs name.
 fn attachments(inputs: &mut VmInputs) -> impl Iterator<Item = &mut Attachment> {
-    let disks = inputs.disk.iter_mut().chain(&mut inputs.additional_disks);
-    let sources = inputs.kernel.iter_mut().chain(&mut inputs.initrd);
-    sources
-        .chain(disks.map(|disk| &mut disk.source))
-        .filter_map(|source| match source {
-            InputSource::Attachment(attachment) => Some(attachment),
-            InputSource::Builtin(_) | InputSource::Url(_) => None,
-        })
+    inputs.sources_mut().filter_map(|source| match source {
+        InputSource::Attachment(attachment) => Some(attachment),
+        InputSource::Builtin(_) | InputSource::Url(_) | InputSource::Stored(_) => None,
+    })
 }
 
 fn file_names(inputs: &VmInputs) -> Vec<String> {
@@ -158,60 +162,63 @@ pub(super) fn resolve(profile: ProfileRef, own: &[VmProfile]) -> Result<VmProfil
     })
 }
 
-/// The Blob that an attachment names; `None` for other sources.
-fn attached_blob<'a>(source: &InputSource, files: &'a [JsValue]) -> Result<Option<&'a Blob>, Failure> {
-    let InputSource::Attachment(attachment) = source else {
-        return Ok(None);
-    };
-    let blob = files
-        .get(attachment.index as usize)
-        .and_then(|file| file.dyn_ref::<Blob>());
-    blob.map(Some).ok_or_else(|| {
-        Failure::new(format!(
-            "the file {} did not come along with the request to start",
-            attachment.name
-        ))
-        .with_next_step("Choose the file again.")
-    })
+/// The bytes that are here already.
+struct Blobs<'a> {
+    /// The attached files, by index.
+    attached: Vec<JsValue>,
+    /// The stored files, by hash.
+    stored: &'a HashMap<String, Blob>,
 }
 
-/// Refuses an attached file that cannot be a `kind` for this architecture, and tells what it is.
+impl Blobs<'_> {
+    /// The bytes of an attached or stored file; `None` for other sources.
+    fn of(&self, source: &InputSource) -> Result<Option<&Blob>, Failure> {
+        match source {
+            InputSource::Builtin(_) | InputSource::Url(_) => Ok(None),
+            InputSource::Stored(file) => match self.stored.get(&file.hash) {
+                Some(blob) => Ok(Some(blob)),
+                None => Err(library::not_stored(file)),
+            },
+            InputSource::Attachment(attachment) => {
+                let file = self.attached.get(attachment.index as usize);
+                let blob = file.and_then(|file| file.dyn_ref::<Blob>());
+                blob.map(Some).ok_or_else(|| {
+                    Failure::new(format!(
+                        "the file {} did not come along with the request to start",
+                        attachment.name
+                    ))
+                    .with_next_step("Choose the file again.")
+                })
+            }
+        }
+    }
+}
+
+/// Refuses a file that is here and cannot be a `kind` for this architecture, and tells what it is.
 async fn recognize(
     source: &InputSource,
     kind: FileKind,
     arch: Arch,
-    files: &[JsValue],
+    blobs: &Blobs<'_>,
 ) -> Result<Option<Content>, Failure> {
-    let Some(blob) = attached_blob(source, files)? else {
+    let Some(blob) = blobs.of(source)? else {
         return Ok(None);
     };
-    let unreadable = |exception: JsValue| {
-        failure_from_exception(format!("could not read {}", source.file_name()), &exception)
+    let name = source.file_name();
+    let head = blob::head(blob).await.map_err(|exception| {
+        failure_from_exception(format!("could not read {name}"), &exception)
             .with_next_step("Choose the file again: it may have been moved or changed.")
-    };
-    #[expect(
-        clippy::cast_possible_wrap,
-        clippy::cast_possible_truncation,
-        reason = "36 KiB"
-    )]
-    let head = blob
-        .slice_with_i32_and_i32(0, CONTENT_HEAD as i32)
-        .map_err(unreadable)?;
-    let buffer: ArrayBuffer = JsFuture::from(head.array_buffer())
-        .await
-        .map_err(unreadable)?
-        .unchecked_into();
-    let head = Uint8Array::new(&buffer).to_vec();
-    check_content(kind, source.file_name(), &head, blob.size() as u64, arch)
+    })?;
+    check_content(kind, name, &head, blob.size() as u64, arch)
         .map(Some)
         .map_err(|error| Failure::from_error(&error).with_next_step(error.next_step))
 }
 
-/// Sets the format and the drive of an attached disk image from its content. The format is never left to QEMU's
+/// Sets the format and the drive of an attached or stored disk image from its content. The format is never left to QEMU's
 /// probing, nor to the file's name.
-async fn recognize_disk(disk: &mut DiskInput, arch: Arch, files: &[JsValue]) -> Result<(), Failure> {
+async fn recognize_disk(disk: &mut DiskInput, arch: Arch, blobs: &Blobs<'_>) -> Result<(), Failure> {
     let kind = disk.media.map_or(FileKind::Disk, Media::kind);
-    if let Some(content) = recognize(&disk.source, kind, arch, files).await? {
+    if let Some(content) = recognize(&disk.source, kind, arch, blobs).await? {
         disk.format = Some(content.disk_format());
         disk.media = disk.media.or(content.disk_kind().media());
     }

@@ -11,6 +11,7 @@ mod commands;
 mod control;
 mod definition;
 mod files;
+mod library;
 mod metrics;
 mod store;
 mod vm;
@@ -32,6 +33,7 @@ use wasm_bindgen_futures::spawn_local;
 use web_sys::MessagePort;
 
 use clients::{ClientId, Clients};
+use library::Library;
 use store::Store;
 use vm::Vm;
 
@@ -55,6 +57,8 @@ struct State {
     removed: Vec<Vm>,
     /// The profiles that people have made, in the order of their names.
     profiles: Vec<VmProfile>,
+    /// The files that people have stored.
+    library: Library,
     /// The database, if the browser lets us have one.
     store: Option<Rc<Store>>,
     /// What of the database could not be read, for clients that come.
@@ -81,6 +85,7 @@ impl Host {
             vms: kept.vms,
             removed: Vec::new(),
             profiles: kept.profiles,
+            library: Library::new(kept.files),
             store: kept.store,
             storage_failures: kept.failures,
             // Unlike any count: a badge that a former host left is corrected at once.

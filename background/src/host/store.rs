@@ -1,21 +1,26 @@
-//! What outlives the browser: VM definitions and people's profiles, in IndexedDB.
+//! What outlives the browser: VM definitions, people's profiles and stored files, in IndexedDB.
 //!
-//! Database `qemuweb`, version 1: the object stores `vms` (key path `vmId`: `{vmId, order, json, files}`) and
-//! `profiles` (key path `id`: `{id, json}`). JSON holds what Rust knows; `files` are the Blobs and
-//! FileSystemFileHandles that it refers to by index. Only the host opens the database.
+//! Database `qemuweb`, version 2: the object stores `vms` (key path `vmId`: `{vmId, json, files}`), `profiles` (key
+//! path `id`: `{id, json}`) and, since version 2, `files` (key path `hash`: `{hash, json, files}`). JSON holds what Rust
+//! knows; `files` are the Blobs and FileSystemFileHandles that it refers to by index, of a stored file its one Blob.
+//! Only the host opens the database.
 
 use js_sys::{Array, Object, Reflect};
 use qemuweb_runtime::Failure;
-use qemuweb_runtime::protocol::{VmDefinition, VmId};
+use qemuweb_runtime::protocol::{StoredInfo, VmDefinition, VmId};
 use qemuweb_runtime::state::VmState;
 use qemuweb_vm_config::VmProfile;
 use rexie::{ObjectStore, Rexie, TransactionMode};
 use serde::{Deserialize, Serialize};
 use wasm_bindgen::{JsCast, JsValue};
+use web_sys::Blob;
+
+use super::library::Stored;
 
 const DATABASE: &str = "qemuweb";
 const VMS: &str = "vms";
 const PROFILES: &str = "profiles";
+const FILES: &str = "files";
 
 /// A VM as it is kept.
 #[derive(Serialize, Deserialize)]
@@ -52,9 +57,10 @@ impl Store {
     /// A [`Failure`] when the browser refuses.
     pub(super) async fn open() -> Result<Self, Failure> {
         let database = Rexie::builder(DATABASE)
-            .version(1)
+            .version(2)
             .add_object_store(ObjectStore::new(VMS).key_path("vmId"))
             .add_object_store(ObjectStore::new(PROFILES).key_path("id"))
+            .add_object_store(ObjectStore::new(FILES).key_path("hash"))
             .build()
             .await
             .map_err(|error| failed("could not open the database of VMs", &error))?;
@@ -84,6 +90,42 @@ impl Store {
             }
         }
         Ok((profiles, failures))
+    }
+
+    /// All stored files, and why some could not be read.
+    pub(super) async fn files(&self) -> Result<(Vec<Stored>, Vec<Failure>), Failure> {
+        let (mut files, mut failures) = (Vec::new(), Vec::new());
+        for record in self.all(FILES).await? {
+            match read_file(&record) {
+                Ok(file) => files.push(file),
+                Err(failure) => failures.push(failure),
+            }
+        }
+        Ok((files, failures))
+    }
+
+    /// Keeps a file's bytes, and returns those that are kept.
+    pub(super) async fn put_file(&self, info: &StoredInfo, blob: &Blob) -> Result<Blob, Failure> {
+        let (name, hash) = (&info.file.name, &info.file.hash);
+        self.put(FILES, "hash", hash, info, Some(&Array::of1(blob)))
+            .await
+            .map_err(|failure| Failure {
+                message: format!("could not store {name}"),
+                ..failure
+            })?;
+        let read = async {
+            let transaction = self.database.transaction(&[FILES], TransactionMode::ReadOnly)?;
+            transaction.store(FILES)?.get(hash.as_str().into()).await
+        };
+        let record = read
+            .await
+            .map_err(|error| failed(format!("could not read {name} back"), &error))?;
+        read_file(&record.unwrap_or_default()).map(|stored| stored.blob)
+    }
+
+    /// Forgets a stored file.
+    pub(super) async fn remove_file(&self, hash: &str) -> Result<(), Failure> {
+        self.remove(FILES, hash).await
     }
 
     /// Keeps a VM as it is now.
@@ -174,12 +216,24 @@ fn read_vm(record: &JsValue) -> Result<KeptVm, Failure> {
     })
 }
 
+fn read_file(record: &JsValue) -> Result<Stored, Failure> {
+    let info: StoredInfo = parse(record)?;
+    let blob = get(record, "files").dyn_ref::<Array>().map(|files| files.get(0));
+    match blob.and_then(|blob| blob.dyn_into::<Blob>().ok()) {
+        Some(blob) => Ok(Stored { info, blob }),
+        None => Err(
+            Failure::new(format!("the bytes of {} are not in the database", info.file.name))
+                .with_next_step("It is left out. Store it again."),
+        ),
+    }
+}
+
 fn parse<T: for<'a> Deserialize<'a>>(record: &JsValue) -> Result<T, Failure> {
     let json = get(record, "json").as_string().unwrap_or_default();
     serde_json::from_str(&json).map_err(|error| {
         Failure {
             causes: vec![error.to_string()],
-            ..Failure::new("expected a VM or profile that this version knows in the database")
+            ..Failure::new("expected a VM, profile or file that this version knows in the database")
         }
         .with_next_step("It is left out. Define it anew.")
     })

@@ -351,6 +351,8 @@ impl<T: Transport> Inner<T> {
                 }
             }
             Event::ProfileList { .. }
+            | Event::StoredFiles { .. }
+            | Event::Storing { .. }
             | Event::VmHandles { .. }
             | Event::Monitor { .. }
             | Event::Metrics { .. }

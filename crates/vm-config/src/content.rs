@@ -199,6 +199,31 @@ impl Content {
         }
     }
 
+    /// The part that a file of this content plays in a machine if nobody names one, and the architecture that it is
+    /// for, where that shows. Nothing for what no machine can use.
+    pub fn part(self) -> Option<(FileKind, Option<Arch>)> {
+        match self {
+            Self::Kernel(arch) => Some((FileKind::Kernel, Some(arch))),
+            Self::Compressed(_) | Self::Cpio => Some((FileKind::Initrd, None)),
+            Self::Qcow2 {
+                has_backing_file: false,
+                is_encrypted: false,
+            }
+            | Self::Iso9660
+            | Self::Floppy
+            | Self::PartitionedDisk
+            | Self::FileSystem
+            | Self::Unknown => Some((self.disk_kind(), None)),
+            Self::Empty
+            | Self::OtherElf
+            | Self::Qcow2 { .. }
+            | Self::ForeignDisk(_)
+            | Self::Archive(_)
+            | Self::WebPage
+            | Self::Text => None,
+        }
+    }
+
     /// How QEMU has to read a disk image of this content.
     pub fn disk_format(self) -> DiskFormat {
         match self {
@@ -240,6 +265,30 @@ pub struct WrongContent {
     pub found: String,
     /// What to do about it, as a sentence.
     pub next_step: &'static str,
+}
+
+/// Accepts what can play some part in a machine, by the size and the first [`CONTENT_HEAD`] bytes of the file called
+/// `name`, and tells which.
+///
+/// # Errors
+/// [`WrongContent`] for what no machine can use.
+pub fn check_any_content(
+    name: &str,
+    head: &[u8],
+    size: u64,
+) -> Result<(Content, FileKind, Option<Arch>), WrongContent> {
+    let content = recognize(head, size);
+    let is_torn = content == Content::Unknown && !size.is_multiple_of(512);
+    match content.part().filter(|_| !is_torn) {
+        Some((kind, arch)) => Ok((content, kind, arch)),
+        None => Err(WrongContent {
+            name: name.to_owned(),
+            part: "file to boot from".to_owned(),
+            expected: "a kernel, an initial RAM disk or a disk image",
+            found: content.to_string(),
+            next_step: content.next_step(FileKind::Disk),
+        }),
+    }
 }
 
 /// Accepts what can play the part `kind` on a machine of `arch`, by the size and the first [`CONTENT_HEAD`]
@@ -407,9 +456,31 @@ mod tests {
         );
     }
 
+    #[test]
+    fn what_is_stored_has_a_part_to_play() {
+        let part = |head: &[u8], size| check_any_content("f", head, size).map(|(_, kind, arch)| (kind, arch));
+        let image = with(&[(ARM64_MAGIC, b"ARM\x64")]);
+        assert_eq!(part(&image, 1 << 20), Ok((FileKind::Kernel, Some(Arch::Aarch64))));
+        assert_eq!(part(&[0x1f, 0x8b], 100), Ok((FileKind::Initrd, None)));
+        assert_eq!(part(b"QFI\xfb\0\0\0\x03", 100), Ok((FileKind::Disk, None)));
+        assert_eq!(
+            part(&with(&[(ISO_MAGIC, b"CD001")]), 1 << 20),
+            Ok((FileKind::Cdrom, None))
+        );
+        assert_eq!(part(&[0; 64], 1024), Ok((FileKind::Disk, None)));
+        assert_eq!(
+            part(b"hello", 5).unwrap_err().to_string(),
+            "f is no file to boot from: expected a kernel, an initial RAM disk or a disk image, found text"
+        );
+        assert!(part(&[0; 64], 1000).is_err() && part(b"PK\x03\x04", 512).is_err());
+    }
+
     proptest! {
         #[test]
         fn never_panics(head in proptest::collection::vec(any::<u8>(), 0..600), size in any::<u64>()) {
+            if let Err(error) = check_any_content("k", &head, size) {
+                prop_assert!(!error.to_string().is_empty());
+            }
             for kind in [FileKind::Kernel, FileKind::Initrd, FileKind::Disk, FileKind::Cdrom, FileKind::Floppy] {
                 for arch in [Arch::X86_64, Arch::Aarch64] {
                     if let Err(error) = check_content(kind, "k", &head, size, arch) {

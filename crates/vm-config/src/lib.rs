@@ -18,14 +18,15 @@
 //! assert!(result.errors.is_empty());
 //! let paths: Vec<_> = result.files_to_mount.iter().map(|file| file.path.as_str()).collect();
 //! assert_eq!(paths, ["/vm/kernel", "/vm/initrd", "/vm/disk0.qcow2"]);
-//! // 256 MiB for the guest, 32 for translated code, 256 for QEMU itself.
-//! assert_eq!(required_heap_mib(&profile, Some(&overrides)), 544);
+//! // 256 MiB for the guest, 32 for translated code, 384 for QEMU itself.
+//! assert_eq!(required_heap_mib(&profile, Some(&overrides)), 672);
 //! # Ok::<(), serde_json::Error>(())
 //! ```
 
 mod builder;
 mod content;
 mod error;
+mod inputs;
 mod limits;
 mod machine;
 mod profile_file;
@@ -40,8 +41,9 @@ pub use builder::{
     AGENT_CHANNEL, AGENT_PORT_NAME, BALLOON, CAPTURE_CHANNEL, CAPTURE_PORT_NAME, MAX_DISKS, PACKET_CHANNEL,
     PACKET_PORT_NAME, QMP_CHANNEL, SERIAL_CHANNEL, build_qemu_args, split_args,
 };
-pub use content::{CONTENT_HEAD, Content, WrongContent, check_content, recognize};
+pub use content::{CONTENT_HEAD, Content, WrongContent, check_any_content, check_content, recognize};
 pub use error::{ConfigError, ConfigWarning};
+pub use inputs::*;
 pub use limits::{
     MAX_HEAP_MIB, MAX_SMP, QEMU_OWN_MIB, default_tb_size_mib, guest_memory_mib, largest_guest_mib,
     required_heap_mib, tb_size_mib,

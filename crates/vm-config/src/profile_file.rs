@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::error::ConfigError;
+use crate::inputs::InputSource;
 use crate::schema;
-use crate::types::{InputSource, VmProfile};
+use crate::types::VmProfile;
 
 /// The JSON Schema of a profile's file.
 pub const PROFILE_SCHEMA: &str = include_str!("../schema/profile-v1.schema.json");
@@ -65,13 +66,7 @@ pub fn import_profile(text: &str) -> Result<VmProfile, Vec<ConfigError>> {
     }
     let file: ProfileFile = serde_json::from_value(document).map_err(|error| not_json(&error))?;
     let mut faults = file.profile.validate().err().unwrap_or_default();
-    let inputs = &file.profile.default_inputs;
-    let disks = inputs
-        .disk
-        .iter()
-        .chain(&inputs.additional_disks)
-        .map(|disk| &disk.source);
-    let sources = inputs.kernel.iter().chain(&inputs.initrd).chain(disks);
+    let sources = file.profile.default_inputs.sources();
     for source in sources.filter(|source| matches!(source, InputSource::Attachment(_))) {
         let expected = "an address or a file of the package: a profile's file brings no other along";
         faults.push(ConfigError::invalid(
@@ -148,7 +143,7 @@ mod tests {
                 "profile.colour: unknown field",
                 "profile.defaultInputs.additionalDisks[0].url: expected text, found 5",
                 "profile.defaultInputs.additionalDisks[1].readonly: expected true or false, found 1",
-                "profile.defaultInputs.kernel: expected a field one of \"builtin\", \"attachment\", \"url\", found an object",
+                "profile.defaultInputs.kernel: expected a field one of \"builtin\", \"attachment\", \"url\", \"stored\", found an object",
                 "profile.devices.net: expected one of \"user\", \"none\", found \"bridge\"",
                 "profile.memoryMiB: expected a whole number, found \"lots\"",
                 "profile.smp: missing field",

@@ -3,9 +3,8 @@
 //! Each boots the built-in guest of its architecture when the user names nothing, except those that say in
 //! their help text which image they need.
 
-use crate::types::{
-    Arch, DiskInterface, InputSource, NetMode, SerialMode, VmDeviceConfig, VmInputs, VmProfile,
-};
+use crate::inputs::{InputSource, VmInputs};
+use crate::types::{Arch, DiskInterface, NetMode, SerialMode, VmDeviceConfig, VmProfile};
 
 /// The id of the profile that starts when none is named.
 pub const DEFAULT_PROFILE_ID: &str = "minimal-x86_64";

@@ -3,10 +3,11 @@
 
 use crate::builder::MAX_DISKS;
 use crate::error::{ConfigError, excerpt};
+use crate::inputs::{DiskInput, InputSource, VmInputs};
 use crate::limits::{MAX_HEAP_MIB, MAX_SMP, QEMU_OWN_MIB, default_tb_size_mib, heap_mib, largest_guest_mib};
 use crate::machine::Machine;
 use crate::refusals::{option_refusal, refusals};
-use crate::types::{Arch, DiskInput, InputSource, VmInputs, VmProfile};
+use crate::types::{Arch, VmProfile};
 
 /// The longest `id`, in characters.
 const LONGEST_ID: usize = 64;
@@ -219,6 +220,15 @@ pub(crate) fn check_source(source: &InputSource, field: &str) -> Result<(), Conf
                 ConfigError::invalid(format!("{field}.url"), "an http:// or https:// address", url)
             })
         }
+        InputSource::Stored(file) => {
+            let hash = file.hash.strip_prefix("sha256:").unwrap_or_default();
+            let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+            let sound = hash.len() == 64 && hash.bytes().all(is_digit);
+            let expected = "sha256: and 64 lower-case hexadecimal digits";
+            ensure(sound, || {
+                ConfigError::invalid(format!("{field}.stored.hash"), expected, &file.hash)
+            })
+        }
     }
 }
 
@@ -229,6 +239,7 @@ fn ensure(sound: bool, error: impl FnOnce() -> ConfigError) -> Result<(), Config
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::inputs::StoredFile;
     use crate::profiles::{default_profiles, find_profile, infrastructure_profiles};
 
     #[test]
@@ -252,6 +263,11 @@ mod tests {
         profile.default_args = vec!["-daemonize".into()];
         profile.default_inputs.kernel = Some(InputSource::builtin("../manifest.json"));
         profile.default_inputs.additional_disks = vec![DiskInput::new(InputSource::Url("x".into()))];
+        profile.default_inputs.initrd = Some(InputSource::Stored(StoredFile {
+            hash: "sha256:AB".into(),
+            name: "initrd.img".into(),
+            size: 2,
+        }));
         let faults = profile.validate().expect_err("a broken profile");
         let fields: Vec<_> = faults.iter().map(ConfigError::field).collect();
         let expected = [
@@ -264,6 +280,7 @@ mod tests {
             "blockSizeBytes",
             "defaultArgs",
             "defaultInputs.kernel.builtin.path",
+            "defaultInputs.initrd.stored.hash",
             "defaultInputs.additionalDisks[0].url",
         ];
         assert_eq!(fields, expected);

@@ -1,9 +1,9 @@
 //! What the form's fields say, and the machine that they make. Pure.
 
-use qemuweb_runtime::protocol::VmDefinition;
+use qemuweb_runtime::protocol::{StoredInfo, VmDefinition};
 use qemuweb_vm_config::{
-    Attachment, BootDevice, ConfigError, DiskInput, InputSource, Media, VmInputs, VmOverrides, VmProfile,
-    build_qemu_args, split_args,
+    Arch, Attachment, BootDevice, ConfigError, DiskInput, FileKind, InputSource, Media, VmInputs,
+    VmOverrides, VmProfile, build_qemu_args, find_profile, split_args,
 };
 
 /// A machine that is being described.
@@ -188,9 +188,27 @@ impl Draft {
         sources
             .filter_map(|source| match source {
                 InputSource::Url(url) => Some(url.as_str()),
-                InputSource::Builtin(_) | InputSource::Attachment(_) => None,
+                InputSource::Builtin(_) | InputSource::Attachment(_) | InputSource::Stored(_) => None,
             })
             .collect()
+    }
+
+    /// A new machine that boots from a stored file: a kernel brings a profile of its architecture along, a disk one with
+    /// firmware. An initial RAM disk is added to the machine that there is.
+    pub fn using(self, stored: &StoredInfo) -> Self {
+        let source = InputSource::Stored(stored.file.clone());
+        let template = match (stored.kind, stored.arch) {
+            (FileKind::Initrd, _) => None,
+            (_, Some(Arch::Aarch64)) => find_profile("linux-aarch64-virt-nographic"),
+            _ => find_profile("linux-x86_64-pc-nographic"),
+        };
+        let mut draft = template.map_or(self, Self::new);
+        match stored.kind {
+            FileKind::Kernel => draft.kernel = Some(source),
+            FileKind::Initrd => draft.initrd = Some(source),
+            FileKind::Disk | FileKind::Cdrom | FileKind::Floppy => draft.disks = vec![disk_of_stored(stored)],
+        }
+        draft
     }
 
     /// The order in which the firmware tries devices, as the form offers it.
@@ -261,6 +279,16 @@ pub fn disk_of(source: InputSource) -> DiskInput {
     }
 }
 
+/// A disk from a stored file, whose content is known.
+pub fn disk_of_stored(stored: &StoredInfo) -> DiskInput {
+    let media = stored.kind.media().filter(|media| *media != Media::Disk);
+    DiskInput {
+        media,
+        format: Some(stored.format),
+        ..DiskInput::new(InputSource::Stored(stored.file.clone()))
+    }
+}
+
 /// A local file as an input, by its place among the attachments.
 pub fn attachment(index: usize, name: String, size: u64) -> InputSource {
     let index = u32::try_from(index).unwrap_or(u32::MAX);
@@ -272,6 +300,7 @@ pub fn describe(source: &InputSource) -> String {
     match source {
         InputSource::Builtin(_) => format!("{} (built in)", source.file_name()),
         InputSource::Attachment(file) => format!("{} ({})", file.name, crate::text::bytes(file.size)),
+        InputSource::Stored(file) => format!("{} ({}, stored)", file.name, crate::text::bytes(file.size)),
         InputSource::Url(url) => url.clone(),
     }
 }
@@ -337,9 +366,10 @@ fn field_of(error: &ConfigError) -> Field {
 
 #[cfg(test)]
 mod tests {
-    use qemuweb_vm_config::{DEFAULT_PROFILE_ID, export_profile, find_profile, import_profile};
+    use qemuweb_vm_config::{DEFAULT_PROFILE_ID, DiskFormat, export_profile, import_profile};
 
     use super::*;
+    use crate::stored_files::tests::stored;
 
     fn draft(memory: &str) -> Draft {
         Draft {
@@ -402,6 +432,23 @@ mod tests {
             errors.iter().all(|(_, text)| !text.starts_with("overrides.")),
             "{errors:?}"
         );
+    }
+
+    #[test]
+    fn a_stored_file_makes_a_machine_that_can_use_it() {
+        let kernel = draft("256").using(&stored("k", FileKind::Kernel, Some(Arch::Aarch64)));
+        assert_eq!((kernel.profile.arch, kernel.memory.as_str()), (Arch::Aarch64, ""));
+        let both = kernel.using(&stored("i", FileKind::Initrd, None));
+        assert!(both.check().errors.is_empty() && both.kernel.is_some() && both.initrd.is_some());
+        let disk = both.using(&stored("d", FileKind::Cdrom, None));
+        let definition = disk.check().definition;
+        assert_eq!(definition.profile.arch, Arch::X86_64);
+        let disk = definition.inputs.disk.unwrap();
+        assert_eq!(
+            (disk.media, disk.format),
+            (Some(Media::Cdrom), Some(DiskFormat::Qcow2))
+        );
+        assert_eq!(describe(&disk.source), "d (3.0 MiB, stored)");
     }
 
     #[test]

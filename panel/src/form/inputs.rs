@@ -1,29 +1,25 @@
-//! Where kernels and disks come from: a local file, an address, or the profile.
+//! Where kernels and disks come from: a local file, an address, a stored file, or the profile.
 
-use qemuweb_vm_config::{DiskInput, InputSource, MAX_DISKS, Media, VmInputs};
+use qemuweb_runtime::protocol::StoredInfo;
+use qemuweb_vm_config::{DiskInput, FileKind, InputSource, MAX_DISKS, Media, VmInputs};
 use sycamore::prelude::*;
 use wasm_bindgen::JsCast;
 use wasm_bindgen_futures::spawn_local;
-use web_sys::{DragEvent, Event, HtmlInputElement, MouseEvent};
+use web_sys::{DragEvent, Event, HtmlInputElement, HtmlSelectElement, MouseEvent};
 
 use super::Form;
-use super::draft::{Draft, Field, attachment, describe, disk_of};
+use super::draft::{Draft, Field, attachment, describe, disk_of, disk_of_stored};
 use super::fields::errors;
 use crate::browser::{is_checked, value_of};
 use crate::icons::{self, icon};
 use crate::local_files::{self, Chosen};
+use crate::text::bytes;
 
 /// How many attachments inputs name: one more than the highest index.
 pub(super) fn attached(inputs: &VmInputs) -> usize {
-    let disks = inputs
-        .disk
-        .iter()
-        .chain(&inputs.additional_disks)
-        .map(|disk| &disk.source);
-    let sources = inputs.kernel.iter().chain(&inputs.initrd).chain(disks);
-    let indices = sources.filter_map(|source| match source {
+    let indices = inputs.sources().filter_map(|source| match source {
         InputSource::Attachment(attachment) => Some(attachment.index as usize + 1),
-        InputSource::Builtin(_) | InputSource::Url(_) => None,
+        InputSource::Builtin(_) | InputSource::Url(_) | InputSource::Stored(_) => None,
     });
     indices.max().unwrap_or(0)
 }
@@ -45,6 +41,8 @@ pub(super) struct Source {
     pub(super) id: &'static str,
     pub(super) label: &'static str,
     pub(super) field: Field,
+    /// The kinds of stored files that are offered.
+    pub(super) kinds: &'static [FileKind],
     pub(super) get: fn(&Draft) -> Option<InputSource>,
     pub(super) set: fn(&mut Draft, Option<InputSource>),
 }
@@ -55,6 +53,7 @@ pub(super) fn source(form: Form, source: Source) -> View {
         id,
         label,
         field,
+        kinds,
         get,
         set,
     } = source;
@@ -82,10 +81,17 @@ pub(super) fn source(form: Form, source: Source) -> View {
         format!("Address of the {}", label.to_lowercase()),
         take,
     );
+    let stored = stored(
+        form,
+        format!("{id}-stored"),
+        format!("Stored file as the {}", label.to_lowercase()),
+        kinds,
+        move |stored| take(InputSource::Stored(stored.file.clone())),
+    );
     let errors = errors(form, field, format!("{id}-error"));
     view! {
         label(r#for=input_id) { (label) }
-        div(class="source") { (files) (address) (chosen()) }
+        div(class="source") { (files) (address) (stored) (chosen()) }
         (errors)
     }
 }
@@ -146,6 +152,50 @@ fn address(id: String, label: String, take: impl Fn(InputSource) + Copy + 'stati
     }
 }
 
+/// The choice among the stored files of some kinds; not there where none is stored.
+fn stored(
+    form: Form,
+    id: String,
+    label: String,
+    kinds: &'static [FileKind],
+    take: impl Fn(&StoredInfo) + Copy + 'static,
+) -> View {
+    let store = form.workbench.store;
+    let files = create_selector(move || {
+        let mut files = store.stored.get_clone();
+        files.retain(|stored| kinds.contains(&stored.kind));
+        files
+    });
+    let chosen = move |event: Event| {
+        let hash = value_of(&event);
+        let files = files.get_clone_untracked();
+        if let Some(stored) = files.iter().find(|stored| stored.file.hash == hash) {
+            take(stored);
+        }
+        let select = event.target().map(JsCast::dyn_into::<HtmlSelectElement>);
+        if let Some(Ok(select)) = select {
+            select.set_value("");
+        }
+    };
+    let options = move || -> Vec<View> {
+        let files = files.get_clone();
+        files
+            .into_iter()
+            .map(|StoredInfo { file, .. }| {
+                let text = format!("{} ({})", file.name, bytes(file.size));
+                view! { option(value=file.hash) { (text) } }
+            })
+            .collect()
+    };
+    let test_id = id.clone();
+    view! {
+        select(id=id, data-testid=test_id, aria-label=label, hidden=files.with(Vec::is_empty), on:change=chosen) {
+            option(value="") { "or a stored file…" }
+            (options())
+        }
+    }
+}
+
 /// The disks: those that are there, and the way to add one.
 #[component(inline_props)]
 pub(super) fn Disks(form: Form) -> View {
@@ -157,13 +207,20 @@ pub(super) fn Disks(form: Form) -> View {
     let add = move |source: InputSource| form.change(|draft| draft.disks.push(disk_of(source)));
     let files = file_input(form, "disk-file".to_owned(), add);
     let address = address("disk-url".to_owned(), "Address of a disk image".to_owned(), add);
+    let stored = stored(
+        form,
+        "disk-stored".to_owned(),
+        "Stored file as a disk".to_owned(),
+        &[FileKind::Disk, FileKind::Cdrom, FileKind::Floppy],
+        move |stored| form.change(|draft| draft.disks.push(disk_of_stored(stored))),
+    );
     view! {
         label(r#for="disk-file") { "Disks" }
         div(class="disks") {
             ul(class="disk-list") {
                 Keyed(list=numbers, key=|number| *number, view=move |number| view! { Disk(form=form, number=number) })
             }
-            div(class="source", hidden=is_full()) { (files) (address) }
+            div(class="source", hidden=is_full()) { (files) (address) (stored) }
         }
         p(class="hint") {
             "Raw, qcow2, ISO or floppy images; the first boots. What the guest writes lasts until the machine stops; \

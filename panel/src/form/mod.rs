@@ -7,7 +7,7 @@ mod submit;
 
 use qemuweb_runtime::protocol::VmId;
 use qemuweb_vm_config::{
-    Arch, DEFAULT_PROFILE_ID, VmProfile, default_profiles, find_profile, infrastructure_profiles,
+    Arch, DEFAULT_PROFILE_ID, FileKind, VmProfile, default_profiles, find_profile, infrastructure_profiles,
     largest_guest_mib,
 };
 use sycamore::prelude::*;
@@ -105,6 +105,12 @@ pub fn NewVm(workbench: Workbench) -> View {
             });
         }
     });
+    // "Use" of a stored file.
+    create_effect(move || {
+        if let Some(stored) = workbench.store.offered.get_clone() {
+            form.change(|draft| *draft = draft.clone().using(&stored));
+        }
+    });
     view! { VmForm(form=form) }
 }
 
@@ -187,11 +193,11 @@ fn Hardware(form: Form, is_new: bool) -> View {
         (template)
         p(class="hint", data-testid="profile-help") { (help()) }
         (inputs::source(form, inputs::Source {
-            id: "kernel", label: "Kernel", field: Field::Kernel,
+            id: "kernel", label: "Kernel", field: Field::Kernel, kinds: &[FileKind::Kernel, FileKind::Initrd],
             get: |draft| draft.kernel.clone(), set: |draft, source| draft.kernel = source,
         }))
         (inputs::source(form, inputs::Source {
-            id: "initrd", label: "Initrd", field: Field::Initrd,
+            id: "initrd", label: "Initrd", field: Field::Initrd, kinds: &[FileKind::Initrd],
             get: |draft| draft.initrd.clone(), set: |draft, source| draft.initrd = source,
         }))
         (fields::text(form, fields::Text {

@@ -1,8 +1,11 @@
 //! Every message survives the trip through JSON, and hostile JSON is refused without a panic.
 
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::state::StopReason;
 use proptest::prelude::*;
+use qemuweb_vm_config::{DiskFormat, FileKind, StoredFile};
 
 fn round_trip<T: Serialize + for<'a> Deserialize<'a> + PartialEq + std::fmt::Debug>(value: &T) {
     let json = serde_json::to_string(value).unwrap();
@@ -29,6 +32,10 @@ fn info(state: VmState) -> VmInfo {
 
 fn definition() -> VmDefinition {
     qemuweb_vm_config::default_profiles().remove(0).into()
+}
+
+fn hash() -> String {
+    format!("sha256:{:064x}", 7)
 }
 
 fn states() -> [VmState; 6] {
@@ -93,6 +100,11 @@ fn commands() {
         Command::RemoveProfile {
             profile_id: "mine".into(),
         },
+        Command::StoreFile {
+            name: "disk.img".into(),
+        },
+        Command::RemoveStored { hash: hash() },
+        Command::RestoreStored { hash: hash() },
         Command::RunMonitor {
             vm_id: vm_id(),
             command: MonitorCommand::Hmp {
@@ -140,6 +152,28 @@ fn host_messages() {
         Event::VmRemoved { vm_id: vm_id() },
         Event::ProfileList {
             profiles: qemuweb_vm_config::default_profiles(),
+        },
+        Event::StoredFiles {
+            files: vec![StoredInfo {
+                file: StoredFile {
+                    hash: hash(),
+                    name: "disk.img".into(),
+                    size: 1 << 40,
+                },
+                what: "a qcow2 disk image".into(),
+                kind: FileKind::Disk,
+                arch: None,
+                format: DiskFormat::Qcow2,
+            }],
+            storage: Some(StorageUse {
+                used: 1,
+                quota: 1 << 50,
+            }),
+        },
+        Event::Storing {
+            name: "disk.img".into(),
+            done: 1,
+            total: 2,
         },
         Event::VmHandles { vm_id: vm_id() },
         Event::Monitor {

@@ -2,7 +2,8 @@
 
 use super::Builder;
 use crate::error::{ConfigError, ConfigWarning};
-use crate::types::{BootDevice, BootFrom, FileKind, InputSource};
+use crate::inputs::InputSource;
+use crate::types::{BootDevice, BootFrom, FileKind};
 use crate::validate::check_cmdline;
 
 /// A PC firmware that does little, in the firmware folder.

@@ -2,9 +2,10 @@
 
 use super::Builder;
 use crate::error::{ConfigError, ConfigWarning};
+use crate::inputs::{DiskFormat, DiskInput, Media};
 use crate::machine::Machine;
 use crate::props::Props;
-use crate::types::{DiskFormat, DiskInput, DiskInterface, Media};
+use crate::types::DiskInterface;
 use crate::validate::check_disk_count;
 
 /// The most disks that a machine may have, the boot disk included.

@@ -24,8 +24,9 @@ pub use disks::MAX_DISKS;
 pub use extra::split_args;
 
 use crate::error::{ConfigError, ConfigWarning};
+use crate::inputs::{InputSource, VmInputs};
 use crate::machine::Machine;
-use crate::types::{FileKind, FileMountInfo, InputSource, QemuArgsResult, VmInputs, VmOverrides, VmProfile};
+use crate::types::{FileKind, FileMountInfo, QemuArgsResult, VmOverrides, VmProfile};
 use crate::validate::check_source;
 
 /// The folder of QEMU's file system in which a machine's files are put.

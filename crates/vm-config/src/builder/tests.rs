@@ -6,11 +6,11 @@ use proptest::prelude::*;
 
 use super::build_qemu_args;
 use crate::error::{ConfigError, ConfigWarning};
-use crate::profiles::{default_profiles, infrastructure_profiles};
-use crate::types::{
-    Attachment, BootDevice, BootFrom, BuiltinFile, DiskFormat, DiskInput, DiskInterface, InputSource, Media,
-    NetMode, VmInputs, VmOverrides, VmProfile,
+use crate::inputs::{
+    Attachment, BuiltinFile, DiskFormat, DiskInput, InputSource, Media, StoredFile, VmInputs,
 };
+use crate::profiles::{default_profiles, infrastructure_profiles};
+use crate::types::{BootDevice, BootFrom, DiskInterface, NetMode, VmOverrides, VmProfile};
 
 fn profile(id: &str) -> VmProfile {
     crate::profiles::find_profile(id).expect("a profile of ours")
@@ -59,6 +59,8 @@ fn source() -> impl Strategy<Value = InputSource> {
         (any::<u32>(), hostile_text(), any::<u64>())
             .prop_map(|(index, name, size)| InputSource::Attachment(Attachment { index, name, size })),
         hostile_text().prop_map(InputSource::Url),
+        (hostile_text(), hostile_text(), any::<u64>())
+            .prop_map(|(hash, name, size)| InputSource::Stored(StoredFile { hash, name, size })),
     ]
 }
 
@@ -349,7 +351,7 @@ fn the_heap_is_bounded_with_numbers() {
     else {
         panic!("expected one error about the heap");
     };
-    assert!(error.to_string().contains("at most 3584 MiB"), "{error}");
+    assert!(error.to_string().contains("at most 3456 MiB"), "{error}");
     assert!(!errors(u32::MAX).is_empty());
 
     let capped = VmProfile {

@@ -1,0 +1,360 @@
+//! What comes to a VM while it runs: from its Worker, from QEMU's channels, and from its monitor.
+
+use std::rc::Rc;
+
+use gloo_timers::future::TimeoutFuture;
+use js_sys::SharedArrayBuffer;
+use qemuweb_runtime::client::Packet;
+use qemuweb_runtime::console::Pushed;
+use qemuweb_runtime::directory::Channel;
+use qemuweb_runtime::protocol::{self, Event, LogLevel, Phase, Progress};
+use qemuweb_runtime::state::Transition;
+use qemuweb_runtime::vm_worker::{VmWorkerCommand, VmWorkerEvent};
+use qemuweb_runtime::web::{JsSharedMemory, packet_from_js, packet_to_js};
+use qemuweb_runtime::{Failure, VmState};
+use qemuweb_vm_config::{AGENT_CHANNEL, CAPTURE_CHANNEL, QMP_CHANNEL, SERIAL_CHANNEL};
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::spawn_local;
+
+use super::Vm;
+use crate::host::channel::Link;
+use crate::host::control::{Control, Notice};
+use crate::host::worker::FromWorker;
+use crate::host::{Run, SharedState, State, metrics, now};
+
+/// Lines of QEMU's own output that are kept to explain its end.
+const LAST_LINES: usize = 20;
+
+/// How often at most clients are told how captures are, in milliseconds.
+const CAPTURE_NEWS_MS: u32 = 200;
+
+/// Takes what a VM's Worker says.
+pub(super) fn from_worker(state: &SharedState, run: &Run, event: FromWorker) {
+    let mut borrowed = state.borrow_mut();
+    let Some(vm) = borrowed.vm_in_run(run) else { return };
+    let (event, attachments) = match event {
+        FromWorker::Message(data) => match parse(&data) {
+            Ok(parsed) => parsed,
+            Err(failure) => return borrowed.crash(run, failure),
+        },
+        FromWorker::Error(message) => {
+            let failure = Failure::new(format!("QEMU crashed: {message}"));
+            return borrowed.crash(run, failure.with_next_step("Start the VM again."));
+        }
+    };
+    match event {
+        VmWorkerEvent::Ready => boot(vm),
+        VmWorkerEvent::Progress { progress } => {
+            if progress.phase > Phase::Fetch {
+                vm.finish_phase(Phase::Fetch, None);
+            }
+            vm.info.progress = Some(progress);
+            borrowed.clients.broadcast(&Event::Progress {
+                vm_id: run.vm_id.clone(),
+                progress,
+            });
+        }
+        VmWorkerEvent::Loaded { directory } => {
+            vm.finish_phase(Phase::Load, Some(Phase::Machine));
+            let opened = attachments
+                .first()
+                .and_then(|memory| memory.dyn_ref::<SharedArrayBuffer>())
+                .ok_or_else(|| Failure::new("expected QEMU's memory with its Loaded message"))
+                .and_then(|buffer| Link::open(JsSharedMemory::new(buffer), directory));
+            match opened {
+                Ok(link) => {
+                    if let Some(machine) = &mut vm.machine {
+                        machine.link = Some(link.clone());
+                    }
+                    borrowed.publish_vm(&run.vm_id);
+                    drop(borrowed);
+                    watch_channels(state, run, &link);
+                }
+                Err(failure) => borrowed.crash(run, failure),
+            }
+        }
+        VmWorkerEvent::Output { line } => {
+            if let Some(machine) = &mut vm.machine {
+                machine.last_lines.push(line.clone());
+                let excess = machine.last_lines.len().saturating_sub(LAST_LINES);
+                machine.last_lines.drain(..excess);
+            }
+            borrowed.log(run, LogLevel::Info, line);
+        }
+        VmWorkerEvent::Exited { code } => match vm.verdict(code) {
+            Transition::Crash(reason) => borrowed.crash(run, Failure::new(reason)),
+            verdict => {
+                // Cannot fail: a VM with a Worker is active.
+                if vm.end(verdict).is_ok() {
+                    borrowed.publish_end(&run.vm_id);
+                }
+            }
+        },
+        VmWorkerEvent::Failed { failure } => borrowed.crash(run, failure),
+    }
+}
+
+fn parse(data: &JsValue) -> Result<(VmWorkerEvent, Vec<JsValue>), Failure> {
+    let packet =
+        packet_from_js(data).ok_or_else(|| Failure::new("expected a message from the VM's Worker"))?;
+    let event = serde_json::from_str(&packet.json).map_err(|error| Failure::from_error(&error))?;
+    Ok((event, packet.attachments))
+}
+
+/// Tells the Worker, which is ready now, what to do.
+fn boot(vm: &mut Vm) {
+    let Some(machine) = &vm.machine else { return };
+    let command = VmWorkerCommand::Boot {
+        arch: machine.args.arch,
+        args: machine.args.args.clone(),
+        files: machine.args.files_to_mount.clone(),
+        heap_mib: vm.definition.heap_mib(),
+    };
+    let json = serde_json::to_string(&command).unwrap_or_default();
+    let packet = Packet {
+        version: protocol::VERSION,
+        json,
+        attachments: machine.blobs.clone(),
+    };
+    machine.worker.post(&packet_to_js(&packet));
+}
+
+fn watch_channels(state: &SharedState, run: &Run, link: &Link) {
+    let found = {
+        let (state, run, link) = (Rc::downgrade(state), run.clone(), link.clone());
+        move |channel| {
+            if let Some(state) = state.upgrade() {
+                attach(&state, &run, &link, channel);
+            }
+        }
+    };
+    link.watch(found, crash_later(state, run));
+}
+
+/// What to call when a channel fails: its VM's QEMU cannot be trusted any more.
+fn crash_later(state: &SharedState, run: &Run) -> impl Fn(Failure) + Clone + 'static {
+    let (state, run) = (Rc::downgrade(state), run.clone());
+    move |failure| {
+        if let Some(state) = state.upgrade() {
+            state.borrow_mut().crash(&run, failure);
+        }
+    }
+}
+
+/// Connects a channel that QEMU opened with what it is for.
+fn attach(state: &SharedState, run: &Run, link: &Link, channel: Channel) {
+    let deliver: fn(&mut State, &Run, &[u8]) = {
+        let mut borrowed = state.borrow_mut();
+        let Some(vm) = borrowed.vm_in_run(run) else { return };
+        let Some(machine) = &mut vm.machine else { return };
+        let sender = link.sender(channel.clone(), crash_later(state, run));
+        match channel.name.as_str() {
+            SERIAL_CHANNEL => {
+                machine.serial = Some(sender);
+                State::serial_out
+            }
+            QMP_CHANNEL => {
+                machine.control = Some(Control::new(sender));
+                State::control_out
+            }
+            AGENT_CHANNEL => {
+                machine.agent = Some(sender);
+                machine.tell_size();
+                |_, _, _| {}
+            }
+            name if vm.capture.attach(name, &sender) => {
+                sender.on_drained(pump_later(state, run));
+                match name {
+                    CAPTURE_CHANNEL => State::annotated,
+                    _ => |_, _, _| {},
+                }
+            }
+            other => {
+                let line = format!("QEMU opened a channel “{other}” that nobody uses");
+                return borrowed.log(run, LogLevel::Warning, line);
+            }
+        }
+    };
+    let (state_of_ring, run_of_ring) = (Rc::downgrade(state), run.clone());
+    link.receive(
+        &channel,
+        move |bytes| {
+            if let Some(state) = state_of_ring.upgrade() {
+                deliver(&mut state.borrow_mut(), &run_of_ring, &bytes);
+            }
+        },
+        crash_later(state, run),
+    );
+}
+
+/// What to call when a capture's port has room again.
+fn pump_later(state: &SharedState, run: &Run) -> impl Fn() + 'static {
+    let (state, run) = (Rc::downgrade(state), run.clone());
+    move || {
+        let Some(state) = state.upgrade() else { return };
+        if let Some(vm) = state.borrow_mut().vm_in_run(&run) {
+            vm.capture.pump();
+        }
+        publish_capture_later(&state, &run.vm_id);
+    }
+}
+
+/// Tells clients how a VM's captures are, soon: many changes make one message.
+pub(in crate::host) fn publish_capture_later(state: &SharedState, vm_id: &str) {
+    let mut borrowed = state.borrow_mut();
+    let Some(vm) = borrowed.vm_mut(vm_id) else { return };
+    if std::mem::replace(&mut vm.capture_to_tell, true) {
+        return;
+    }
+    let (state, vm_id) = (Rc::downgrade(state), vm_id.to_owned());
+    spawn_local(async move {
+        TimeoutFuture::new(CAPTURE_NEWS_MS).await;
+        let Some(state) = state.upgrade() else { return };
+        let mut state = state.borrow_mut();
+        let Some(vm) = state.vm_mut(&vm_id) else { return };
+        vm.capture_to_tell = false;
+        if let Some(status) = vm.capture.news() {
+            vm.info.capture = status;
+            state.publish_vm(&vm_id);
+        }
+    });
+}
+
+impl State {
+    fn serial_out(&mut self, run: &Run, bytes: &[u8]) {
+        let Some(vm) = self.vm_in_run(run) else { return };
+        let Pushed { offset, ready } = vm.console.push(bytes);
+        let first = vm.info.state.is_active() && !vm.info.phases.contains_key(&Phase::Firmware);
+        if first {
+            let next = vm.definition.tells_when_ready().then_some(Phase::Kernel);
+            vm.finish_phase(Phase::Firmware, next);
+        }
+        if ready {
+            vm.finish_phase(Phase::Kernel, None);
+        }
+        self.clients.serial_out(&run.vm_id, offset, bytes);
+        if first || ready {
+            self.publish_vm(&run.vm_id);
+        }
+    }
+
+    /// What a guest says about exchanges, to all clients.
+    fn annotated(&mut self, run: &Run, bytes: &[u8]) {
+        let Some(vm) = self.vm_in_run(run) else { return };
+        let annotations = vm.capture.annotations(bytes);
+        if !annotations.is_empty() {
+            self.clients.broadcast(&Event::CaptureAnnotated {
+                vm_id: run.vm_id.clone(),
+                annotations,
+            });
+        }
+    }
+
+    fn control_out(&mut self, run: &Run, bytes: &[u8]) {
+        let heard = self
+            .vm_in_run(run)
+            .and_then(|vm| vm.machine.as_mut())
+            .and_then(|machine| machine.control.as_mut())
+            .map(|control| (control.receive(bytes), control.take_events()));
+        let (notices, events) = heard.unzip();
+        for (name, data) in events.into_iter().flatten() {
+            self.note_event(run, name, data);
+        }
+        for notice in notices.into_iter().flatten() {
+            match notice {
+                Ok(notice) => self.take_notice(run, &notice),
+                Err(error) => self.log(run, LogLevel::Warning, Failure::from_error(&error).to_string()),
+            }
+        }
+    }
+
+    fn take_notice(&mut self, run: &Run, notice: &Notice) {
+        let Some(vm) = self.vm_in_run(run) else { return };
+        let starting = vm.info.state == VmState::Starting;
+        // A transition that does not exist leaves the state as it is, which is right for late events.
+        match notice {
+            Notice::Status(status) => {
+                vm.finish_phase(Phase::Machine, Some(Phase::Firmware));
+                metrics::ask_guest_for_memory(vm);
+                let _ = vm.transition(if status == "running" {
+                    Transition::Run
+                } else {
+                    Transition::Pause
+                });
+            }
+            Notice::Stop => drop(vm.transition(Transition::Pause)),
+            Notice::Resume => drop(vm.transition(Transition::Run)),
+            Notice::Reset => {
+                vm.info.started_at = now();
+                vm.info.phases.clear();
+                vm.info.progress = Some(Progress {
+                    phase: Phase::Firmware,
+                    done: 0,
+                    total: None,
+                });
+            }
+            Notice::Shutdown => {
+                if let Some(machine) = &mut vm.machine {
+                    machine.shutting_down = true;
+                }
+            }
+            Notice::Port { id, open } => {
+                vm.capture.opened(id, *open);
+                if let Some(status) = vm.capture.news() {
+                    vm.info.capture = status;
+                }
+            }
+            Notice::Panicked => {
+                return self.log(run, LogLevel::Error, "the guest's kernel panicked".to_owned());
+            }
+        }
+        self.publish_vm(&run.vm_id);
+        if starting && matches!(notice, Notice::Status(_)) {
+            self.clients.broadcast(&Event::VmStarted {
+                vm_id: run.vm_id.clone(),
+            });
+        }
+    }
+
+    /// Ends a run that failed, with QEMU's last lines as causes if nothing better is known.
+    fn crash(&mut self, run: &Run, mut failure: Failure) {
+        let Some(vm) = self.vm_in_run(run) else { return };
+        if failure.causes.is_empty() {
+            failure.causes = vm
+                .machine
+                .as_ref()
+                .map(|machine| machine.last_lines.clone())
+                .unwrap_or_default();
+        }
+        // A VM that ended already keeps its first reason.
+        if vm.end(Transition::Crash(failure.message.clone())).is_err() {
+            return;
+        }
+        vm.info.failure = Some(failure.clone());
+        self.clients.broadcast(&Event::Error {
+            vm_id: Some(run.vm_id.clone()),
+            failure,
+        });
+        self.publish_end(&run.vm_id);
+    }
+
+    /// Tells all clients that a VM has ended.
+    pub(in crate::host) fn publish_end(&mut self, vm_id: &str) {
+        self.publish_vm(vm_id);
+        if let Some(vm) = self.vm(vm_id) {
+            let event = Event::VmStopped {
+                vm_id: vm_id.to_owned(),
+                state: vm.info.state.clone(),
+            };
+            self.clients.broadcast(&event);
+        }
+    }
+
+    fn log(&self, run: &Run, level: LogLevel, message: String) {
+        self.clients.broadcast(&Event::Log {
+            vm_id: Some(run.vm_id.clone()),
+            level,
+            message,
+        });
+    }
+}

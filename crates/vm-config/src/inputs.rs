@@ -1,0 +1,200 @@
+//! What a machine boots: kernels, initial RAM disks and disk images, and where their bytes come from.
+
+use serde::{Deserialize, Serialize};
+
+use crate::types::{DiskInterface, FileKind};
+
+/// Where the bytes of a kernel, initrd or disk come from.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub enum InputSource {
+    /// A file of the extension's own package.
+    Builtin(BuiltinFile),
+    /// A file or blob that is sent along with the message that carries this description.
+    Attachment(Attachment),
+    /// An `http` or `https` address.
+    Url(String),
+    /// A file that the person has stored in the extension.
+    Stored(StoredFile),
+}
+
+impl InputSource {
+    /// A file of the package by its path below `guest/`.
+    pub fn builtin(path: impl Into<String>) -> Self {
+        Self::Builtin(BuiltinFile { path: path.into() })
+    }
+
+    /// The name of the file that it is, without folders, for display and to guess a format from.
+    pub fn file_name(&self) -> &str {
+        let path = match self {
+            Self::Builtin(file) => file.path.as_str(),
+            Self::Attachment(attachment) => attachment.name.as_str(),
+            Self::Url(url) => url.split(['?', '#']).next().unwrap_or_default(),
+            Self::Stored(file) => file.name.as_str(),
+        };
+        path.rsplit('/').next().unwrap_or_default()
+    }
+}
+
+/// A file of the extension's package.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BuiltinFile {
+    /// Path below `guest/`, such as `x86_64/vmlinux.gz`. The host decompresses a `.gz`.
+    pub path: String,
+}
+
+/// A blob sent along with a message.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Attachment {
+    /// Its place in the message's list of attachments.
+    pub index: u32,
+    /// The file's name as the user knows it. Never used as a path.
+    pub name: String,
+    /// Its length in bytes.
+    pub size: u64,
+}
+
+/// A file stored in the extension, known by its content: whatever store holds the bytes, the hash finds them.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct StoredFile {
+    /// `sha256:` and the 64 lower-case hexadecimal digits of the content's SHA-256.
+    pub hash: String,
+    /// The file's name as the user knows it. Never used as a path.
+    pub name: String,
+    /// Its length in bytes.
+    pub size: u64,
+}
+
+/// A disk image and how to attach it.
+///
+/// As JSON the source's key stands beside the others: `{"url": "https://…/a.qcow2", "readonly": true}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct DiskInput {
+    /// Where the image's bytes come from.
+    #[serde(flatten)]
+    pub source: InputSource,
+    /// Whether the guest may only read it.
+    #[serde(default)]
+    pub readonly: bool,
+    /// The image's format; guessed from the file's name when absent. The host, which sees the content, sets it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<DiskFormat>,
+    /// How it is attached; the profile's interface when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interface: Option<DiskInterface>,
+    /// The drive that it is put into; a hard disk's when absent. The host, which sees the content, sets it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub media: Option<Media>,
+}
+
+impl DiskInput {
+    /// A writable disk of the profile's interface, its format to be guessed from its name.
+    pub fn new(source: InputSource) -> Self {
+        Self {
+            source,
+            readonly: false,
+            format: None,
+            interface: None,
+            media: None,
+        }
+    }
+}
+
+/// The drive that an image is put into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum Media {
+    /// A hard disk.
+    Disk,
+    /// An optical drive, whose medium the guest can only read.
+    Cdrom,
+    /// A PC's floppy drive.
+    Floppy,
+}
+
+impl Media {
+    /// The part that a file in this drive plays.
+    pub fn kind(self) -> FileKind {
+        match self {
+            Self::Disk => FileKind::Disk,
+            Self::Cdrom => FileKind::Cdrom,
+            Self::Floppy => FileKind::Floppy,
+        }
+    }
+}
+
+/// The format of a disk image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum DiskFormat {
+    /// The disk's bytes as they are.
+    Raw,
+    /// QEMU's copy-on-write format.
+    Qcow2,
+}
+
+impl DiskFormat {
+    /// QEMU's name of the format, which is also the extension of its files.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Raw => "raw",
+            Self::Qcow2 => "qcow2",
+        }
+    }
+}
+
+/// What a machine boots.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct VmInputs {
+    /// The disk to boot from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disk: Option<DiskInput>,
+    /// A Linux kernel to start directly, without firmware or boot loader.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<InputSource>,
+    /// The kernel's initial RAM disk. When absent, it is the profile's for the profile's kernel, unless the command
+    /// line names a `root=`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub initrd: Option<InputSource>,
+    /// The kernel's whole command line. When absent, it is the profile's for the profile's kernel, and for another
+    /// just the console.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kernel_cmdline: Option<String>,
+    /// Further disks, which do not change what is booted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub additional_disks: Vec<DiskInput>,
+}
+
+impl VmInputs {
+    /// Whether nothing is given.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Where everything comes from: kernel, initrd, then the disks in their order.
+    pub fn sources(&self) -> impl Iterator<Item = &InputSource> {
+        let disks = self.disk.iter().chain(&self.additional_disks);
+        let direct = self.kernel.iter().chain(&self.initrd);
+        direct.chain(disks.map(|disk| &disk.source))
+    }
+
+    /// As [`Self::sources`], to be changed.
+    pub fn sources_mut(&mut self) -> impl Iterator<Item = &mut InputSource> {
+        let disks = self.disk.iter_mut().chain(&mut self.additional_disks);
+        let direct = self.kernel.iter_mut().chain(&mut self.initrd);
+        direct.chain(disks.map(|disk| &mut disk.source))
+    }
+}
