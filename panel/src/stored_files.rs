@@ -195,7 +195,7 @@ pub mod tests {
     pub fn stored(name: &str, kind: FileKind, arch: Option<Arch>) -> StoredInfo {
         StoredInfo {
             file: StoredFile {
-                hash: format!("sha256:{name:0>64}"),
+                hash: format!("sha256:{:064x}", name.bytes().map(u32::from).sum::<u32>()),
                 name: name.to_owned(),
                 size: 3 << 20,
             },
