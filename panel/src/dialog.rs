@@ -15,16 +15,27 @@ pub struct Confirm {
     title: String,
     text: &'static str,
     ok: &'static str,
+    /// Whether something is lost by it.
+    is_destructive: bool,
     action: Rc<dyn Fn()>,
 }
 
 impl Confirm {
-    /// A question with the name of the action that `ok` does.
+    /// The same question about something by which nothing is lost.
+    pub fn harmless(self) -> Self {
+        Self {
+            is_destructive: false,
+            ..self
+        }
+    }
+
+    /// A question about losing something, with the name of the action that `ok` does.
     pub fn new(title: String, text: &'static str, ok: &'static str, action: impl Fn() + 'static) -> Self {
         Self {
             title,
             text,
             ok,
+            is_destructive: true,
             action: Rc::new(action),
         }
     }
@@ -62,8 +73,14 @@ pub fn ConfirmDialog(workbench: Workbench) -> View {
             title,
             text,
             ok,
+            is_destructive,
             action,
         }) => {
+            let class = if is_destructive {
+                "button danger"
+            } else {
+                "button primary"
+            };
             let answer = move |_| {
                 confirm.set(None);
                 action();
@@ -74,7 +91,7 @@ pub fn ConfirmDialog(workbench: Workbench) -> View {
                 div(class="dialog-buttons") {
                     button(class="button", r#type="button", "autofocus"="true", data-testid="confirm-cancel",
                         on:click=move |_| confirm.set(None)) { "Cancel" }
-                    button(class="button danger", r#type="button", data-testid="confirm-ok", on:click=answer) { (ok) }
+                    button(class=class, r#type="button", data-testid="confirm-ok", on:click=answer) { (ok) }
                 }
             }
         }

@@ -20,6 +20,10 @@ extern "C" {
     /// What web-sys lacks of a handle.
     type Permissions;
 
+    /// Resolves to `granted`, `prompt` or `denied`.
+    #[wasm_bindgen(method, catch, js_name = queryPermission)]
+    fn query_permission(this: &Permissions) -> Result<Promise, JsValue>;
+
     /// Asks the person, if need be; resolves to `granted` or `denied`.
     #[wasm_bindgen(method, catch, js_name = requestPermission)]
     fn request_permission(this: &Permissions) -> Result<Promise, JsValue>;
@@ -86,6 +90,21 @@ pub async fn dropped(event: &Event) -> Option<Chosen> {
         return Some(chosen);
     }
     Some(Chosen::file(file?.dyn_into().ok()?))
+}
+
+/// The names of the files that QemuWeb may not read as long as the person has not allowed it again.
+pub async fn not_allowed(handles: &[JsValue]) -> Vec<String> {
+    let mut names = Vec::new();
+    for handle in handles {
+        let state = match handle.unchecked_ref::<Permissions>().query_permission() {
+            Ok(promise) => JsFuture::from(promise).await,
+            Err(exception) => Err(exception),
+        };
+        if state.is_ok_and(|state| state != "granted") {
+            names.push(handle.unchecked_ref::<FileSystemFileHandle>().name());
+        }
+    }
+    names
 }
 
 /// Asks the person to let QemuWeb read these files again. Call it while a click is fresh.

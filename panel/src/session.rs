@@ -141,8 +141,8 @@ fn take(workbench: Workbench, event: &Event, attachments: &[JsValue]) {
         Event::VmHandles { vm_id } => {
             let (vm_id, handles) = (vm_id.clone(), attachments.to_vec());
             spawn_local(async move {
-                local_files::ask_for_handles(&handles).await;
-                workbench.run(|| workbench.restart_with_files(&vm_id));
+                let names = local_files::not_allowed(&handles).await;
+                workbench.run(|| workbench.restart_with_handles(vm_id, handles, &names));
             });
         }
         Event::VmRemoved { vm_id } => {

@@ -314,13 +314,35 @@ impl Workbench {
     pub fn restart(self, vm_id: &str) {
         let has_handles = self.store.vm(vm_id).is_some_and(|vm| vm.has_handles);
         if has_handles && local_files::has_picker() {
-            // Comes back as `restart_with_files`.
+            // Comes back as `restart_with_handles`.
             self.command(Command::SendHandles {
                 vm_id: vm_id.to_owned(),
             });
         } else {
             self.restart_with_files(vm_id);
         }
+    }
+
+    /// Starts a stopped VM again, after asking for the files of these `names` if there are any: the browser shows its
+    /// own question only just after a click.
+    pub fn restart_with_handles(self, vm_id: VmId, handles: Vec<JsValue>, names: &[String]) {
+        if names.is_empty() {
+            return self.restart_with_files(&vm_id);
+        }
+        let question = Confirm::new(
+            format!("Let QemuWeb read {} again?", names.join(", ")),
+            "The browser forgets this permission when it closes. It asks you for it next; without it the machine \
+             does not start.",
+            "Ask the browser",
+            move || {
+                let (vm_id, handles) = (vm_id.clone(), handles.clone());
+                spawn_local(async move {
+                    local_files::ask_for_handles(&handles).await;
+                    self.run(|| self.restart_with_files(&vm_id));
+                });
+            },
+        );
+        self.store.confirm.set(Some(question.harmless()));
     }
 
     /// Starts a stopped VM again with the permissions that there are.
