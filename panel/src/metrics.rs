@@ -7,6 +7,7 @@ use qemuweb_runtime::monitor::Metrics;
 use qemuweb_runtime::protocol::VmInfo;
 use sycamore::prelude::*;
 
+use crate::state::Tab;
 use crate::text;
 use crate::workbench::Workbench;
 
@@ -15,6 +16,10 @@ const WIDTH: f64 = 100.0;
 const HEIGHT: f64 = 24.0;
 /// Measurements that fit into a chart.
 const POINTS: usize = 60;
+
+/// Why there is nothing to draw of the network.
+const NETWORK_TITLE: &str =
+    "This build of QEMU has no network backend: machines are not connected to anything.";
 
 /// One line of a chart: bytes per second, or a share from 0 to 1.
 type Series = Vec<f64>;
@@ -93,7 +98,7 @@ fn charts(metrics: &VecDeque<Metrics>) -> Vec<Chart> {
     vec![
         Chart {
             name: "CPU",
-            title: "Share of time in which the vCPUs are not halted. QEMU tells it of x86 processors.",
+            title: "Share of time in which the vCPUs are not halted",
             value: latest
                 .cpu
                 .map_or_else(unknown, |share| format!("{:.0} %", share * 100.0)),
@@ -125,6 +130,25 @@ fn charts(metrics: &VecDeque<Metrics>) -> Vec<Chart> {
     ]
 }
 
+/// The strip in a line, below whatever is looked at of an active VM; the monitor has the whole one.
+#[component(inline_props)]
+pub fn MetricsBar(workbench: Workbench) -> View {
+    let store = workbench.store;
+    let is_shown = create_selector(move || {
+        store.tab.get() != Tab::Monitor
+            && store
+                .shown
+                .with(|vm| vm.as_ref().is_some_and(|vm| vm.state.is_active()))
+    });
+    view! {
+        (if is_shown.get() {
+            view! { div(class="metrics-bar", data-testid="metrics-bar") { MetricsStrip(workbench=workbench) } }
+        } else {
+            View::new()
+        })
+    }
+}
+
 /// The strip.
 #[component(inline_props)]
 pub fn MetricsStrip(workbench: Workbench) -> View {
@@ -135,13 +159,6 @@ pub fn MetricsStrip(workbench: Workbench) -> View {
             .told
             .with(|told| told.get(&vm_id).map(|told| told.metrics.clone()))
     });
-    let network = create_selector(move || {
-        // This build of QEMU has no network backend yet.
-        store.shown.with(|vm| {
-            vm.as_ref()
-                .is_some_and(|vm| vm.args.iter().any(|arg| arg == "-netdev"))
-        })
-    });
     let vm = create_selector(move || {
         store
             .shown
@@ -151,19 +168,12 @@ pub fn MetricsStrip(workbench: Workbench) -> View {
         let metrics = metrics.get_clone().unwrap_or_default();
         charts(&metrics).into_iter().map(chart).collect()
     };
-    let net = move || {
-        if network.get() {
-            "not measured"
-        } else {
-            "no network card"
-        }
-    };
     view! {
         div(class="metrics", role="group", aria-label="Metrics", data-testid="metrics") {
             (drawn())
-            div(class="metric") {
+            div(class="metric", title=NETWORK_TITLE) {
                 span(class="metric-name") { "Network" }
-                span(class="metric-value") { (net()) }
+                span(class="metric-value") { "no network card" }
             }
         }
         (vm.get_clone().map(|vm| phases(&vm)))
@@ -219,10 +229,14 @@ fn phases(vm: &VmInfo) -> View {
         .collect();
     let title = format!("Boot, {} in all", text::seconds(whole));
     let label = title.clone();
+    let names = times
+        .iter()
+        .map(|(phase, took)| format!("{} {}", text::phase(*phase), text::seconds(*took)));
+    let names = names.collect::<Vec<_>>().join(", ");
     view! {
         section(class="boot-phases", aria-label=label, data-testid="boot-phases") {
             h2 { (title) }
-            div(class="phase-bar", aria-hidden="true") { (parts) }
+            div(class="phase-bar", title=names, aria-hidden="true") { (parts) }
             ul(class="phase-list") { (items) }
         }
     }

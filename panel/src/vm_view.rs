@@ -10,6 +10,7 @@ use crate::console_view::{ConsoleTools, ConsoleView};
 use crate::details::Details;
 use crate::failure_view::failure_view;
 use crate::form::Settings;
+use crate::metrics::MetricsBar;
 use crate::monitor::Monitor;
 use crate::progress::ProgressBar;
 use crate::roving;
@@ -85,6 +86,7 @@ pub fn VmView(workbench: Workbench) -> View {
                 Tab::Monitor => view! { Monitor(workbench=workbench) },
                 Tab::Settings => view! { Settings(workbench=workbench) },
             })
+            MetricsBar(workbench=workbench)
         }
     }
 }

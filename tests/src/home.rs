@@ -1,8 +1,9 @@
 //! A browser that can be closed and opened again, with the panel in a tab of it.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use qemuweb_driver::{Browser, DEFAULT_TIMEOUT, Extension, LaunchOptions, Session, format_log};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -119,6 +120,23 @@ impl Home {
         let panel = self.panel()?;
         panel.select(&self.vm)?;
         panel.click_selector("#tab-settings")
+    }
+
+    /// Clicks on what has the browser save a file, and returns what it saved under `name`.
+    pub fn download(&self, selector: &str, name: &str) -> Result<String> {
+        let directory = self.user_data.path().join("downloads");
+        self.browser()?.call(
+            "Browser.setDownloadBehavior",
+            json!({"behavior": "allow", "downloadPath": directory}),
+        )?;
+        self.panel()?.click_selector(selector)?;
+        let file = directory.join(name);
+        let deadline = Instant::now() + DEFAULT_TIMEOUT;
+        while !file.exists() {
+            ensure!(Instant::now() < deadline, "the browser saved no {name}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(std::fs::read_to_string(&file)?)
     }
 
     /// Chooses a file in the input with this test id, once that can be used. `name` and `content` are the file's.

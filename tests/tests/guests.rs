@@ -57,6 +57,13 @@ fn guest(name: &'static str, profile: &'static str, arch: &'static str) -> Vec<T
         let (panel, vm) = machine.panel()?;
         panel.expect(vm, "uname -m", arch)
     })
+    .step("how busy it is can be seen beside its console", |machine| {
+        let strip = "document.querySelector('[data-testid=metrics-bar]')?.textContent ?? ''";
+        let page = machine.panel()?.0.session();
+        let is_told = format!("/CPU\\d+ %/.test({strip}) && /Memory\\d+ of/.test({strip})");
+        page.wait_for("processor and memory", &is_told, qemuweb_e2e::BOOT)
+            .map(drop)
+    })
     .step("it calculates", |machine| {
         let (panel, vm) = machine.panel()?;
         panel.expect(vm, "echo $((123456789 * 8 + 1))", "987654313")?;

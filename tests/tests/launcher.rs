@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use qemuweb_driver::DEFAULT_TIMEOUT;
 use qemuweb_e2e::{BOOT, Home, Scenario};
 use serde_json::{Value, json};
@@ -95,10 +95,23 @@ fn main() {
                 .wait_for("the copy to be back", &is_there, DEFAULT_TIMEOUT)
                 .map(drop)
         })
+        .step("a file that is no profile is refused", |home| {
+            import(home, "<!doctype html>")?;
+            home.wait_text("import-faults", "file: expected a profile's JSON")?;
+            import(home, &profile_file(json!({})).replace("\"version\":1", "\"version\":7"))?;
+            home.wait_text("import-faults", "version: expected a number from 1 to 1, found 7")
+        })
         .step("a broken profile is refused with the paths of its faults", |home| {
             import(home, &profile_file(json!({"memoryMiB": "lots", "machine": "virt", "colour": "blue"})))?;
             home.wait_text("import-faults", "profile.memoryMiB: expected a whole number")?;
-            home.wait_text("import-faults", "profile.colour: unknown field")
+            home.wait_text("import-faults", "profile.colour: unknown field")?;
+            import(
+                home,
+                &profile_file(json!({"defaultInputs": {"additionalDisks": [{"url": "https://example.org/a"}, {"url": "ftp://x"}]}})),
+            )?;
+            home.wait_text("import-faults", "profile.defaultInputs.additionalDisks[1].url: ")?;
+            import(home, &profile_file(json!({"defaultArgs": ["-accel", "kvm"]})))?;
+            home.wait_text("import-faults", "profile.defaultArgs: \"-accel kvm\" is not possible")
         })
         .step("a sound one is imported and gets a card", |home| {
             import(home, &profile_file(json!({})))?;
@@ -127,7 +140,35 @@ fn main() {
                 .wait_for("its duplicate", &format!("{cards}.length === 2"), DEFAULT_TIMEOUT)
                 .map(drop)
         })
+        .step("it is exported as it is, its duplicate deleted, brought back, and deleted for good", |home| {
+            let own = "[data-testid=own-profiles] .own-card:has([data-profile-id=build-box])";
+            let file = home.download(&format!("{own} [data-testid=export-profile]"), "build-box.qemuweb.json")?;
+            let file: Value = serde_json::from_str(&file)?;
+            ensure!(
+                file["format"] == "qemuweb-profile" && file["version"] == 1 && file["profile"]["memoryMiB"] == 200,
+                "found {file}"
+            );
+            let panel = home.panel()?;
+            let copy = "[data-testid=own-profiles] .own-card:has([data-profile-id=build-box-copy])";
+            let is_there = format!("document.querySelector({}) !== null", json!(copy));
+            let delete = format!("{copy} [data-testid=delete-profile]");
+            for (what, click, expected) in [
+                ("the duplicate to go", delete.as_str(), false),
+                ("the duplicate to be back", "[data-testid=undo-profile]", true),
+                ("the duplicate to go again", delete.as_str(), false),
+            ] {
+                panel.click_selector(click)?;
+                let is_so = format!("({is_there}) === {expected}");
+                panel.session().wait_for(what, &is_so, DEFAULT_TIMEOUT)?;
+            }
+            Ok(())
+        })
         .step("it boots, and its monitor answers", |home| {
+            let listen = "window.fetched = [];
+                window.qemuweb.onEvent(({type, progress}) => {
+                    if (type === 'progress' && progress.phase === 'fetch') window.fetched.push(progress);
+                }), true";
+            home.page()?.evaluate(listen)?;
             home.vm = home.panel()?.launch("build-box")?;
             let panel = home.panel()?;
             panel.wait_prompt(&home.vm)?;
@@ -145,6 +186,20 @@ fn main() {
             panel.click("qmp-run")?;
             home.wait_text("monitor-answers", "expected the name of a QMP command")
         })
+        .step("its start told how many bytes come", |home| {
+            let fetched = home.page()?.evaluate("window.fetched")?;
+            let counted = fetched.as_array().into_iter().flatten();
+            let counted: Vec<(u64, u64)> = counted
+                .filter_map(|progress| Some((progress["done"].as_u64()?, progress["total"].as_u64()?)))
+                .collect();
+            // QEMU, its firmware, a kernel and an initial RAM disk, which is all that is fetched.
+            let (_, total) = *counted.last().context("no total was told")?;
+            ensure!(
+                total > 10 << 20 && counted.iter().all(|(done, all)| done <= all && *all == total),
+                "found {fetched}"
+            );
+            Ok(())
+        })
         .step("what it does is measured", |home| {
             let value = "[...document.querySelectorAll('.metric')].map(it => it.textContent).join('|')";
             home.page()?
@@ -155,6 +210,24 @@ fn main() {
                 )
                 .map(drop)
         })
+        .step("it is measured wherever one looks at it", |home| {
+            home.panel()?.click_selector("#tab-console")?;
+            home.wait_text("metrics-bar", "CPU")?;
+            home.wait_text("metrics-bar", " %")?;
+            home.wait_text("metrics-bar", "no network card")?;
+            home.wait_text("metrics-bar", "Boot, ")
+        })
+        .step("it is renamed while it runs", |home| {
+            home.show_settings()?;
+            home.fill("vm-name", "Renamed box")?;
+            home.panel()?.click("rename-vm")?;
+            home.wait_vm("the new name", "vm.name === 'Renamed box' && vm.state === 'running'")?;
+            let title = "document.querySelector('.vm-title').textContent === 'Renamed box'";
+            home.page()?
+                .wait_for("the new name as a title", title, DEFAULT_TIMEOUT)?;
+            home.panel()?.click_selector("#tab-console")?;
+            home.panel()?.expect(&home.vm, "echo still here", "still here")
+        })
         .step("it becomes a favourite", |home| {
             home.panel()?.click("favourite")?;
             home.wait_vm("the favourite", "vm.favourite")
@@ -162,6 +235,11 @@ fn main() {
         .step("after a restart of the browser all is there, and what ran says why it does not", |home| {
             home.restart()?;
             home.wait_vm("the VM of before", "vm.state === 'stopped' && vm.reason === 'hostEnded'")?;
+            home.panel()?.click("new-vm")?;
+            let own = "[...document.querySelectorAll('[data-testid=own-profiles] [data-testid=profile-card]')]";
+            let is_kept = format!("{own}.map(it => it.dataset.profileId).join() === 'build-box'");
+            home.page()?
+                .wait_for("the person's profile", &is_kept, DEFAULT_TIMEOUT)?;
             let vms = home.page()?.evaluate("window.qemuweb.listVms()")?;
             let names: Vec<&str> = vms
                 .as_array()
@@ -169,7 +247,7 @@ fn main() {
                 .flatten()
                 .filter_map(|vm| vm["name"].as_str())
                 .collect();
-            ensure!(names == ["Bench", "Bench copy", "Build box"], "found {names:?}");
+            ensure!(names == ["Bench", "Bench copy", "Renamed box"], "found {names:?}");
             home.panel()?.select(&home.vm)?;
             home.wait_text("status-bar", "the browser closed while it ran")
         })

@@ -109,6 +109,34 @@ fn main() {
             panel.wait_prompt(&home.vm)?;
             panel.expect(&home.vm, "head -c 9 /dev/vda", "kept well")
         })
+        .step("a file is read through its handle, anew at each start", |home| {
+            home.panel()?.click("force-stop")?;
+            home.panel()?.click("confirm-ok")?;
+            write_by_handle(home, "first one!")?;
+            let start = "(async () => {
+                const root = await navigator.storage.getDirectory();
+                const handle = await root.getFileHandle('by-handle.img');
+                const inputs = {disk: {attachment: {index: 0, name: 'by-handle.img', size: 1048576}}, kernelCmdline: 'console=ttyS0 quiet'};
+                await window.qemuweb.startVm('by-handle', 'minimal-x86_64', inputs, null, [handle]);
+                return true;
+            })()";
+            home.page()?.evaluate(start)?;
+            home.vm = "by-handle".to_owned();
+            let panel = home.panel()?;
+            panel.select(&home.vm)?;
+            panel.wait_prompt(&home.vm)?;
+            panel.expect(&home.vm, "head -c 9 /dev/vda", "first one")
+        })
+        .step("the handle is kept when the browser closes", |home| {
+            home.restart()?;
+            write_by_handle(home, "then this!")?;
+            let panel = home.panel()?;
+            panel.select(&home.vm)?;
+            panel.click("start")?;
+            panel.wait_state(&home.vm, "running", BOOT)?;
+            panel.wait_prompt(&home.vm)?;
+            panel.expect(&home.vm, "head -c 9 /dev/vda", "then this")
+        })
         .trials();
     qemuweb_e2e::run(trials)
 }
@@ -118,6 +146,23 @@ fn disk() -> Vec<u8> {
     let mut disk = b"kept well\x01".to_vec();
     disk.resize(1 << 20, 0);
     disk
+}
+
+/// Writes a disk to a file of the extension's own, for which no person has to be asked: a handle of a person's file
+/// is the same to all but the browser.
+fn write_by_handle(home: &Home, text: &str) -> Result<()> {
+    let write = format!(
+        "(async () => {{
+            const root = await navigator.storage.getDirectory();
+            const handle = await root.getFileHandle('by-handle.img', {{create: true}});
+            const file = await handle.createWritable();
+            await file.write({text:?} + '\\x01');
+            await file.truncate(1048576);
+            await file.close();
+            return true;
+        }})()"
+    );
+    home.page()?.evaluate(&write).map(drop)
 }
 
 /// A selector for a button in the row of the file of this name.

@@ -1,15 +1,16 @@
 //! The monitor's visitors: what people ask of it, what it tells, and how busy a VM is.
 //!
-//! QEMU has no clock of its vCPUs' time in a browser. Of x86 processors it tells whether they are halted: their share
-//! of time is the share of samples in which they were not.
+//! QEMU has no clock of its vCPUs' time in a browser. Their share of time is the share of samples in which they were not
+//! halted: QEMU tells that of x86 processors; an Arm processor is halted where its last instruction was WFI.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::rc::Rc;
 
 use gloo_timers::callback::Interval;
 use qemuweb_runtime::Failure;
 use qemuweb_runtime::monitor::{
-    Metrics, MonitorCommand, MonitorEvent, busy_processors, disk_bytes, guest_memory,
+    Metrics, MonitorCommand, MonitorEvent, busy_processors, disk_bytes, guest_memory, is_wfi,
+    program_counters, show_instruction_before,
 };
 use qemuweb_runtime::protocol::{Event, VmId};
 use qemuweb_runtime::state::VmState;
@@ -42,6 +43,8 @@ pub(super) struct Meter {
     busy: u32,
     all: u32,
     kept: VecDeque<Metrics>,
+    /// Where the guest's kernel waits for interrupts: program counters behind a WFI.
+    waits: HashSet<u64>,
 }
 
 /// Asks a VM's monitor and waits for its answer.
@@ -138,10 +141,11 @@ pub(super) fn keep_measuring(state: &SharedState) {
 /// Looks at a VM's processors, and every [`SAMPLES`] looks at the rest.
 async fn look(state: &SharedState, run: &Run) {
     let arch = state.borrow().vm(&run.vm_id).map(|vm| vm.info.arch);
-    if arch == Some(Arch::X86_64) {
-        let line = "info registers -a".to_owned();
-        let answer = ask_monitor(state, &run.vm_id, &MonitorCommand::Hmp { line }).await;
-        let counted = answer.ok().and_then(|text| busy_processors(text.as_str()?));
+    if let Some(registers) = ask_hmp(state, run, "info registers -a".to_owned()).await {
+        let counted = match arch {
+            Some(Arch::Aarch64) => Some(busy_arm_processors(state, run, &registers).await),
+            _ => busy_processors(&registers),
+        };
         if let (Some((busy, all)), Some(vm)) = (counted, state.borrow_mut().vm_in_run(run)) {
             vm.meter.busy += busy;
             vm.meter.all += all;
@@ -157,6 +161,32 @@ async fn look(state: &SharedState, run: &Run) {
     if is_due {
         measure(state, run).await;
     }
+}
+
+async fn ask_hmp(state: &SharedState, run: &Run, line: String) -> Option<String> {
+    let answer = ask_monitor(state, &run.vm_id, &MonitorCommand::Hmp { line }).await;
+    answer.ok()?.as_str().map(str::to_owned)
+}
+
+/// How many Arm processors are not halted, and how many there are. A kernel waits at few places: each is looked up once.
+async fn busy_arm_processors(state: &SharedState, run: &Run, registers: &str) -> (u32, u32) {
+    let (mut busy, mut all) = (0, 0);
+    for pc in program_counters(registers) {
+        all += 1;
+        let is_known = |vm: &mut Vm| vm.meter.waits.contains(&pc);
+        if state.borrow_mut().vm_in_run(run).is_some_and(is_known) {
+            continue;
+        }
+        let before = ask_hmp(state, run, show_instruction_before(pc)).await;
+        if before.is_some_and(|word| is_wfi(&word)) {
+            if let Some(vm) = state.borrow_mut().vm_in_run(run) {
+                vm.meter.waits.insert(pc);
+            }
+        } else {
+            busy += 1;
+        }
+    }
+    (busy, all)
 }
 
 async fn measure(state: &SharedState, run: &Run) {

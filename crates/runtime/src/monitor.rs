@@ -137,7 +137,6 @@ pub struct Metrics {
     /// When it was measured, in milliseconds since the epoch.
     pub at: f64,
     /// The share of samples since the last time in which a vCPU was not halted, 0 to 1, the mean of all vCPUs.
-    /// QEMU tells it of x86 processors.
     pub cpu: Option<f64>,
     /// What the guest uses of its memory, in bytes, where it has a balloon driver.
     pub memory_used: Option<u64>,
@@ -158,6 +157,29 @@ pub fn busy_processors(registers: &str) -> Option<(u32, u32)> {
         busy += u32::from(registers[start + label.len()..].starts_with('0'));
     }
     (all > 0).then_some((busy, all))
+}
+
+/// The program counters of the processors in an answer to `info registers -a` of an Arm machine.
+pub fn program_counters(registers: &str) -> Vec<u64> {
+    let counters = registers.match_indices(" PC=").filter_map(|(start, label)| {
+        let rest = &registers[start + label.len()..];
+        let end = rest.find(|c: char| !c.is_ascii_hexdigit()).unwrap_or(rest.len());
+        u64::from_str_radix(&rest[..end], 16).ok()
+    });
+    counters.collect()
+}
+
+/// The line for the human monitor that shows the instruction before `pc`, for [`is_wfi`].
+pub fn show_instruction_before(pc: u64) -> String {
+    format!("x /1xw {:#x}", pc.wrapping_sub(4))
+}
+
+/// Whether the instruction in an answer to [`show_instruction_before`] is Arm's WFI, behind which a halted processor
+/// stands.
+pub fn is_wfi(memory: &str) -> bool {
+    memory
+        .split_once(": ")
+        .is_some_and(|(_, word)| word.trim() == "0xd503207f")
 }
 
 /// The bytes read and written of all disks in an answer to `query-blockstats`.
@@ -221,6 +243,16 @@ mod tests {
         assert_eq!(busy_processors(registers), Some((1, 2)));
         assert_eq!(busy_processors(" PC=ffff800008 X00=0"), None);
         assert_eq!(busy_processors("HLT="), Some((0, 1)));
+    }
+
+    #[test]
+    fn an_arm_processor_that_waits_stands_behind_its_wfi() {
+        let registers =
+            "\nCPU#0\n PC=ffff80000801b2a4 X00=00\nX01=1\n\nCPU#1\n PC=0000000000400abc X00=1\n PC=xyz";
+        assert_eq!(program_counters(registers), [0xffff_8000_0801_b2a4, 0x40_0abc]);
+        assert_eq!(show_instruction_before(0x40_0abc), "x /1xw 0x400ab8");
+        assert!(is_wfi("ffff80000801b2a0: 0xd503207f\r\n"));
+        assert!(!is_wfi("ffff80000801b2a0: 0xd503201f\r\n") && !is_wfi("Cannot access memory"));
     }
 
     #[test]
