@@ -126,7 +126,8 @@ fn native_arguments(
                 let value = given.next().context("-chardev without a value")?;
                 let native = match value.strip_prefix("ring,id=") {
                     Some("serial0") => "stdio,id=serial0,signal=off".to_owned(),
-                    Some(id) => format!("null,id={id}"),
+                    // Without our own properties.
+                    Some(rest) => format!("null,id={}", rest.split(',').next().unwrap_or(rest)),
                     None => value.clone(),
                 };
                 arguments.extend(["-chardev".to_owned(), native]);

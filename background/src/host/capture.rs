@@ -1,8 +1,8 @@
 //! A VM's captures: what waits for its two ports, how far each is, and what the guest answers.
 //!
 //! Clients push lines; they land in one bounded [`Queue`] per VM. Each port goes through it at the pace of its guest, and
-//! only while a program there has it open: nothing is torn that nobody reads. The queue outlives a run, so a restarted VM
-//! goes on where the former one stopped. A client whose lines fill more than half of it is answered only when the guest has
+//! only while a program there has it open. A program that closes its port amid a line leaves it whole to the next one: QEMU
+//! drops the rest, and it comes again. The queue outlives a run, so a restarted VM goes on where the former one stopped. A client whose lines fill more than half of it is answered only when the guest has
 //! read on, so that what it has beyond waits with it and is not lost here.
 
 use std::rc::Rc;
@@ -42,6 +42,8 @@ struct Port {
     sender: Option<Sender>,
     open: bool,
     sent: u64,
+    /// Bytes that were taken before those that the reader counts.
+    before: u64,
 }
 
 impl Default for Capture {
@@ -119,6 +121,7 @@ impl Capture {
             port.reader.rewind();
             port.sender = None;
             port.open = false;
+            port.before = 0;
         }
         self.annotations = Annotations::default();
     }
@@ -146,6 +149,10 @@ impl Capture {
 
     /// Sends to each port as much as it has room for.
     pub(super) fn pump(&mut self) {
+        self.lines.confirm();
+        if self.packets.confirm() {
+            self.start_section();
+        }
         let Self {
             queue,
             lines,
@@ -195,7 +202,6 @@ impl Port {
         queue: &Queue<Rc<[u8]>>,
         mut write: impl FnMut(&Next<Rc<[u8]>>, &mut Vec<u8>) -> std::io::Result<()>,
     ) {
-        self.confirm();
         let Some(sender) = self.sender.as_ref().filter(|_| self.open) else {
             return;
         };
@@ -215,9 +221,16 @@ impl Port {
         }
     }
 
-    fn confirm(&mut self) {
-        if let Some(sender) = &self.sender {
-            self.reader.confirm(sender.taken());
+    /// Notes what was taken. Says whether another program reads on, for whom all comes again that was not taken whole.
+    fn confirm(&mut self) -> bool {
+        let Some(sender) = &self.sender else { return false };
+        let taken = sender.taken();
+        self.reader.confirm(taken.saturating_sub(self.before));
+        let changed = sender.take_dropped();
+        if changed {
+            self.reader.rewind();
+            self.before = taken;
         }
+        changed
     }
 }

@@ -126,6 +126,7 @@ impl Link {
             channel,
             queue: Rc::default(),
             written: Rc::default(),
+            dropped: Rc::default(),
             drained: Rc::default(),
             failed: Rc::new(failed),
         }
@@ -151,6 +152,8 @@ pub(super) struct Sender {
     queue: Rc<RefCell<VecDeque<u8>>>,
     /// Bytes that were ever put into the ring.
     written: Rc<Cell<u64>>,
+    /// Bytes that QEMU is known to have dropped from the ring.
+    dropped: Rc<Cell<u64>>,
     /// Called when nothing waits any more.
     drained: Rc<RefCell<Option<Listener>>>,
     failed: Rc<dyn Fn(Failure)>,
@@ -190,14 +193,38 @@ impl Sender {
 
     /// Bytes that the guest's side has taken out of the ring since QEMU's start.
     pub(super) fn taken(&self) -> u64 {
+        // In this order: QEMU counts what it drops before it takes it out of the ring.
         let in_ring = self.channel.to_guest.used(&self.link.memory).unwrap_or(0);
-        self.written.get().saturating_sub(u64::from(in_ring))
+        let gone = u64::from(in_ring) + self.dropped.get() + u64::from(self.newly_dropped());
+        self.written.get().saturating_sub(gone)
+    }
+
+    /// Whether QEMU has dropped anything since this was asked last, because another program has the channel now. Then
+    /// what waits is forgotten as well: the former program's half was in the ring.
+    pub(super) fn take_dropped(&self) -> bool {
+        let dropped = self.newly_dropped();
+        if dropped == 0 {
+            return false;
+        }
+        self.dropped.set(self.dropped.get() + u64::from(dropped));
+        self.queue.borrow_mut().clear();
+        true
+    }
+
+    fn newly_dropped(&self) -> u32 {
+        let dropped = self.channel.to_guest.dropped(&self.link.memory);
+        // Modulo 2³², as QEMU counts.
+        dropped.wrapping_sub(self.dropped.get() as u32)
     }
 
     async fn pump(&self) -> Result<(), PumpError> {
         let (link, ring) = (&self.link, self.channel.to_guest);
         while !link.ended.get() {
             let tail = ring.tail(&link.memory);
+            if self.newly_dropped() > 0 {
+                // Whoever sends finds it with `take_dropped`.
+                break;
+            }
             let sent = {
                 let mut queue = self.queue.borrow_mut();
                 let sent = link.checked(&self.channel, ring.write(&link.memory, queue.as_slices().0))?;

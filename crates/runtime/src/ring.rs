@@ -9,6 +9,7 @@
 //! | 4 | capacity in bytes, a power of two | QEMU, once |
 //! | 64 | head: bytes ever written, modulo 2³² | the producer |
 //! | 128 | tail: bytes ever read, modulo 2³² | the consumer |
+//! | 132 | dropped: how many of those it passed over unread, modulo 2³² | the consumer |
 //! | 192 | data | the producer |
 //!
 //! QEMU's side is as untrusted as the guest that it runs: every word is checked before it is used, and a
@@ -22,6 +23,7 @@ pub const MAX_CAPACITY: u32 = 16 << 20;
 const CAPACITY: u32 = 4;
 const HEAD: u32 = 64;
 const TAIL: u32 = 128;
+const DROPPED: u32 = 132;
 const DATA: u32 = 192;
 
 /// Memory shared with another agent, addressed in bytes.
@@ -135,6 +137,12 @@ impl Ring {
     /// The consumer's counter as it stands: what a producer passes to its wait.
     pub fn tail(&self, memory: &impl SharedMemory) -> u32 {
         memory.load(self.tail_address())
+    }
+
+    /// How many bytes the consumer has passed over unread, modulo 2³². Those that it passes over next are told here before
+    /// they are in its counter.
+    pub fn dropped(&self, memory: &impl SharedMemory) -> u32 {
+        memory.load(self.address + DROPPED)
     }
 
     /// How many bytes the ring can hold.

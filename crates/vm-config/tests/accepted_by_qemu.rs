@@ -235,7 +235,8 @@ impl Folder {
             } else if arg == "ring,id=qmp0" {
                 *arg = "stdio,id=qmp0".into();
             } else if let Some(id) = arg.strip_prefix("ring,") {
-                *arg = format!("null,{id}");
+                // Others have nothing to discard.
+                *arg = format!("null,{}", id.trim_end_matches(",discard=on"));
             }
         }
         for mount in &result.files_to_mount {

@@ -5,11 +5,8 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use qemuweb_driver::DEFAULT_TIMEOUT;
 
-use super::page::REQUESTS;
+use super::guest::MADE;
 use super::{Capture, LISTED, no_secrets};
-
-/// As many requests as the steps before have made.
-const ALL: usize = REQUESTS + 4;
 
 pub(crate) fn packets(capture: &mut Capture) -> Result<()> {
     let file = capture.exported("capture-export-pcapng")?;
@@ -46,8 +43,8 @@ pub(crate) fn packets(capture: &mut Capture) -> Result<()> {
     ensure!(bad.is_empty(), "tshark finds malformed packets:\n{bad}");
     // One has no response: the connection broke.
     for (filter, expected) in [
-        ("http.request", ALL),
-        ("http.response", ALL - 1),
+        ("http.request", MADE),
+        ("http.response", MADE - 1),
         ("http.response.code == 101", 1),
         ("websocket", 4),
     ] {
@@ -95,11 +92,11 @@ pub(crate) fn saved(capture: &mut Capture) -> Result<()> {
     panel.click("capture-compare")?;
     capture.wait(
         "all requests to be gone",
-        &format!("{differences}?.includes('{ALL} differences')"),
+        &format!("{differences}?.includes('{MADE} differences')"),
     )?;
     panel.click("capture-open")?;
     capture
-        .wait("the saved requests", &format!("{LISTED}.length === {ALL}"))
+        .wait("the saved requests", &format!("{LISTED}.length === {MADE}"))
         .map(drop)
 }
 

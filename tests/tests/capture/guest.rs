@@ -125,6 +125,9 @@ pub(crate) fn several(capture: &mut Capture) -> Result<()> {
     Ok(())
 }
 
+/// As many requests as there were made by the end of this.
+pub(crate) const MADE: usize = REQUESTS + 6;
+
 pub(crate) fn restart(capture: &mut Capture) -> Result<()> {
     let other = capture.other.as_deref().context("the other VM was not started")?;
     let panel = capture.panel()?;
@@ -150,8 +153,26 @@ pub(crate) fn restart(capture: &mut Capture) -> Result<()> {
         "page-capture list | awk '{print $1, $NF}' | sed 's/http.*?//'",
         "1 before-1\n2 before-2\n3 between",
     )?;
+    // A program that stops amid a line leaves it whole to the next one.
+    panel.expect(other, "page-capture stop; echo stopped", "stopped")?;
+    capture.browse(
+        "for (const n of [1, 2]) await (await fetch('/echo?whole-' + n, {method: 'POST', body: 'x'.repeat(3e5)})).text()",
+    )?;
+    panel.click("show-capture")?;
+    capture.wait_status(other, "2 waiting")?;
+    panel.select(other)?;
+    panel.expect(
+        other,
+        "head -c 100 /dev/virtio-ports/org.qemuweb.capture.0 | wc -c",
+        "100",
+    )?;
+    panel.expect(
+        other,
+        "head -n 2 /dev/virtio-ports/org.qemuweb.capture.0 | jq -r .request.url | sed 's/.*?//'",
+        "whole-1\nwhole-2",
+    )?;
     panel.click("show-capture")?;
     let listed = capture.evaluate(&format!("{LISTED}.length"))?;
-    ensure!(listed == REQUESTS + 4, "{listed} requests are listed");
+    ensure!(listed == MADE, "{listed} requests are listed");
     Ok(())
 }

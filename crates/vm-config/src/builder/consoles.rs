@@ -24,21 +24,22 @@ pub const PACKET_PORT_NAME: &str = "org.qemuweb.capture.1";
 impl Builder<'_> {
     pub(super) fn consoles(&mut self) {
         // stdio, ttyS0 and pty all mean this one: see `SerialMode`.
-        self.ring(SERIAL_CHANNEL);
+        self.ring(SERIAL_CHANNEL, false);
         self.option("-serial", format!("chardev:{SERIAL_CHANNEL}"));
 
-        self.ring(QMP_CHANNEL);
+        self.ring(QMP_CHANNEL, false);
         self.option("-mon", format!("chardev={QMP_CHANNEL},mode=control"));
 
         self.virtio_device("serial", ",id=vserial0");
-        self.port(AGENT_CHANNEL, AGENT_PORT_NAME);
-        self.port(CAPTURE_CHANNEL, CAPTURE_PORT_NAME);
-        self.port(PACKET_CHANNEL, PACKET_PORT_NAME);
+        self.port(AGENT_CHANNEL, AGENT_PORT_NAME, false);
+        // A program begins with whole lines and packets, not amid what the one before it left.
+        self.port(CAPTURE_CHANNEL, CAPTURE_PORT_NAME, true);
+        self.port(PACKET_CHANNEL, PACKET_PORT_NAME, true);
     }
 
     /// A virtio-serial port. Its device has its channel's name, under which QEMU tells when the guest opens it.
-    fn port(&mut self, channel: &str, name: &str) {
-        self.ring(channel);
+    fn port(&mut self, channel: &str, name: &str, discard: bool) {
+        self.ring(channel, discard);
         let port = Props::of("virtserialport")
             .with("bus", "vserial0.0")
             .with("chardev", channel)
@@ -47,7 +48,12 @@ impl Builder<'_> {
         self.option("-device", port.finish());
     }
 
-    fn ring(&mut self, channel: &str) {
-        self.option("-chardev", Props::of("ring").with("id", channel).finish());
+    /// A ring; with `discard`, what waits in it is dropped when a program in the guest opens its port.
+    fn ring(&mut self, channel: &str, discard: bool) {
+        let mut ring = Props::of("ring").with("id", channel);
+        if discard {
+            ring = ring.with("discard", "on");
+        }
+        self.option("-chardev", ring.finish());
     }
 }

@@ -43,9 +43,9 @@ fn a_disk_of_ones_own_boots_on_a_pc() {
             -device virtio-serial-pci,id=vserial0
             -chardev ring,id=agent0
             -device virtserialport,bus=vserial0.0,chardev=agent0,id=agent0,name=org.qemuweb.agent.0
-            -chardev ring,id=capture0
+            -chardev ring,id=capture0,discard=on
             -device virtserialport,bus=vserial0.0,chardev=capture0,id=capture0,name=org.qemuweb.capture.0
-            -chardev ring,id=capture1
+            -chardev ring,id=capture1,discard=on
             -device virtserialport,bus=vserial0.0,chardev=capture1,id=capture1,name=org.qemuweb.capture.1
             -drive if=none,id=disk0,file=/vm/disk0.qcow2,format=qcow2,snapshot=on
             -device virtio-blk-pci,drive=disk0
@@ -91,9 +91,9 @@ fn a_disk_as_root_file_system_of_the_built_in_kernel() {
             -device virtio-serial-pci,id=vserial0
             -chardev ring,id=agent0
             -device virtserialport,bus=vserial0.0,chardev=agent0,id=agent0,name=org.qemuweb.agent.0
-            -chardev ring,id=capture0
+            -chardev ring,id=capture0,discard=on
             -device virtserialport,bus=vserial0.0,chardev=capture0,id=capture0,name=org.qemuweb.capture.0
-            -chardev ring,id=capture1
+            -chardev ring,id=capture1,discard=on
             -device virtserialport,bus=vserial0.0,chardev=capture1,id=capture1,name=org.qemuweb.capture.1
             -drive if=none,id=disk0,file=/vm/disk0.qcow2,format=qcow2,snapshot=on
             -device virtio-blk-pci,drive=disk0
@@ -137,9 +137,9 @@ fn a_disk_on_a_machine_that_boots_none() {
             -device virtio-serial-pci,id=vserial0
             -chardev ring,id=agent0
             -device virtserialport,bus=vserial0.0,chardev=agent0,id=agent0,name=org.qemuweb.agent.0
-            -chardev ring,id=capture0
+            -chardev ring,id=capture0,discard=on
             -device virtserialport,bus=vserial0.0,chardev=capture0,id=capture0,name=org.qemuweb.capture.0
-            -chardev ring,id=capture1
+            -chardev ring,id=capture1,discard=on
             -device virtserialport,bus=vserial0.0,chardev=capture1,id=capture1,name=org.qemuweb.capture.1
             -drive if=none,id=disk0,file=/vm/disk0.qcow2,format=qcow2,snapshot=on
             -device virtio-blk-pci,drive=disk0
@@ -178,9 +178,9 @@ fn a_disk_on_a_machine_that_boots_none() {
             -device virtio-serial-device,id=vserial0
             -chardev ring,id=agent0
             -device virtserialport,bus=vserial0.0,chardev=agent0,id=agent0,name=org.qemuweb.agent.0
-            -chardev ring,id=capture0
+            -chardev ring,id=capture0,discard=on
             -device virtserialport,bus=vserial0.0,chardev=capture0,id=capture0,name=org.qemuweb.capture.0
-            -chardev ring,id=capture1
+            -chardev ring,id=capture1,discard=on
             -device virtserialport,bus=vserial0.0,chardev=capture1,id=capture1,name=org.qemuweb.capture.1
             -drive if=none,id=disk0,file=/vm/disk0.qcow2,format=qcow2,snapshot=on
             -device virtio-blk-device,drive=disk0
@@ -233,9 +233,9 @@ fn a_kernel_of_ones_own_and_every_override() {
             -device virtio-serial-pci,id=vserial0
             -chardev ring,id=agent0
             -device virtserialport,bus=vserial0.0,chardev=agent0,id=agent0,name=org.qemuweb.agent.0
-            -chardev ring,id=capture0
+            -chardev ring,id=capture0,discard=on
             -device virtserialport,bus=vserial0.0,chardev=capture0,id=capture0,name=org.qemuweb.capture.0
-            -chardev ring,id=capture1
+            -chardev ring,id=capture1,discard=on
             -device virtserialport,bus=vserial0.0,chardev=capture1,id=capture1,name=org.qemuweb.capture.1
             -object rng-builtin,id=rng0
             -device virtio-rng-pci,rng=rng0
@@ -293,9 +293,9 @@ fn disks_of_every_kind() {
             -device virtio-serial-pci,id=vserial0
             -chardev ring,id=agent0
             -device virtserialport,bus=vserial0.0,chardev=agent0,id=agent0,name=org.qemuweb.agent.0
-            -chardev ring,id=capture0
+            -chardev ring,id=capture0,discard=on
             -device virtserialport,bus=vserial0.0,chardev=capture0,id=capture0,name=org.qemuweb.capture.0
-            -chardev ring,id=capture1
+            -chardev ring,id=capture1,discard=on
             -device virtserialport,bus=vserial0.0,chardev=capture1,id=capture1,name=org.qemuweb.capture.1
             -device virtio-scsi-pci,id=scsi0
             -drive if=none,id=disk0,file=/vm/disk0.raw,format=raw,readonly=on
@@ -347,9 +347,9 @@ fn disks_of_every_kind() {
             -device virtio-serial-device,id=vserial0
             -chardev ring,id=agent0
             -device virtserialport,bus=vserial0.0,chardev=agent0,id=agent0,name=org.qemuweb.agent.0
-            -chardev ring,id=capture0
+            -chardev ring,id=capture0,discard=on
             -device virtserialport,bus=vserial0.0,chardev=capture0,id=capture0,name=org.qemuweb.capture.0
-            -chardev ring,id=capture1
+            -chardev ring,id=capture1,discard=on
             -device virtserialport,bus=vserial0.0,chardev=capture1,id=capture1,name=org.qemuweb.capture.1
             -device virtio-scsi-device,id=scsi0
             -drive if=none,id=disk0,file=/vm/disk0.raw,format=raw,readonly=on
@@ -411,9 +411,9 @@ fn what_does_not_fit() {
             -device virtio-serial-pci,id=vserial0
             -chardev ring,id=agent0
             -device virtserialport,bus=vserial0.0,chardev=agent0,id=agent0,name=org.qemuweb.agent.0
-            -chardev ring,id=capture0
+            -chardev ring,id=capture0,discard=on
             -device virtserialport,bus=vserial0.0,chardev=capture0,id=capture0,name=org.qemuweb.capture.0
-            -chardev ring,id=capture1
+            -chardev ring,id=capture1,discard=on
             -device virtserialport,bus=vserial0.0,chardev=capture1,id=capture1,name=org.qemuweb.capture.1
             -object rng-builtin,id=rng0
             -device virtio-rng-pci,rng=rng0

@@ -34,9 +34,9 @@ fn minimal_x86_64() {
             -device virtio-serial-pci,id=vserial0
             -chardev ring,id=agent0
             -device virtserialport,bus=vserial0.0,chardev=agent0,id=agent0,name=org.qemuweb.agent.0
-            -chardev ring,id=capture0
+            -chardev ring,id=capture0,discard=on
             -device virtserialport,bus=vserial0.0,chardev=capture0,id=capture0,name=org.qemuweb.capture.0
-            -chardev ring,id=capture1
+            -chardev ring,id=capture1,discard=on
             -device virtserialport,bus=vserial0.0,chardev=capture1,id=capture1,name=org.qemuweb.capture.1
             -object rng-builtin,id=rng0
             -device virtio-rng-pci,rng=rng0
@@ -72,9 +72,9 @@ fn linux_x86_64_pc_nographic() {
             -device virtio-serial-pci,id=vserial0
             -chardev ring,id=agent0
             -device virtserialport,bus=vserial0.0,chardev=agent0,id=agent0,name=org.qemuweb.agent.0
-            -chardev ring,id=capture0
+            -chardev ring,id=capture0,discard=on
             -device virtserialport,bus=vserial0.0,chardev=capture0,id=capture0,name=org.qemuweb.capture.0
-            -chardev ring,id=capture1
+            -chardev ring,id=capture1,discard=on
             -device virtserialport,bus=vserial0.0,chardev=capture1,id=capture1,name=org.qemuweb.capture.1
             -object rng-builtin,id=rng0
             -device virtio-rng-pci,rng=rng0
@@ -109,9 +109,9 @@ fn linux_x86_64_pc_graphics() {
             -device virtio-serial-pci,id=vserial0
             -chardev ring,id=agent0
             -device virtserialport,bus=vserial0.0,chardev=agent0,id=agent0,name=org.qemuweb.agent.0
-            -chardev ring,id=capture0
+            -chardev ring,id=capture0,discard=on
             -device virtserialport,bus=vserial0.0,chardev=capture0,id=capture0,name=org.qemuweb.capture.0
-            -chardev ring,id=capture1
+            -chardev ring,id=capture1,discard=on
             -device virtserialport,bus=vserial0.0,chardev=capture1,id=capture1,name=org.qemuweb.capture.1
             -object rng-builtin,id=rng0
             -device virtio-rng-pci,rng=rng0
@@ -149,9 +149,9 @@ fn linux_aarch64_virt_nographic() {
             -device virtio-serial-pci,id=vserial0
             -chardev ring,id=agent0
             -device virtserialport,bus=vserial0.0,chardev=agent0,id=agent0,name=org.qemuweb.agent.0
-            -chardev ring,id=capture0
+            -chardev ring,id=capture0,discard=on
             -device virtserialport,bus=vserial0.0,chardev=capture0,id=capture0,name=org.qemuweb.capture.0
-            -chardev ring,id=capture1
+            -chardev ring,id=capture1,discard=on
             -device virtserialport,bus=vserial0.0,chardev=capture1,id=capture1,name=org.qemuweb.capture.1
             -object rng-builtin,id=rng0
             -device virtio-rng-pci,rng=rng0
@@ -186,9 +186,9 @@ fn linux_aarch64_virt_graphics() {
             -device virtio-serial-pci,id=vserial0
             -chardev ring,id=agent0
             -device virtserialport,bus=vserial0.0,chardev=agent0,id=agent0,name=org.qemuweb.agent.0
-            -chardev ring,id=capture0
+            -chardev ring,id=capture0,discard=on
             -device virtserialport,bus=vserial0.0,chardev=capture0,id=capture0,name=org.qemuweb.capture.0
-            -chardev ring,id=capture1
+            -chardev ring,id=capture1,discard=on
             -device virtserialport,bus=vserial0.0,chardev=capture1,id=capture1,name=org.qemuweb.capture.1
             -object rng-builtin,id=rng0
             -device virtio-rng-pci,rng=rng0
@@ -227,9 +227,9 @@ fn microvm_x86_64() {
             -device virtio-serial-device,id=vserial0
             -chardev ring,id=agent0
             -device virtserialport,bus=vserial0.0,chardev=agent0,id=agent0,name=org.qemuweb.agent.0
-            -chardev ring,id=capture0
+            -chardev ring,id=capture0,discard=on
             -device virtserialport,bus=vserial0.0,chardev=capture0,id=capture0,name=org.qemuweb.capture.0
-            -chardev ring,id=capture1
+            -chardev ring,id=capture1,discard=on
             -device virtserialport,bus=vserial0.0,chardev=capture1,id=capture1,name=org.qemuweb.capture.1
             -object rng-builtin,id=rng0
             -device virtio-rng-device,rng=rng0
@@ -264,9 +264,9 @@ fn busybox_router() {
             -device virtio-serial-pci,id=vserial0
             -chardev ring,id=agent0
             -device virtserialport,bus=vserial0.0,chardev=agent0,id=agent0,name=org.qemuweb.agent.0
-            -chardev ring,id=capture0
+            -chardev ring,id=capture0,discard=on
             -device virtserialport,bus=vserial0.0,chardev=capture0,id=capture0,name=org.qemuweb.capture.0
-            -chardev ring,id=capture1
+            -chardev ring,id=capture1,discard=on
             -device virtserialport,bus=vserial0.0,chardev=capture1,id=capture1,name=org.qemuweb.capture.1
             -object rng-builtin,id=rng0
             -device virtio-rng-pci,rng=rng0
@@ -299,9 +299,9 @@ fn hashicorp_vault() {
             -device virtio-serial-pci,id=vserial0
             -chardev ring,id=agent0
             -device virtserialport,bus=vserial0.0,chardev=agent0,id=agent0,name=org.qemuweb.agent.0
-            -chardev ring,id=capture0
+            -chardev ring,id=capture0,discard=on
             -device virtserialport,bus=vserial0.0,chardev=capture0,id=capture0,name=org.qemuweb.capture.0
-            -chardev ring,id=capture1
+            -chardev ring,id=capture1,discard=on
             -device virtserialport,bus=vserial0.0,chardev=capture1,id=capture1,name=org.qemuweb.capture.1
             -object rng-builtin,id=rng0
             -device virtio-rng-pci,rng=rng0
@@ -333,9 +333,9 @@ fn alpine_linux() {
             -device virtio-serial-pci,id=vserial0
             -chardev ring,id=agent0
             -device virtserialport,bus=vserial0.0,chardev=agent0,id=agent0,name=org.qemuweb.agent.0
-            -chardev ring,id=capture0
+            -chardev ring,id=capture0,discard=on
             -device virtserialport,bus=vserial0.0,chardev=capture0,id=capture0,name=org.qemuweb.capture.0
-            -chardev ring,id=capture1
+            -chardev ring,id=capture1,discard=on
             -device virtserialport,bus=vserial0.0,chardev=capture1,id=capture1,name=org.qemuweb.capture.1
             -object rng-builtin,id=rng0
             -device virtio-rng-pci,rng=rng0
@@ -367,9 +367,9 @@ fn debian_x86_64_disk() {
             -device virtio-serial-pci,id=vserial0
             -chardev ring,id=agent0
             -device virtserialport,bus=vserial0.0,chardev=agent0,id=agent0,name=org.qemuweb.agent.0
-            -chardev ring,id=capture0
+            -chardev ring,id=capture0,discard=on
             -device virtserialport,bus=vserial0.0,chardev=capture0,id=capture0,name=org.qemuweb.capture.0
-            -chardev ring,id=capture1
+            -chardev ring,id=capture1,discard=on
             -device virtserialport,bus=vserial0.0,chardev=capture1,id=capture1,name=org.qemuweb.capture.1
             -object rng-builtin,id=rng0
             -device virtio-rng-pci,rng=rng0
@@ -400,9 +400,9 @@ fn debian_aarch64_disk() {
             -device virtio-serial-pci,id=vserial0
             -chardev ring,id=agent0
             -device virtserialport,bus=vserial0.0,chardev=agent0,id=agent0,name=org.qemuweb.agent.0
-            -chardev ring,id=capture0
+            -chardev ring,id=capture0,discard=on
             -device virtserialport,bus=vserial0.0,chardev=capture0,id=capture0,name=org.qemuweb.capture.0
-            -chardev ring,id=capture1
+            -chardev ring,id=capture1,discard=on
             -device virtserialport,bus=vserial0.0,chardev=capture1,id=capture1,name=org.qemuweb.capture.1
             -object rng-builtin,id=rng0
             -device virtio-rng-pci,rng=rng0
