@@ -152,6 +152,24 @@ fn limits_bound_what_is_kept() {
     assert_eq!((body.bytes().len(), body.size), (100, 1000));
 }
 
+#[test]
+fn a_huge_file_takes_what_the_limits_say() {
+    let entry = r#"{"startedDateTime": "2026-01-31T12:00:00Z", "request": {"method": "GET", "url": "https://x.test/"},
+        "response": {"status": 200, "content": {"mimeType": "text/plain", "text": "BODY"}}}"#;
+    let large = entry.replace("BODY", &"x".repeat(100 << 20));
+    let file = format!(
+        r#"{{"log": {{"entries": [{large}{}]}}}}"#,
+        format!(",{entry}").repeat(50_000)
+    );
+    let limits = Limits::default();
+    let archive = read_archive(file.as_bytes(), &limits).unwrap();
+    assert_eq!((archive.exchanges.len(), archive.left_out), (50_000, 1));
+    let body = archive.exchanges[0].response.body.as_ref().unwrap();
+    assert_eq!((body.bytes().len(), body.size), (limits.body, 100 << 20));
+    let memory: usize = archive.exchanges.iter().map(Exchange::footprint).sum();
+    assert!(memory < limits.capture, "{memory}");
+}
+
 proptest! {
     #[test]
     fn what_is_written_is_read(list in prop::collection::vec(arbitrary::exchange(), 0..4)) {
