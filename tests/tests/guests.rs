@@ -29,7 +29,37 @@ fn main() {
     let mut trials = guest("x86_64", "minimal-x86_64", "x86_64");
     trials.extend(guest("PC", "linux-x86_64-pc-nographic", "x86_64"));
     trials.extend(guest("aarch64", "linux-aarch64-virt-nographic", "aarch64"));
+    trials.extend(others());
     qemuweb_e2e::run(trials)
+}
+
+/// The other profiles that boot by themselves, as far as a shell.
+fn others() -> Vec<Trial> {
+    let mut scenario = Scenario::new("other profiles", || {
+        let mut desk = Desk::open()?;
+        desk.open_panel()?;
+        Ok(desk)
+    });
+    for (profile, arch) in [
+        ("microvm-x86_64", "x86_64"),
+        ("busybox-router", "x86_64"),
+        ("linux-x86_64-pc-graphics", "x86_64"),
+        ("linux-aarch64-virt-graphics", "aarch64"),
+    ] {
+        scenario = scenario.step(profile, move |desk: &mut Desk| {
+            let panel = desk.panel()?;
+            // Those with graphics have no card.
+            let start = format!("window.qemuweb.startVm({profile:?}, {profile:?}).then(() => true)");
+            panel.session().evaluate(&start)?;
+            panel.select(profile)?;
+            panel.wait_prompt(profile)?;
+            panel.expect(profile, "uname -m", arch)?;
+            panel.click("force-stop")?;
+            panel.click("confirm-ok")?;
+            panel.wait_state(profile, "stopped", qemuweb_driver::DEFAULT_TIMEOUT)
+        });
+    }
+    scenario.trials()
 }
 
 fn guest(name: &'static str, profile: &'static str, arch: &'static str) -> Vec<Trial> {
