@@ -21,7 +21,7 @@ const LARGEST_FILE: f64 = 1_048_576.0;
 #[component(inline_props)]
 pub fn OwnProfiles(workbench: Workbench) -> View {
     let faults = create_signal(Vec::<String>::new());
-    let deleted = create_signal(None::<VmProfile>);
+    let deleted = workbench.store.deleted_profile;
     let profiles = create_selector(move || workbench.store.profiles.get_clone());
     let import = move |event: Event| {
         let Some(input) = event

@@ -15,6 +15,7 @@ use qemuweb_vm_config::{StoredFile, VmProfile, find_profile};
 use sycamore::prelude::*;
 
 use crate::dialog::Confirm;
+use crate::stored_files::Storing;
 
 /// Log lines that are kept, of all VMs together.
 const MAX_LOG_LINES: usize = 500;
@@ -81,17 +82,6 @@ pub struct Told {
     pub metrics: VecDeque<Metrics>,
 }
 
-/// A file that is being stored.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Storing {
-    /// Its name.
-    pub name: String,
-    /// Bytes read.
-    pub done: u64,
-    /// Its size in bytes.
-    pub total: u64,
-}
-
 /// A VM that was just removed and can be brought back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Removed {
@@ -123,7 +113,9 @@ pub struct Store {
     /// The file that is being stored.
     pub storing: Signal<Option<Storing>>,
     /// The stored file that was deleted last, as long as that can be undone from here.
-    pub deleted: Signal<Option<StoredFile>>,
+    pub deleted_file: Signal<Option<StoredFile>>,
+    /// The person's profile that was deleted last, likewise.
+    pub deleted_profile: Signal<Option<VmProfile>>,
     /// The stored file that the launcher's form was last asked to use.
     pub offered: Signal<Option<StoredInfo>>,
     /// The sizes of the package's guest images in bytes, by path below `guest/`.
@@ -181,7 +173,8 @@ impl Store {
             stored: create_signal(Vec::new()),
             storage: create_signal(None),
             storing: create_signal(None),
-            deleted: create_signal(None),
+            deleted_file: create_signal(None),
+            deleted_profile: create_signal(None),
             offered: create_signal(None),
             image_sizes: create_signal(BTreeMap::new()),
             capabilities: create_signal(None),

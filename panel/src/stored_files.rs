@@ -17,6 +17,17 @@ use crate::local_files::{self, Chosen};
 use crate::text;
 use crate::workbench::Workbench;
 
+/// A file that is being stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Storing {
+    /// Its name.
+    pub name: String,
+    /// Bytes read.
+    pub done: u64,
+    /// Its size in bytes.
+    pub total: u64,
+}
+
 /// The names of the VMs that boot from a file.
 fn users(vms: &[VmInfo], hash: &str) -> Vec<String> {
     let names = |source: &InputSource| matches!(source, InputSource::Stored(file) if file.hash == hash);
@@ -45,7 +56,7 @@ fn summary(files: &[StoredInfo], storage: Option<StorageUse>) -> String {
 pub fn StoredFiles(workbench: Workbench) -> View {
     let store = workbench.store;
     let failure = create_signal(None::<Failure>);
-    let deleted = store.deleted;
+    let deleted = store.deleted_file;
     let keep = move |chosen: Chosen| {
         failure.set(None);
         let Chosen { name, file, .. } = chosen;

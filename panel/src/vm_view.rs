@@ -10,11 +10,13 @@ use crate::console_view::{ConsoleTools, ConsoleView};
 use crate::details::Details;
 use crate::failure_view::failure_view;
 use crate::form::Settings;
+use crate::local_files;
 use crate::metrics::MetricsBar;
 use crate::monitor::Monitor;
 use crate::progress::ProgressBar;
 use crate::roving;
 use crate::state::Tab;
+use crate::toolbar::open_tab;
 use crate::workbench::Workbench;
 
 /// What to show of a VM that ended badly: its failure, or the reason of its crash.
@@ -51,6 +53,13 @@ pub fn VmView(workbench: Workbench) -> View {
                 tabindex=if is_selected() { "0" } else { "-1" }, on:click=move |_| store.tab.set(tab)) { (label) }
         }
     };
+    // Where the browser does not ask for files, a page of its own does.
+    let asks_in_tab = create_selector(move || {
+        let has_handles = store
+            .shown
+            .with(|vm| vm.as_ref().is_some_and(|vm| vm.has_handles));
+        has_handles && cfg!(target_arch = "wasm32") && !local_files::has_picker()
+    });
     let restart = move |_| {
         if let Some(vm_id) = store.selected.get_clone_untracked() {
             workbench.restart(&vm_id);
@@ -74,8 +83,10 @@ pub fn VmView(workbench: Workbench) -> View {
             ProgressBar(workbench=workbench)
             (match failure.get_clone() {
                 Some(failure) => {
-                    let start = view! { button(class="button small", r#type="button",
-                        on:click=restart) { "Start again" } };
+                    let start = view! {
+                        (if asks_in_tab.get() { open_in_tab(workbench) } else { View::new() })
+                        button(class="button small", r#type="button", on:click=restart) { "Start again" }
+                    };
                     failure_view(failure, start)
                 }
                 None => View::new(),
@@ -88,6 +99,13 @@ pub fn VmView(workbench: Workbench) -> View {
             })
             MetricsBar(workbench=workbench)
         }
+    }
+}
+
+fn open_in_tab(workbench: Workbench) -> View {
+    let open = move |_| open_tab(workbench.store.selected.get_clone_untracked().as_deref());
+    view! {
+        button(class="button small", r#type="button", data-testid="open-in-tab", on:click=open) { "Open in a tab" }
     }
 }
 
