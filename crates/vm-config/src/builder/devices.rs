@@ -53,7 +53,7 @@ impl Builder<'_> {
                 reason,
             });
         }
-        // A PC has a PS/2 keyboard of its own. Our QEMU is built without USB's input devices.
+        // A PC has a PS/2 keyboard of its own. Virtio's input devices need no USB stack in the guest.
         if devices.keyboard && !self.machine.is_pc() {
             self.virtio_device("keyboard", "");
         }
