@@ -12,7 +12,9 @@
  *   wasm-region.c     chooses a region's blocks, and their control flow graph
  *   wasm-compile.c    a region to a function, functions to a module
  *   wasm-translate.c  bytecode to WebAssembly
+ *   wasm-arithmetic.c the instructions that work on registers alone
  *   wasm-memory.c     guest loads and stores
+ *   wasm-tlb.h        the same for the interpreter
  *   wasm-globals.c    guest registers in locals, across blocks
  *   wasm-host-order.c the barriers that the host needs
  *   wasm-runtime.c    states, modules, table slots, entering and leaving
@@ -35,8 +37,8 @@
 enum {
     WASM_HEADER_WORDS = 2,
     WASM_STATE_OFFSET = 4,      /* in bytes, of the state */
-    WASM_HOT_RUNS = 40,         /* to be compiled with others */
-    WASM_HOTTER_RUNS = 300,     /* to be compiled at once */
+    WASM_HOT_RUNS = 120,        /* to be compiled with others */
+    WASM_HOTTER_RUNS = 2000,    /* to be compiled at once */
     WASM_STATE_NEVER = 4095,    /* something in it cannot be compiled */
 };
 

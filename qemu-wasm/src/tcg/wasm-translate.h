@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The state of one compilation, and what wasm-compile.c, wasm-translate.c and
- * wasm-memory.c share.
+ * The state of one compilation, and what the files of the compiler share.
  */
 
 #ifndef WASM_TRANSLATE_H
@@ -104,10 +103,15 @@ void wasm_call(WasmCompiler *c, const void *func, WasmSignature signature);
 
 /* TCG's registers; env is one of them. */
 void wasm_get_reg(WasmCompiler *c, unsigned reg);
+void wasm_get_reg32(WasmCompiler *c, unsigned reg); /* the low half, as i32 */
 void wasm_set_reg(WasmCompiler *c, unsigned reg);
 
-/* A 64-bit local for one instruction's use. */
+/* A 64-bit local for one instruction's use; that of the carry. */
 int wasm_temp(WasmCompiler *c);
+int wasm_carry(WasmCompiler *c);
+
+/* Returns false if @insn is none that wasm-arithmetic.c knows. */
+bool wasm_arithmetic(WasmCompiler *c, uint32_t insn);
 
 /* Finds out where globals are dirty, and where they are needed. */
 void wasm_globals_analyse(WasmCompiler *c);
