@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The differential test: the same random code in a guest on our QEMU (in Node) and on native QEMU; see difftest/main.c.
-//   node difftest.mjs [--arch x86_64,aarch64] [--seed N] [--blocks N] [--first N] [--runs N] [--level N] [--errata]
+//   node difftest.mjs [--arch x86_64,aarch64] [--seed N] [--blocks N] [--first N] [--runs N] [--level N]
 //     [--qemu OUTPUT]
 // --qemu names an output of build.sh, finished or not. Prints `N passed, M failed` (in blocks). Of the first block that
 // differs it finds the shortest beginning that does, and prints how code, registers and memory differ.
@@ -18,7 +18,6 @@ const { values: options } = parseArgs({
     first: { type: 'string', default: '0' },
     runs: { type: 'string', default: '24' },
     level: { type: 'string', default: '2' },
-    errata: { type: 'boolean', default: false },
     qemu: { type: 'string' },
   },
 });
@@ -54,7 +53,7 @@ async function test(arch) {
 
 /** The lines of hashes (or, with `dump`, all lines) that difftest prints on our engine and on the reference. */
 async function onBoth(both, args) {
-  const command = `/check/difftest ${options.seed} ${args} level=${options.level}${options.errata ? ' errata' : ''}`;
+  const command = `/check/difftest ${options.seed} ${args} level=${options.level}`;
   const results = await Promise.all(both.map((console) => console.run(command, COMMAND_MS)));
   // What was typed may be echoed again before the output.
   return results.map(({ lines }) => (args.includes('dump')

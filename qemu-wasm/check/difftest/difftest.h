@@ -61,7 +61,6 @@ struct code {
     uint8_t *start, *at;
     struct rng *rng;
     int level;       /* 1: the base instruction set; 2: with later extensions */
-    bool errata;     /* also what QEMU 10.2.2 gets wrong (README.md) */
     unsigned index;  /* the current statement */
     struct pending {
         uint8_t *place;

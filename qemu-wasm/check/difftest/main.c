@@ -2,13 +2,13 @@
 /*
  * difftest: runs random code and prints what it did to registers and memory.
  *
- *   difftest SEED BLOCKS [first=N] [runs=N] [length=N] [limit=N] [level=N] [errata] [dump]
+ *   difftest SEED BLOCKS [first=N] [runs=N] [length=N] [limit=N] [level=N] [dump]
  *
  * Each block is a page of random instructions, with branches, loops, calls and faults, made from the seed and the block's
  * number alone; it is run `runs` times, each time from other random registers, so that an engine that compiles what is hot
  * gets to it. For each block one line: its number, and a hash of all registers after all runs, of memory, and of signals.
  * Two engines are right if they print the same. `limit` cuts the block after so many statements, to find the first that
- * differs; `errata` takes in what QEMU 10.2.2 gets wrong (README.md); `dump` prints code and registers.
+ * differs; `dump` prints code and registers.
  */
 #include "difftest.h"
 
@@ -22,7 +22,7 @@ static struct options {
     uint64_t seed;
     unsigned blocks, first, runs, length, limit;
     int level;
-    bool errata, dump;
+    bool dump;
 } options = { .runs = 24, .length = 40, .limit = ~0u, .level = 2 };
 
 static uint8_t *const data = (uint8_t *)DATA_BASE;
@@ -166,7 +166,7 @@ static void run_block(unsigned number)
 {
     struct rng making = rng_from(options.seed, (uint64_t)number * 2), filling = rng_from(options.seed, (uint64_t)number * 2 + 1);
     uint8_t *slot = (uint8_t *)(CODE_AT + number % CODE_SLOTS * 0x1000);
-    struct code code = { .start = slot, .at = slot, .rng = &making, .level = options.level, .errata = options.errata };
+    struct code code = { .start = slot, .at = slot, .rng = &making, .level = options.level };
     generate(&code);
     __builtin___clear_cache((char *)slot, (char *)code.at);
     if (options.dump) {
@@ -215,7 +215,7 @@ static void map(uintptr_t at, size_t size, int protection)
 static void read_options(int argc, char **argv)
 {
     if (argc < 3) {
-        fprintf(stderr, "usage: difftest SEED BLOCKS [first=N] [runs=N] [length=N] [limit=N] [level=N] [errata] [dump]\n");
+        fprintf(stderr, "usage: difftest SEED BLOCKS [first=N] [runs=N] [length=N] [limit=N] [level=N] [dump]\n");
         exit(2);
     }
     options.seed = strtoull(argv[1], NULL, 0);
@@ -225,8 +225,6 @@ static void read_options(int argc, char **argv)
         char name[16];
         if (strcmp(argv[i], "dump") == 0) {
             options.dump = true;
-        } else if (strcmp(argv[i], "errata") == 0) {
-            options.errata = true;
         } else if (sscanf(argv[i], "%15[a-z]=%u", name, &value) == 2) {
             if (strcmp(name, "first") == 0) {
                 options.first = value;

@@ -314,9 +314,6 @@ static void shift(struct code *code)
     case 2:
         instruction(code, 0, ONE, 0xc0 | (size > 1), digit, rm, size, true);
         count = rng_below(code->rng, size == 8 ? 64 : 32);
-        if (!code->errata && (digit == 2 || digit == 3) && size <= 2 && count % (size * 8 + 1) == 0) {
-            count = 1; /* rcl, rcr */
-        }
         immediate(code, count, 1);
         break;
     default: { /* shld, shrd */

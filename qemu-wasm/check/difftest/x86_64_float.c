@@ -158,7 +158,6 @@ void sse_other(struct code *code)
 void x87(struct code *code)
 {
     unsigned depth = 2;
-    int across = code->errata ? 1 : 16; /* 80 bits across a page's border */
     if (rng_chance(code->rng, 2)) { /* fldcw: precision and rounding */
         struct operand rm = at_base(code, 2);
         instruction(code, 0, ONE, 0xc7, 0, rm, 2, false);
@@ -170,7 +169,7 @@ void x87(struct code *code)
         const uint8_t *load = loads[rng_below(code->rng, 5)];
         instruction(code, 0, ONE, load[0], load[1], at_base(code, 1), 0, false);
         if (rng_chance(code->rng, 4)) { /* 80 bits only as they were stored: random ones are no number in any format */
-            struct operand rm = at_base(code, across);
+            struct operand rm = at_base(code, 1);
             instruction(code, 0, ONE, 0xdb, 7, rm, 0, false);
             instruction(code, 0, ONE, 0xdb, 5, rm, 0, false);
         }
@@ -194,6 +193,6 @@ void x87(struct code *code)
     for (unsigned i = 0; i < depth; i++) {
         static const uint8_t stores[][2] = { { 0xd9, 3 }, { 0xdd, 3 }, { 0xdb, 7 }, { 0xdb, 3 }, { 0xdf, 3 }, { 0xdf, 7 }, { 0xdd, 1 } };
         const uint8_t *store = stores[rng_below(code->rng, code->level < 2 ? 6 : 7)];
-        instruction(code, 0, ONE, store[0], store[1], at_base(code, across), 0, false);
+        instruction(code, 0, ONE, store[0], store[1], at_base(code, 1), 0, false);
     }
 }
