@@ -27,23 +27,43 @@ struct Open {
 impl Home {
     /// A new browser.
     pub fn new() -> Result<Self> {
-        let user_data = tempfile::Builder::new().prefix("qemuweb-e2e-").tempdir()?;
-        let mut home = Home {
-            user_data,
-            open: None,
-            vm: String::new(),
-        };
+        let mut home = Self::closed()?;
         home.open()?;
         Ok(home)
     }
 
-    fn open(&mut self) -> Result<()> {
+    /// A new browser with what `prepare`, an expression that is evaluated in a page of the extension before any of QemuWeb
+    /// runs, left in its storage.
+    pub fn prepared(prepare: &str) -> Result<Self> {
+        let mut home = Self::closed()?;
+        let (browser, extension) = home.launch()?;
+        let page = browser.open_page(&extension.url("manifest.json"))?;
+        page.evaluate(prepare)?;
+        browser.close()?;
+        home.open()?;
+        Ok(home)
+    }
+
+    fn closed() -> Result<Self> {
+        Ok(Home {
+            user_data: tempfile::Builder::new().prefix("qemuweb-e2e-").tempdir()?,
+            open: None,
+            vm: String::new(),
+        })
+    }
+
+    fn launch(&self) -> Result<(Browser, Extension)> {
         let options = LaunchOptions {
             profile: Some(self.user_data.path().to_owned()),
             ..LaunchOptions::default()
         };
         let browser = Browser::launch(&options)?;
         let extension = browser.load_extension(&extension_dir())?;
+        Ok((browser, extension))
+    }
+
+    fn open(&mut self) -> Result<()> {
+        let (browser, extension) = self.launch()?;
         let panel = Panel::new(browser.open_page(&extension.url("panel.html"))?)?;
         self.open = Some(Open {
             browser,

@@ -25,8 +25,40 @@ fn initramfs() -> Result<Vec<u8>> {
     fs::read(&file).with_context(|| format!("cannot read {}", file.display()))
 }
 
+/// Leaves a database of version 1, as it was before files could be stored, with a profile in it.
+const OLD_DATABASE: &str = "new Promise((resolve, reject) => {
+    const open = indexedDB.open('qemuweb', 1);
+    open.onerror = () => reject(open.error);
+    open.onupgradeneeded = () => {
+        open.result.createObjectStore('vms', {keyPath: 'vmId'});
+        const profiles = open.result.createObjectStore('profiles', {keyPath: 'id'});
+        const profile = {id: 'old-box', name: 'Old box', arch: 'x86_64', machine: 'q35', memoryMiB: 64, smp: 1,
+            supportsGraphics: false, requiresKernel: false,
+            devices: {diskInterface: 'virtio-blk', net: 'none', serial: 'ttyS0'}};
+        profiles.put({id: profile.id, json: JSON.stringify(profile)});
+    };
+    open.onsuccess = () => { open.result.close(); resolve(true); };
+})";
+
 fn main() {
-    let trials = Scenario::new("stored files", Home::new)
+    let mut trials = Scenario::new("a database of before", || Home::prepared(OLD_DATABASE))
+        .step("what was in it is there", |home| {
+            home.panel()?.click("new-vm")?;
+            let card =
+                "document.querySelector('[data-testid=own-profiles] [data-profile-id=old-box]') !== null";
+            home.page()?
+                .wait_for("the profile of before", card, DEFAULT_TIMEOUT)
+                .map(drop)
+        })
+        .step("files can be stored in it", |home| {
+            home.choose("store-file", "disk.img", &disk())?;
+            wait_rows(home, "the stored file", "rows.length === 1")?;
+            home.restart()?;
+            home.panel()?.click("new-vm")?;
+            wait_rows(home, "the stored file of before", "rows.length === 1")
+        })
+        .trials();
+    let stored = Scenario::new("stored files", Home::new)
         .step("what no machine can use is refused", |home| {
             home.panel()?.click("new-vm")?;
             home.choose("store-file", "notes.txt", b"remember the milk")?;
@@ -138,6 +170,7 @@ fn main() {
             panel.expect(&home.vm, "head -c 9 /dev/vda", "then this")
         })
         .trials();
+    trials.extend(stored);
     qemuweb_e2e::run(trials)
 }
 

@@ -134,6 +134,17 @@ pub(super) async fn store(
     name: String,
     file: Option<JsValue>,
 ) -> Result<Value, Failure> {
+    let stored = read_and_store(state, name, file).await;
+    // However it went, nothing is being stored any more.
+    tell(state);
+    stored.and_then(|info| serde_json::to_value(info).map_err(|error| Failure::from_error(&error)))
+}
+
+async fn read_and_store(
+    state: &SharedState,
+    name: String,
+    file: Option<JsValue>,
+) -> Result<StoredInfo, Failure> {
     let name: String = name.chars().take(LONGEST_NAME).collect();
     let opened = files::open(&file.into_iter().collect::<Vec<_>>(), std::slice::from_ref(&name)).await?;
     let blob = opened
@@ -149,7 +160,7 @@ pub(super) async fn store(
     check_room(state, &name, size).await?;
     let hash = hash(state, &name, blob, size).await?;
     if let Some(known) = state.borrow().library.find(&hash) {
-        return json(&known.info);
+        return Ok(known.info.clone());
     }
     let info = StoredInfo {
         file: StoredFile { hash, name, size },
@@ -159,7 +170,7 @@ pub(super) async fn store(
         format: content.disk_format(),
     };
     put(state, info.clone(), blob).await?;
-    json(&info)
+    Ok(info)
 }
 
 /// Forgets a file, with the way back.
@@ -192,6 +203,7 @@ pub(super) async fn restore(state: &SharedState, hash: &str) -> Result<(), Failu
     put(state, found.info, &found.blob).await?;
     let removed = &mut state.borrow_mut().library.removed;
     removed.retain(|stored| stored.info.file.hash != hash);
+    tell(state);
     Ok(())
 }
 
@@ -214,7 +226,6 @@ async fn put(state: &SharedState, info: StoredInfo, blob: &Blob) -> Result<(), F
     // The copy is what VMs read from now on: the person's own file may change.
     let blob = database.put_file(&info, blob).await?;
     state.borrow_mut().library.insert(Stored { info, blob });
-    tell(state);
     Ok(())
 }
 
@@ -273,10 +284,6 @@ async fn hash(state: &SharedState, name: &str, blob: &Blob, size: u64) -> Result
     let digest = hasher.finalize();
     let digits: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
     Ok(format!("sha256:{digits}"))
-}
-
-fn json(info: &StoredInfo) -> Result<Value, Failure> {
-    serde_json::to_value(info).map_err(|error| Failure::from_error(&error))
 }
 
 fn unreadable(name: &str, exception: &JsValue) -> Failure {
