@@ -105,3 +105,42 @@ pub fn ConfirmDialog(workbench: Workbench) -> View {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use sycamore::web::render_to_string;
+
+    use super::*;
+
+    fn render(ask: impl FnOnce(Workbench)) -> String {
+        render_to_string(|| {
+            let workbench = Workbench::new(0.0);
+            ask(workbench);
+            view! { ConfirmDialog(workbench=workbench) }
+        })
+    }
+
+    #[test]
+    fn files_that_may_not_be_read_any_more_are_asked_for_by_their_names() {
+        let names = ["disk.img".to_owned(), "kernel".to_owned()];
+        let html = render(|workbench| workbench.restart_with_handles("a".into(), Vec::new(), &names));
+        for part in [
+            "Let QemuWeb read disk.img, kernel again?",
+            "Ask the browser",
+            "button primary",
+        ] {
+            assert!(html.contains(part), "{part} in {html}");
+        }
+    }
+
+    #[test]
+    fn what_loses_something_looks_like_it() {
+        let question = Confirm::new("Force stop a?".into(), "It is lost.", "Force stop", || ());
+        let html = render(|workbench| workbench.store.confirm.set(Some(question)));
+        assert!(
+            html.contains("button danger") && html.contains("It is lost."),
+            "{html}"
+        );
+        assert!(!render(|_| ()).contains("confirm-ok"));
+    }
+}
