@@ -14,25 +14,29 @@ use crate::workbench::Workbench;
 /// The preference's name. Its value is a [`Bounds`] as JSON.
 const PREFERENCE: &str = "capture-limits";
 
+/// Bytes, in the units in which DevTools show them.
+const KB: usize = 1000;
+const MB: usize = 1_000_000;
+
 /// What the person sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Bounds {
-    /// KiB of one body.
-    pub body_kib: u32,
-    /// MiB of memory that one capture takes.
-    pub capture_mib: u32,
-    /// MiB of files that all saved captures take.
-    pub saved_mib: u32,
+    /// kB of one body.
+    pub body_kb: u32,
+    /// MB of memory that one capture takes.
+    pub capture_mb: u32,
+    /// MB of files that all saved captures take.
+    pub saved_mb: u32,
 }
 
 impl Default for Bounds {
     fn default() -> Self {
         let limits = Limits::default();
         Self {
-            body_kib: (limits.body >> 10) as u32,
-            capture_mib: (limits.capture >> 20) as u32,
-            saved_mib: 1024,
+            body_kb: (limits.body / KB) as u32,
+            capture_mb: (limits.capture / MB) as u32,
+            saved_mb: 1000,
         }
     }
 }
@@ -65,10 +69,15 @@ impl Bounds {
     /// The limits for exchanges and captures.
     pub fn limits(&self) -> Limits {
         Limits {
-            body: (self.body_kib as usize) << 10,
-            capture: (self.capture_mib as usize) << 20,
+            body: self.body_kb as usize * KB,
+            capture: self.capture_mb as usize * MB,
             ..Limits::default()
         }
+    }
+
+    /// Bytes that all saved captures' files may take.
+    pub fn saved_bytes(&self) -> u64 {
+        u64::from(self.saved_mb) * MB as u64
     }
 
     /// Whether there is room for a file beside those that are saved.
@@ -76,7 +85,7 @@ impl Bounds {
     /// # Errors
     /// A [`Failure`] when there is none.
     pub fn check_saved(&self, saved: usize, file: usize) -> Result<(), Failure> {
-        let most = u64::from(self.saved_mib) << 20;
+        let most = self.saved_bytes();
         let all = saved as u64 + file as u64;
         if all <= most {
             return Ok(());
@@ -104,27 +113,27 @@ const FIELDS: [Field; 3] = [
     Field {
         test_id: "capture-limit-body",
         label: "Per body",
-        unit: "KiB",
+        unit: "kB",
         least: 0,
         // Lines into guests hold two bodies in base64.
-        most: 16 << 10,
-        of: |bounds| &mut bounds.body_kib,
+        most: 16_000,
+        of: |bounds| &mut bounds.body_kb,
     },
     Field {
         test_id: "capture-limit-capture",
         label: "Per capture",
-        unit: "MiB",
+        unit: "MB",
         least: 1,
-        most: 1024,
-        of: |bounds| &mut bounds.capture_mib,
+        most: 1000,
+        of: |bounds| &mut bounds.capture_mb,
     },
     Field {
         test_id: "capture-limit-saved",
         label: "Saved captures in all",
-        unit: "MiB",
+        unit: "MB",
         least: 0,
-        most: 100 << 10,
-        of: |bounds| &mut bounds.saved_mib,
+        most: 100_000,
+        of: |bounds| &mut bounds.saved_mb,
     },
 ];
 
@@ -136,8 +145,8 @@ pub fn BoundsForm(workbench: Workbench) -> View {
     let summary = move || {
         let bounds = capture.bounds.get();
         format!(
-            "Limits: {} KiB per body, {} MiB per capture, {} MiB saved in all",
-            bounds.body_kib, bounds.capture_mib, bounds.saved_mib
+            "Limits: {} kB per body, {} MB per capture, {} MB saved in all",
+            bounds.body_kb, bounds.capture_mb, bounds.saved_mb
         )
     };
     view! {
@@ -205,11 +214,11 @@ mod tests {
     #[test]
     fn saved_captures_find_room_or_say_so() {
         let bounds = Bounds {
-            saved_mib: 1,
+            saved_mb: 1,
             ..Bounds::default()
         };
-        assert!(bounds.check_saved(1 << 19, 1 << 19).is_ok());
-        let failure = bounds.check_saved(1 << 20, 1).unwrap_err();
+        assert!(bounds.check_saved(MB / 2, MB / 2).is_ok());
+        let failure = bounds.check_saved(MB, 1).unwrap_err();
         assert!(failure.to_string().contains("at most 1.0 MB"), "{failure}");
     }
 }

@@ -72,7 +72,7 @@ pub fn SavedCaptures(workbench: Workbench) -> View {
         match shelf.bytes() {
             0 => all,
             size => {
-                let most = u64::from(shelf.workbench.capture.bounds.get().saved_mib) << 20;
+                let most = shelf.workbench.capture.bounds.get().saved_bytes();
                 format!("{all}: {} of {}", bytes(size as u64), bytes(most))
             }
         }

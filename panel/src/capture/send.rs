@@ -16,7 +16,7 @@ use wasm_bindgen_futures::spawn_local;
 use crate::workbench::Workbench;
 
 /// Most bytes of memory of what waits in the panel for one VM: as much as a capture has at first.
-const MAX_BYTES: usize = 200 << 20;
+const MAX_BYTES: usize = 200_000_000;
 /// Most exchanges that wait in the panel for one VM: as many as a capture has.
 const MAX_LINES: usize = 50_000;
 /// About as many bytes go in one message.

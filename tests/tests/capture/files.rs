@@ -84,6 +84,12 @@ pub(crate) fn saved(capture: &mut Capture) -> Result<()> {
         "no differences",
         &format!("{differences}?.includes('The same requests')"),
     )?;
+    capture.evaluate(
+        "(box => { box.value = 'Before'; box.dispatchEvent(new Event('change', {bubbles: true})); })
+            (document.querySelector('[data-testid=capture-saved-row] input'))",
+    )?;
+    let open = "document.querySelector('[data-testid=capture-saved-row] input')?.getAttribute('aria-label')";
+    capture.wait("the new name", &format!("{open} === 'Name of Before'"))?;
     panel.click("capture-delete")?;
     capture.wait("no saved capture", &format!("{rows} === 0"))?;
     panel.click("capture-undo")?;

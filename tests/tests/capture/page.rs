@@ -152,13 +152,13 @@ pub(crate) fn limits(capture: &mut Capture) -> Result<()> {
         &format!("{summary}.includes('1 cut (at most 1.0 kB per body)')"),
     )?;
     // Other panels, and this one when it comes again, have the same.
-    let kept = capture.evaluate("JSON.parse(localStorage.getItem('capture-limits')).bodyKib")?;
+    let kept = capture.evaluate("JSON.parse(localStorage.getItem('capture-limits')).bodyKb")?;
     ensure!(kept == 1, "the limit is kept as {kept}");
     set("saved", "0")?;
     panel.click("capture-save")?;
     panel.wait_error("expected saved captures of at most 0 B", DEFAULT_TIMEOUT)?;
-    set("body", "1024")?;
-    set("saved", "1024").map(drop)
+    set("body", "1000")?;
+    set("saved", "1000").map(drop)
 }
 
 pub(crate) fn keep_secrets(capture: &mut Capture) -> Result<()> {
