@@ -112,9 +112,11 @@ impl Conversation {
     }
 }
 
+/// Whole microseconds in nanoseconds; what is out of range becomes the nearest bound, of which the later leaves room for
+/// the packets' own distances.
 fn nanoseconds(milliseconds: f64) -> u64 {
-    // Floats out of range become the nearest bound.
-    (milliseconds * 1000.0).round() as u64 * 1000 % (1 << 63)
+    let microseconds = (milliseconds * 1000.0).round() as u64;
+    microseconds.saturating_mul(1000).min(u64::MAX / 2)
 }
 
 /// A packet before it is built.

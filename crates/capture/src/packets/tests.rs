@@ -86,6 +86,22 @@ fn bodies_have_the_length_that_is_said() {
     assert_eq!(server.len(), head.len() + 100_000);
 }
 
+#[test]
+fn strange_times_are_the_nearest_that_there_are() {
+    for time in [f64::MAX, f64::MIN, f64::NAN, f64::INFINITY, 2e16] {
+        let mut exchange = Exchange {
+            started: time,
+            time,
+            ..Exchange::default()
+        };
+        exchange.response.status = 200;
+        exchange.timings.wait = Some(time);
+        exchange.timings.receive = Some(time);
+        let (client, server) = said(&stream(&exchange));
+        assert!(!client.is_empty() && !server.is_empty(), "{time}");
+    }
+}
+
 proptest! {
     #[test]
     fn any_exchange_becomes_a_conversation(exchange in arbitrary::exchange()) {
