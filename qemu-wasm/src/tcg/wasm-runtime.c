@@ -9,14 +9,16 @@
  * module at its next entry; other threads do when they come across it. A slot
  * that is not loaded holds a function that goes back to the interpreter.
  *
- * When slots run out, all translation blocks are flushed, and with them all
- * regions. A thread clears its own slots when it next enters a region.
+ * When slots run out, or modules are too large in all, all translation blocks
+ * are flushed, and with them all regions. A thread clears its own slots when it
+ * next enters a region. A module's bytes are freed when all threads have it.
  */
 
 #include "qemu/osdep.h"
 #include <emscripten.h>
 #include "accel/tcg/getpc.h"
 #include "exec/tb-flush.h"
+#include "hw/boards.h"
 #include "hw/core/cpu.h"
 #include "qemu/thread.h"
 #include "wasm-engine.h"
@@ -25,12 +27,15 @@
 enum {
     WASM_SLOTS = 16384,
     WASM_BATCH = 16,  /* regions of a module */
+    /* Bytes of all modules; the browser's code for them has several times that. */
+    WASM_MODULES_SIZE = 48 << 20,
 };
 
 typedef struct WasmModule {
     uint8_t *bytes;
     uint32_t size;
     uint32_t first, n;  /* its slots, counted from engine.first_slot */
+    unsigned to_load;   /* vCPUs that have not loaded it */
 } WasmModule;
 
 /* Of all threads; changed under the lock. */
@@ -39,6 +44,7 @@ static struct {
     uint32_t first_slot;         /* in every thread's table */
     uint32_t n_slots;            /* in use */
     uint32_t n_modules;
+    size_t modules_size;
     unsigned generation;         /* raised by every flush */
     bool flush_queued;
     uint16_t slot_module[WASM_SLOTS];
@@ -134,6 +140,8 @@ static void compile(void)
     module->bytes = g_memdup2(c->module.data, c->module.len);
     module->first = engine.n_slots;
     module->n = c->n_functions;
+    module->to_load = current_machine->smp.max_cpus;
+    engine.modules_size += module->size;
     for (int i = 0; i < module->n; i++) {
         engine.slot_module[engine.n_slots] = engine.n_modules;
         qatomic_store_release(&heads[i][1],
@@ -155,7 +163,8 @@ static uint32_t compile_soon(uint32_t *header)
         for (int i = 0; i < engine.n_hot; i++) {
             waits |= engine.hot[i] == header;
         }
-        if (engine.n_slots + WASM_BATCH > WASM_SLOTS) {
+        if (engine.n_slots + WASM_BATCH > WASM_SLOTS ||
+            engine.modules_size > WASM_MODULES_SIZE) {
             if (!engine.flush_queued) {
                 engine.flush_queued = true;
                 queue_tb_flush(current_cpu);
@@ -182,6 +191,13 @@ static void load(uint32_t index)
                      engine.first_slot + module->first, module->n,
                      (uintptr_t)&tci_tb_ptr, (uintptr_t)thread->result);
     thread->loaded[index] = true;
+
+    qemu_mutex_lock(&engine.lock);
+    if (--module->to_load == 0) {
+        g_free(module->bytes);
+        module->bytes = NULL;
+    }
+    qemu_mutex_unlock(&engine.lock);
 }
 
 uint64_t wasm_engine_enter(CPUArchState *env, uint32_t *header)
@@ -217,6 +233,7 @@ void wasm_engine_flush(void)
         g_free(engine.modules[i].bytes);
     }
     engine.n_modules = engine.n_slots = 0;
+    engine.modules_size = 0;
     engine.n_hot = 0;
     engine.flush_queued = false;
     qatomic_set(&engine.generation, engine.generation + 1);
