@@ -155,6 +155,7 @@ fn main() {
         .step("a page's requests are recorded without secrets", page::record)
         .step("they are filtered as in DevTools", page::filter)
         .step("one shows its details", page::details)
+        .step("one is copied as a command, and typed", page::commands)
         .step("they arrive in the guest as they happen", guest::live)
         .step("they are packets and HAR in the guest", guest::packets_and_har)
         .step("no secret is in the guest", guest::no_secrets_there)

@@ -131,6 +131,45 @@ pub(crate) fn details(capture: &mut Capture) -> Result<()> {
     panel.click("capture-close")
 }
 
+/// One request goes to the clipboard as commands, and into the guest's console, where it waits for Enter.
+pub(crate) fn commands(capture: &mut Capture) -> Result<()> {
+    let panel = capture.panel()?;
+    capture.evaluate(
+        "window.copied = [];
+        document.addEventListener('copy', () => copied.push(document.activeElement.value));
+        const write = navigator.clipboard?.writeText;
+        if (write) navigator.clipboard.writeText = async text => {
+            await write.call(navigator.clipboard, text);
+            copied.push(text);
+        };
+        [...document.querySelectorAll('[data-testid=capture-row]')]
+            .find(row => row.title.endsWith('/packed.json')).click()",
+    )?;
+    for (button, start) in [
+        ("capture-copy-curl", "curl 'http://"),
+        ("capture-copy-fetch", "fetch(\"http://"),
+    ] {
+        panel.click(button)?;
+        let text = capture.wait(
+            button,
+            &format!("copied.find(text => text.startsWith({}))", json!(start)),
+        )?;
+        let text = text.as_str().unwrap_or_default();
+        ensure!(
+            text.contains("/packed.json") && text.contains("Bearer [redacted]"),
+            "{button} copies {text}"
+        );
+    }
+    panel.click("capture-type-curl")?;
+    panel.select(&capture.vm)?;
+    panel.wait_console(&capture.vm, "the command", DEFAULT_TIMEOUT, |text| {
+        text.contains("# curl 'http://").then_some(())
+    })?;
+    panel.type_keys("\n")?;
+    panel.wait_prompt(&capture.vm)?;
+    panel.click("show-capture")
+}
+
 pub(crate) fn limits(capture: &mut Capture) -> Result<()> {
     let set = |field: &str, value: &str| {
         capture.evaluate(&format!(
