@@ -205,7 +205,8 @@ impl Workbench {
         })
     }
 
-    /// Starts a new VM of a profile as it is, and shows it.
+    /// Starts a new VM of a profile as it is, and shows it. The person is first asked to let QemuWeb fetch what the profile
+    /// has on the web.
     pub fn launch(self, profile: &VmProfile) {
         let vm_id = self.new_id(&profile.id);
         let command = Command::StartVm {
@@ -215,9 +216,12 @@ impl Workbench {
             inputs: Box::default(),
             overrides: None,
         };
-        let answer = self.request(command, Vec::new());
+        let hosts = local_files::ask_for_hosts(&profile.default_inputs.urls());
         spawn_local(async move {
-            let result = answer.await;
+            let result = match hosts.await {
+                Ok(()) => self.request(command, Vec::new()).await,
+                Err(problem) => Err(Failure::new(problem)),
+            };
             self.run(|| match result {
                 Ok(()) => self.show_started(&vm_id),
                 Err(failure) => self.store.report(failure),

@@ -58,7 +58,12 @@ async fn fetch_with(
     let failed = |exception: JsValue| failure_from_exception(format!("could not fetch {url}"), &exception);
     let response: Response = JsFuture::from(scope().fetch_with_str(url))
         .await
-        .map_err(failed)?
+        .map_err(|exception| {
+            failed(exception).with_next_step(
+                "Check the address. If it is right, edit the machine and start it from there: the browser then asks whether \
+                 QemuWeb may fetch from that host.",
+            )
+        })?
         .unchecked_into();
     if !response.ok() {
         return Err(Failure::new(format!(

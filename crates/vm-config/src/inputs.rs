@@ -191,6 +191,16 @@ impl VmInputs {
         direct.chain(disks.map(|disk| &disk.source))
     }
 
+    /// The addresses among the sources.
+    pub fn urls(&self) -> Vec<&str> {
+        self.sources()
+            .filter_map(|source| match source {
+                InputSource::Url(url) => Some(url.as_str()),
+                InputSource::Builtin(_) | InputSource::Attachment(_) | InputSource::Stored(_) => None,
+            })
+            .collect()
+    }
+
     /// As [`Self::sources`], to be changed.
     pub fn sources_mut(&mut self) -> impl Iterator<Item = &mut InputSource> {
         let disks = self.disk.iter_mut().chain(&mut self.additional_disks);
