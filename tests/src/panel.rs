@@ -161,7 +161,8 @@ impl Panel {
                 return Ok(found);
             }
             let ended = self.session.evaluate(&format!(
-                "(vm => vm && ['stopped', 'crashed'].includes(vm.state) ? JSON.stringify(vm) : null)(window.qemuweb.vmState({}))",
+                "(vm => vm && ['stopped', 'crashed'].includes(vm.state) && vm.reason !== 'notStarted'
+                    ? JSON.stringify(vm) : null)(window.qemuweb.vmState({}))",
                 json!(vm)
             ))?;
             let tail: Vec<&str> = text.lines().rev().take(15).collect();
