@@ -26,7 +26,9 @@ static inline void *wasm_tlb_hit(CPUArchState *env, uint64_t addr, MemOpIdx oi,
     uintptr_t index = (addr >> (TARGET_PAGE_BITS - CPU_TLB_ENTRY_BITS)) &
                       fast->mask;
     const CPUTLBEntry *entry = (const void *)fast->table + index;
-    uint64_t unaligned = memop_size(get_memop(oi)) - 1;
+    /* Pieces of a vector may ask for more than their own alignment. */
+    uint64_t unaligned = (memop_size(get_memop(oi)) - 1) |
+                         ((1u << memop_alignment_bits(get_memop(oi))) - 1);
 
     if (*(const uint64_t *)((const char *)entry + comparator) !=
         (addr & (TARGET_PAGE_MASK | unaligned)) ||
