@@ -3,7 +3,7 @@
 # Runs in the toolchain root (called by build.sh): builds curl and tcpdump from Debian's sources, as small as they go.
 #   build-tools.sh ARCHITECTURE TOOLS-DIRECTORY
 # Debian's own packages of the two would bring Kerberos, LDAP, GnuTLS, OpenSSL and D-Bus along: 18 MB against 3.
-# Reads TOOLS-DIRECTORY/sources/*.tar.* and ARCHITECTURE/debs/*.deb (mbed TLS); writes ARCHITECTURE/{curl,tcpdump}.
+# Reads TOOLS-DIRECTORY/sources/*.tar.* and ARCHITECTURE/debs/*.deb (mbed TLS, zlib); writes ARCHITECTURE/{curl,tcpdump}.
 set -euo pipefail
 architecture=$1 tools=$2
 case $architecture in
@@ -34,13 +34,13 @@ if [[ ! -e $tools/$architecture/tcpdump ]]; then
 fi
 
 if [[ ! -e $tools/$architecture/curl ]]; then
-  for deb in "$tools/$architecture"/debs/*.deb; do dpkg-deb --extract "$deb" "$work/mbedtls"; done
-  # Only the static library is linked.
-  rm -f "$work"/mbedtls/usr/lib/$host/*.so*
+  for deb in "$tools/$architecture"/debs/*.deb; do dpkg-deb --extract "$deb" "$work/linked"; done
+  # Only the static libraries are linked.
+  rm -f "$work"/linked/usr/lib/$host/*.so*
   unpack curl
-  CPPFLAGS="-I$work/mbedtls/usr/include" LDFLAGS="$LDFLAGS -L$work/mbedtls/usr/lib/$host" \
-    ./configure -q --host=$host --build=x86_64-linux-gnu --disable-shared --enable-static --with-mbedtls \
-    --with-ca-bundle=/etc/ssl/certs/ca-certificates.crt --without-ca-path --without-libpsl --without-zlib --without-zstd \
+  CPPFLAGS="-I$work/linked/usr/include -I$work/linked/usr/include/$host" LDFLAGS="$LDFLAGS -L$work/linked/usr/lib/$host" \
+    ./configure -q --host=$host --build=x86_64-linux-gnu --disable-shared --enable-static --with-mbedtls --with-zlib \
+    --with-ca-bundle=/etc/ssl/certs/ca-certificates.crt --without-ca-path --without-libpsl --without-zstd \
     --without-brotli --without-libidn2 --without-nghttp2 --without-libssh2 --without-librtmp --disable-ldap --disable-ldaps \
     --disable-rtsp --disable-dict --disable-telnet --disable-pop3 --disable-imap --disable-smb --disable-smtp --disable-gopher \
     --disable-mqtt --disable-manual --disable-docs --disable-ntlm --disable-libcurl-option --disable-threaded-resolver

@@ -12,10 +12,11 @@ BUDGET=$((12 * 1024 * 1024)) # bytes of compressed kernel and initramfs together
 initramfs_inputs=("$GUEST"/src/*.[ch] "$GUEST/make-initramfs.sh" "$GUEST/make-licences.sh" "$GUEST/write-manifest.py")
 while IFS= read -r file; do initramfs_inputs+=("$file"); done < <(find "$GUEST/initramfs" -type f | LC_ALL=C sort)
 linux_lock=$(grep ' linux-source-' "$GUEST/lock/amd64.lock")
-mbedtls_locks=$(grep -h ' libmbedtls-dev ' "$GUEST"/lock/{amd64,arm64}.lock)
+# The libraries that are linked into the tools.
+linked_locks() { grep -hE ' (libmbedtls|zlib1g)-dev ' "$@"; } # LOCK-FILE...
 linux_hash=$(hash_of "=$linux_lock" "$GUEST"/kernel/patches/*.patch "$GUEST/packages.txt" "$GUEST/build-kernel.sh")
 kernel_hash() { hash_of "=$linux_hash" "$GUEST/kernel/common.config" "$GUEST/kernel/$1.config"; } # ARCHITECTURE
-tools_hash=$(hash_of "=$mbedtls_locks" "$GUEST/lock/sources.lock" "$GUEST/packages.txt" "$GUEST/build-tools.sh")
+tools_hash=$(hash_of "=$(linked_locks "$GUEST"/lock/{amd64,arm64}.lock)" "$GUEST/lock/sources.lock" "$GUEST/packages.txt" "$GUEST/build-tools.sh")
 output=$CACHE/guest/$(hash_of "=$(kernel_hash x86_64)" "=$(kernel_hash aarch64)" "=$tools_hash" "$GUEST"/lock/*.lock "${initramfs_inputs[@]}" "$GUEST/build.sh")
 
 if [[ ${1:-} == --print-output ]]; then
@@ -71,7 +72,9 @@ for architecture in x86_64 aarch64; do
   kernel=$([[ $architecture == x86_64 ]] && echo vmlinux || echo Image)
   say "curl and tcpdump for $architecture (log: $tools/$architecture.log)"
   mkdir -p "$tools/$architecture/debs"
-  cp "$(fetch_locked "$(grep ' libmbedtls-dev ' "$GUEST/lock/$debian.lock")")" "$tools/$architecture/debs/"
+  while IFS= read -r line; do
+    cp "$(fetch_locked "$line")" "$tools/$architecture/debs/"
+  done < <(linked_locks "$GUEST/lock/$debian.lock")
   run -- bash /qemuweb/guest/build-tools.sh "$architecture" /qemuweb/tools >"$tools/$architecture.log" 2>&1 || {
     tail -20 "$tools/$architecture.log" >&2
     fail "curl and tcpdump for $architecture did not build" "see $tools/$architecture.log"

@@ -34,7 +34,7 @@ note() { # PACKAGE DEB
 }
 shared=()
 note linux-source-6.12 /qemuweb/linux/linux-source.deb
-note libmbedtls-dev "$packing/debs-$architecture/libmbedtls-dev.deb"
+for package in libmbedtls-dev zlib1g-dev; do note $package "$packing/debs-$architecture/$package.deb"; done
 # What is built from upstream's tarballs brings its notice in there.
 while read -r _ _ source version; do
   tar -xOf "/qemuweb/tools/sources/$source".tar.* --wildcards "*/$([[ $source == curl ]] && echo COPYING || echo LICENSE)" \

@@ -72,6 +72,12 @@ resized() {
   guest 'stty size' '^50 132'
 }
 
+# As `curl --compressed` asks for it, and as pages' requests are typed into a console.
+unpacked() {
+  guest '{ printf "HTTP/1.0 200 OK\r\nContent-Encoding: gzip\r\n\r\n"; echo "this was packed" | gzip; } >/tmp/answer
+    nc -l -p 8080 </tmp/answer >/dev/null & sleep 1; curl -sS --compressed http://127.0.0.1:8080/' '^this was packed'
+}
+
 # The page's traffic: one exchange as a line, an empty capture of packets, and what the guest says about the former.
 captured() {
   printf '%s\n' '{"torn' '{"v":1,"type":"exchange","capture":"c1","number":7,"startedDateTime":"2026-01-31T12:00:00Z","time":12.5,"request":{"method":"GET","url":"http://site.test/hello","httpVersion":"http/1.1","headers":[]},"response":{"status":200,"statusText":"OK","httpVersion":"http/1.1","headers":[],"body":{"mimeType":"text/plain","size":5,"text":"h\u001bllo"}},"timings":{},"redacted":true}' >&"$VM_CAPTURE"
@@ -100,6 +106,7 @@ for machine; do
   check "$machine: greets" grep -q '^Welcome to QemuWeb' "$work/$machine/console.log"
   check "$machine: uname -m" guest 'uname -m' "^$architecture"
   check "$machine: curl" guest 'curl --version' '^Protocols:.* https'
+  check "$machine: curl unpacks an answer" unpacked
   check "$machine: jq" guest "echo '{\"a\":[1,2]}' | jq -Mc .a" '^\[1,2\]'
   check "$machine: tcpdump" guest 'tcpdump --version' '^libpcap version'
   check "$machine: strace" guest 'strace true 2>&1' 'exit_group\(0\)'

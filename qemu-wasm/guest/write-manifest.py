@@ -32,7 +32,7 @@ def packages(packing: pathlib.Path, architecture: str, debian: str) -> list:
     return [
         {"package": name, "version": version, "source": source, "source_version": source_version, "sha256": sha}
         for sha, _, name, version, source, source_version in rows
-        if name in names or name.startswith(("linux-source-", "libmbedtls-"))
+        if name in names or name.startswith(("linux-source-", "libmbedtls-", "zlib1g-"))
     ]
 
 

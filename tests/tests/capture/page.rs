@@ -166,6 +166,10 @@ pub(crate) fn commands(capture: &mut Capture) -> Result<()> {
         text.contains("# curl 'http://").then_some(())
     })?;
     panel.type_keys("\n")?;
+    // curl takes every option of the command; that the page's server is out of the guest's reach is all that it has to say.
+    panel.wait_console(&capture.vm, "curl's answer", DEFAULT_TIMEOUT, |text| {
+        text.contains("curl: (7)").then_some(())
+    })?;
     panel.wait_prompt(&capture.vm)?;
     panel.click("show-capture")
 }
