@@ -11,6 +11,9 @@
 #include "wasm-engine.h"
 #include "wasm-translate.h"
 
+/* The block that all of a region's code is in, and its exits leave. */
+enum { EXIT_DEPTH = 1 };
+
 int wasm_type(WasmCompiler *c, WasmSignature signature)
 {
     int i;
@@ -44,14 +47,13 @@ static void close_block(WasmCompiler *c)
 }
 
 /*
- * Goes on at the bytecode address in LOCAL_NEXT: in another region if there
- * is one, else in the interpreter.
+ * The end of the function, where all exits meet: goes on at the bytecode address
+ * in LOCAL_NEXT, in another region if there is one, else in the interpreter.
  */
-static void leave_to_next(WasmCompiler *c)
+static void emit_exit(WasmCompiler *c)
 {
     WasmBuffer *b = &c->code;
 
-    wasm_globals_flush(c);
     wasm_op_u32(b, WASM_local_get, LOCAL_NEXT);
     wasm_memory_op(b, WASM_i32_load, WASM_STATE_OFFSET);
     wasm_op_u32(b, WASM_local_tee, LOCAL_STATE);
@@ -69,6 +71,24 @@ static void leave_to_next(WasmCompiler *c)
     wasm_i64_const(b, WASM_CONTINUE);
     wasm_op(b, WASM_i64_or);
     wasm_op(b, WASM_return);
+}
+
+static void leave_to_next(WasmCompiler *c)
+{
+    wasm_globals_flush(c);
+    wasm_op_u32(&c->code, WASM_br, c->depth - EXIT_DEPTH);
+}
+
+/* The same if the condition on the stack holds. */
+static void leave_to_next_if(WasmCompiler *c)
+{
+    if (c->dirty) {
+        open_block(c, WASM_if);
+        leave_to_next(c);
+        close_block(c);
+    } else {
+        wasm_op_u32(&c->code, WASM_br_if, c->depth - EXIT_DEPTH);
+    }
 }
 
 static void emit_node(WasmCompiler *c, int i);
@@ -116,44 +136,68 @@ static void emit_branch(WasmCompiler *c, int from, int yes, int no)
     }
 }
 
+/* Goes to node @to, which starts a block, if that is where LOCAL_NEXT points. */
+static void emit_if_next(WasmCompiler *c, int from, int to)
+{
+    WasmBuffer *b = &c->code;
+    const WasmNode *nodes = c->region->nodes;
+
+    if (to == WASM_NO_NODE) {
+        return;
+    }
+    wasm_op_u32(b, WASM_local_get, LOCAL_NEXT);
+    wasm_i32_const(b, (uintptr_t)(nodes[to].start - WASM_HEADER_WORDS));
+    wasm_op(b, WASM_i32_eq);
+    if (is_jump(c, from, to)) {
+        wasm_op_u32(b, WASM_br_if, c->depth - c->node_depth[to]);
+    } else {
+        open_block(c, WASM_if);
+        emit_edge(c, from, to);
+        close_block(c);
+    }
+}
+
 /*
- * A link to another block. Its slot holds the address of that block's code,
- * or of the instruction after goto_tb while there is no link. Invalidation of
- * the other block resets the slot, which also undoes a jump inside the region.
+ * A link to a block that is not in the region, or to none as yet. Its slot holds
+ * the address of that block's code, or of the instruction after goto_tb while
+ * there is no link.
  */
 static void emit_goto_tb(WasmCompiler *c, int from, const WasmNode *node)
 {
     WasmBuffer *b = &c->code;
     const uint32_t *insn = node->end - 1;
 
-    uint64_t dirty = c->dirty;
-
     wasm_i32_const(b, (uintptr_t)wasm_insn_target(insn));
     wasm_memory_op(b, WASM_i32_load, 0);
-    wasm_op_u32(b, WASM_local_set, LOCAL_NEXT);
-    if (node->succ[0] != WASM_NO_NODE) {
-        const WasmNode *to = &c->region->nodes[node->succ[0]];
-
-        wasm_op_u32(b, WASM_local_get, LOCAL_NEXT);
-        wasm_i32_const(b, (uintptr_t)(to->start - WASM_HEADER_WORDS));
-        wasm_op(b, WASM_i32_eq);
-        if (is_jump(c, from, node->succ[0])) {
-            wasm_op_u32(b, WASM_br_if,
-                        c->depth - c->node_depth[node->succ[0]]);
-        } else {
-            open_block(c, WASM_if);
-            emit_edge(c, from, node->succ[0]);
-            close_block(c);
-            c->dirty = dirty;
-        }
-    }
-    wasm_op_u32(b, WASM_local_get, LOCAL_NEXT);
+    wasm_op_u32(b, WASM_local_tee, LOCAL_NEXT);
     wasm_i32_const(b, (uintptr_t)(insn + 1));
     wasm_op(b, WASM_i32_ne);
-    open_block(c, WASM_if);
-    leave_to_next(c);
-    close_block(c);
+    leave_to_next_if(c);
     emit_edge(c, from, node->succ[1]);
+}
+
+/* A jump to an address that was found at run time. */
+static void emit_goto_ptr(WasmCompiler *c, int from, const WasmNode *node)
+{
+    WasmBuffer *b = &c->code;
+    const uint32_t *insn = node->end - 1;
+    uint64_t dirty = c->dirty;
+
+    if (insn > node->start && wasm_is_lookup(insn - 1)) {
+        wasm_lookup(c);
+    } else {
+        wasm_get_reg(c, extract32(*insn, 8, 4));
+        wasm_op(b, WASM_i32_wrap_i64);
+        wasm_op_u32(b, WASM_local_set, LOCAL_NEXT);
+    }
+    emit_if_next(c, from, node->succ[0]);
+    c->dirty = dirty;
+    /* No block there: the loop around us makes one. */
+    wasm_op_u32(b, WASM_local_get, LOCAL_NEXT);
+    leave_to_next_if(c);
+    wasm_globals_flush(c);
+    wasm_i64_const(b, 0);
+    wasm_op(b, WASM_return);
 }
 
 static void emit_leave(WasmCompiler *c, const WasmNode *node)
@@ -167,18 +211,6 @@ static void emit_leave(WasmCompiler *c, const WasmNode *node)
         wasm_i64_const(b, extract32(*insn, 12, 20) ?
                        (uintptr_t)wasm_insn_target(insn) : 0);
         wasm_op(b, WASM_return);
-        break;
-    case INDEX_op_goto_ptr:
-        wasm_get_reg(c, extract32(*insn, 8, 4));
-        wasm_op(b, WASM_i32_wrap_i64);
-        wasm_op_u32(b, WASM_local_tee, LOCAL_NEXT);
-        wasm_op(b, WASM_i32_eqz);
-        open_block(c, WASM_if);
-        wasm_globals_flush(c);
-        wasm_i64_const(b, 0);
-        wasm_op(b, WASM_return);
-        close_block(c);
-        leave_to_next(c);
         break;
     default: /* a helper that does not return */
         wasm_op(b, WASM_unreachable);
@@ -208,7 +240,14 @@ static void emit_code(WasmCompiler *c, int i)
         emit_branch(c, i, node->succ[0], node->succ[1]);
         break;
     case WASM_END_GOTO_TB:
-        emit_goto_tb(c, i, node);
+        if (node->succ[0] != WASM_NO_NODE) {
+            emit_edge(c, i, node->succ[0]);
+        } else {
+            emit_goto_tb(c, i, node);
+        }
+        break;
+    case WASM_END_GOTO_PTR:
+        emit_goto_ptr(c, i, node);
         break;
     case WASM_END_LEAVE:
         emit_leave(c, node);
@@ -265,7 +304,33 @@ void wasm_compile_begin(WasmCompiler *c)
                                    .result = WASM_I64 });
 }
 
-bool wasm_compile_region(WasmCompiler *c, const WasmRegion *r)
+/*
+ * Counts the runs in the header's third word, down from where the region was
+ * made. At zero the region is worth more effort.
+ */
+static void emit_countdown(WasmCompiler *c)
+{
+    WasmBuffer *b = &c->code;
+    uint32_t header = (uintptr_t)c->region->tbs[0]->tc.ptr;
+
+    wasm_i32_const(b, header);
+    wasm_i32_const(b, header);
+    wasm_memory_op(b, WASM_i32_load, WASM_RUNS_OFFSET);
+    wasm_i32_const(b, -1);
+    wasm_op(b, WASM_i32_add);
+    wasm_op_u32(b, WASM_local_tee, LOCAL_STATE);
+    wasm_memory_op(b, WASM_i32_store, WASM_RUNS_OFFSET);
+    wasm_op_u32(b, WASM_local_get, LOCAL_STATE);
+    wasm_i32_const(b, 0);
+    wasm_op(b, WASM_i32_le_s);
+    wasm_op(b, WASM_if);
+    wasm_byte(b, WASM_EMPTY);
+    wasm_i32_const(b, header);
+    wasm_call(c, wasm_engine_optimize, (WasmSignature) { .n_params = 1 });
+    wasm_op(b, WASM_end);
+}
+
+bool wasm_compile_region(WasmCompiler *c, const WasmRegion *r, bool optimized)
 {
     WasmBuffer *b = &c->code, *locals = &c->scratch;
 
@@ -284,9 +349,16 @@ bool wasm_compile_region(WasmCompiler *c, const WasmRegion *r)
     wasm_op(b, WASM_i32_add);
     wasm_op_u32(b, WASM_local_set, LOCAL_BASE);
     wasm_globals_analyse(c);
+    if (!optimized) {
+        emit_countdown(c);
+    }
     wasm_globals_enter_region(c);
+    open_block(c, WASM_block);
+    g_assert(c->depth == EXIT_DEPTH);
     emit_node(c, 0);
     wasm_op(b, WASM_unreachable);
+    close_block(c);
+    emit_exit(c);
     wasm_op(b, WASM_end);
     if (c->failure) {
         return false;

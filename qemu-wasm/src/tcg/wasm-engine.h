@@ -15,6 +15,7 @@
  *   wasm-arithmetic.c the instructions that work on registers alone
  *   wasm-memory.c     guest loads and stores
  *   wasm-tlb.h        the same for the interpreter
+ *   wasm-lookup.c     jumps to addresses that are known at run time only
  *   wasm-globals.c    guest registers in locals, across blocks
  *   wasm-host-order.c the barriers that the host needs
  *   wasm-runtime.c    states, modules, table slots, entering and leaving
@@ -30,15 +31,19 @@
 #include "qemu/cacheinfo.h"
 
 /*
- * The first two words of a TB's code: the opcode, and the state. States below
- * WASM_STATE_NEVER count the runs, states above are indices in the function
- * table: the block is the head of a region that was compiled.
+ * The first three words of a TB's code: the opcode, the state, and a number of
+ * runs. States below WASM_STATE_NEVER count the runs in the interpreter, states
+ * above are indices in the function table: the block is the head of a region
+ * that was compiled. Then the third word says how often the region has yet to
+ * run before it is compiled again, with more effort.
  */
 enum {
-    WASM_HEADER_WORDS = 2,
+    WASM_HEADER_WORDS = 3,
     WASM_STATE_OFFSET = 4,      /* in bytes, of the state */
+    WASM_RUNS_OFFSET = 8,       /* in bytes, of the number of runs */
     WASM_HOT_RUNS = 120,        /* to be compiled with others */
     WASM_HOTTER_RUNS = 2000,    /* to be compiled at once */
+    WASM_OPTIMIZE_RUNS = 2000,  /* of a region */
     WASM_STATE_NEVER = 4095,    /* something in it cannot be compiled */
 };
 
@@ -61,6 +66,15 @@ static inline bool wasm_state_is_cold(uint32_t state)
  * runs it. Returns what the region's function does.
  */
 uint64_t wasm_engine_enter(CPUArchState *env, uint32_t *header);
+
+/* The region of the block whose header is at @header has run often. */
+void wasm_engine_optimize(uint32_t header);
+
+/*
+ * @tb is stale. Regions that it is part of will not be entered again, and left
+ * at the start of the next block.
+ */
+void wasm_engine_invalidate(const TranslationBlock *tb);
 
 /* All translation blocks are gone. No vCPU is running. */
 void wasm_engine_flush(void);

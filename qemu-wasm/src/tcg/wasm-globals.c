@@ -11,6 +11,9 @@
  *                      They are written back ("flushed") where somebody else
  *                      can see env: at exits, before helpers, and on the slow
  *                      path of guest memory accesses, which may fault.
+ *                      Only loops are worth the code that this takes: in a
+ *                      region without one all writes go to env at once
+ *                      ("write through"), and nothing is dirty.
  *   needed  (backward) globals whose locals have to hold the value: those that
  *                      are read before they are written, and those that are
  *                      dirty on one of several paths. They are loaded at the
@@ -120,6 +123,9 @@ static Event event(const WasmCompiler *c, const uint32_t *pos, int *global)
             return EVENT_READ;
         }
     }
+    if (wasm_is_lookup(pos)) {
+        return EVENT_NONE; /* flushes on its own slow path */
+    }
     if (extract32(*pos, 0, 8) == INDEX_op_call) {
         const uintptr_t *pool = (const void *)wasm_insn_target(pos);
         const TCGHelperInfo *info = (const void *)pool[1];
@@ -138,7 +144,7 @@ static uint64_t dirty_after(const WasmCompiler *c, const uint32_t *pos,
 
     switch (event(c, pos, &g)) {
     case EVENT_WRITE:
-        return dirty | 1ull << g;
+        return c->write_through ? 0 : dirty | 1ull << g;
     case EVENT_SEEN:
     case EVENT_CHANGED:
         return 0;
@@ -203,6 +209,10 @@ void wasm_globals_analyse(WasmCompiler *c)
     bool changed;
 
     find_globals(c);
+    c->write_through = true;
+    for (int i = 0; i < r->n_order; i++) {
+        c->write_through &= !r->nodes[r->order[i]].loop_header;
+    }
     memset(c->dirty_in, 0, r->n_nodes * sizeof(c->dirty_in[0]));
     do {
         changed = false;
@@ -293,6 +303,14 @@ void wasm_globals_after(WasmCompiler *c, int node, const uint32_t *pos)
     if (event(c, pos, &g) == EVENT_CHANGED) {
         load_globals(c, needed_before(c, node, pos + 1));
     }
+}
+
+int wasm_globals_dirty(const WasmCompiler *c, int offset)
+{
+    bool exact;
+    int g = find_global(c, offset, 1, &exact);
+
+    return g >= 0 && (c->dirty >> g & 1) ? g : -1;
 }
 
 int wasm_globals_find(WasmCompiler *c, uint32_t insn)

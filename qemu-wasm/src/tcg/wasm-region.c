@@ -17,12 +17,21 @@
 /* Marks of a word of a block's bytecode. */
 enum { SEEN = 1, LEADER = 2 };
 
-/* A block that ran seldom stays out, as does one that cannot be compiled. */
-static bool is_warm(const TranslationBlock *tb)
+/*
+ * A block that ran seldom stays out, as do those that are stale or of another
+ * kind than the head, and those that cannot be compiled.
+ */
+static bool is_warm(const TranslationBlock *tb, const TranslationBlock *head)
 {
     uint32_t state = qatomic_read((uint32_t *)tb->tc.ptr + 1);
 
-    return state >= WASM_HOT_RUNS / 4 && state != WASM_STATE_NEVER;
+    return tb_cflags(tb) == tb_cflags(head) && state >= WASM_HOT_RUNS / 4 && state != WASM_STATE_NEVER;
+}
+
+/* Whether a block is the head of a region itself. */
+static bool is_head(const TranslationBlock *tb)
+{
+    return qatomic_read((uint32_t *)tb->tc.ptr + 1) > WASM_STATE_NEVER;
 }
 
 static int find_tb(const WasmRegion *r, const TranslationBlock *tb)
@@ -42,6 +51,24 @@ static const TranslationBlock *linked_tb(const uint32_t *insn)
     const void *target = (const void *)qatomic_read(slot);
 
     return target == insn + 1 ? NULL : wasm_tb_of_code(target);
+}
+
+/*
+ * The block that a goto_ptr instruction went to when it was last interpreted,
+ * if code of @from finds such a block without the helper, else NULL.
+ */
+static const TranslationBlock *last_tb(const TranslationBlock *from,
+                                       const uint32_t *insn)
+{
+    uint32_t code = qatomic_read(insn + 1);
+    const TranslationBlock *tb;
+
+    if (!code) {
+        return NULL;
+    }
+    tb = wasm_tb_of_code((const void *)(uintptr_t)code);
+    return tb->flags == from->flags && tb->cs_base == from->cs_base &&
+           tb_cflags(tb) == tb_cflags(from) ? tb : NULL;
 }
 
 static bool call_returns(const uint32_t *insn)
@@ -151,8 +178,11 @@ static bool add_nodes(WasmRegion *r, int index, const uint8_t *marks)
                 node->kind = WASM_END_GOTO_TB;
                 ended = true;
                 break;
-            case INDEX_op_exit_tb:
             case INDEX_op_goto_ptr:
+                node->kind = WASM_END_GOTO_PTR;
+                ended = true;
+                break;
+            case INDEX_op_exit_tb:
                 node->kind = WASM_END_LEAVE;
                 ended = true;
                 break;
@@ -188,6 +218,20 @@ static int node_at(const WasmRegion *r, const uint32_t *start)
     return low;
 }
 
+/* The other block that @node goes to, as far as that is known, or NULL. */
+static const TranslationBlock *next_tb(const TranslationBlock *tb,
+                                       const WasmNode *node)
+{
+    switch (node->kind) {
+    case WASM_END_GOTO_TB:
+        return linked_tb(node->end - 1);
+    case WASM_END_GOTO_PTR:
+        return wasm_lookup_inlined(tb) ? last_tb(tb, node->end - 1) : NULL;
+    default:
+        return NULL;
+    }
+}
+
 static void connect_nodes(WasmRegion *r)
 {
     for (int i = 0; i < r->n_nodes; i++) {
@@ -206,11 +250,18 @@ static void connect_nodes(WasmRegion *r)
             node->succ[1] = node_at(r, node->end);
             break;
         case WASM_END_GOTO_TB:
-            tb = find_tb(r, linked_tb(last));
+            tb = find_tb(r, node->next);
+            if (tb != WASM_NO_NODE) {
+                node->succ[0] = r->tb_node[tb];
+            } else {
+                node->succ[1] = node_at(r, node->end);
+            }
+            break;
+        case WASM_END_GOTO_PTR:
+            tb = find_tb(r, node->next);
             if (tb != WASM_NO_NODE) {
                 node->succ[0] = r->tb_node[tb];
             }
-            node->succ[1] = node_at(r, node->end);
             break;
         case WASM_END_LEAVE:
             break;
@@ -331,9 +382,13 @@ static int find_loops(WasmRegion *r)
                 r->nodes[to].forward_preds++;
             } else if (dominates(r, to, r->order[i])) {
                 r->nodes[to].loop_header = true;
-            } else if (node->kind == WASM_END_GOTO_TB && k == 0) {
+            } else if (node->next && k == 0) {
                 node->succ[0] = WASM_NO_NODE;
+                if (node->kind == WASM_END_GOTO_TB) {
+                    node->succ[1] = node_at(r, node->end);
+                }
                 cut = 1;
+                break; /* the rest is for the new graph */
             } else {
                 return -1;
             }
@@ -346,11 +401,15 @@ static int find_loops(WasmRegion *r)
     return cut;
 }
 
-bool wasm_region_choose(WasmRegion *r, const TranslationBlock *head)
+bool wasm_region_choose(WasmRegion *r, const TranslationBlock *head,
+                        bool optimize)
 {
     uint8_t marks[UINT16_MAX / 4 + WASM_REGION_WORDS];
-    int cut;
+    int n_pointers = optimize ? WASM_REGION_POINTERS : 0, cut;
 
+    if (tb_cflags(head) & (CF_INVALID | CF_NOIRQ)) {
+        return false;
+    }
     r->n_tbs = 1;
     r->n_nodes = r->n_words = 0;
     r->tbs[0] = head;
@@ -371,16 +430,20 @@ bool wasm_region_choose(WasmRegion *r, const TranslationBlock *head)
         r->n_words += n_words;
 
         for (int k = n_nodes; k < r->n_nodes; k++) {
-            const TranslationBlock *next;
+            const TranslationBlock *next = next_tb(tb, &r->nodes[k]);
 
-            if (r->nodes[k].kind != WASM_END_GOTO_TB ||
-                r->n_tbs == WASM_REGION_TBS) {
+            r->nodes[k].next = next;
+            if (!next || r->n_tbs == WASM_REGION_TBS || !is_warm(next, head) ||
+                find_tb(r, next) != WASM_NO_NODE) {
                 continue;
             }
-            next = linked_tb(r->nodes[k].end - 1);
-            if (next && is_warm(next) && find_tb(r, next) == WASM_NO_NODE) {
-                r->tbs[r->n_tbs++] = next;
+            if (r->nodes[k].kind == WASM_END_GOTO_PTR) {
+                if (n_pointers == 0 || !is_head(next)) {
+                    continue;
+                }
+                n_pointers--;
             }
+            r->tbs[r->n_tbs++] = next;
         }
     }
 

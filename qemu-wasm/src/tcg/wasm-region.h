@@ -10,6 +10,7 @@
 
 enum {
     WASM_REGION_TBS = 32,       /* translation blocks at most */
+    WASM_REGION_POINTERS = 8, /* of them over goto_ptr, if optimized */
     WASM_REGION_WORDS = 6000,   /* of bytecode, with constants */
     WASM_REGION_NODES = 400,
     WASM_NO_NODE = -1,
@@ -18,15 +19,17 @@ enum {
 typedef enum WasmNodeEnd {
     WASM_END_FALL,     /* goes to succ[0] */
     WASM_END_COND,     /* to succ[0] if the condition holds, or to succ[1] */
-    WASM_END_GOTO_TB,  /* to succ[0] while linked to it, if not linked to any
-                          block to succ[1] */
-    WASM_END_LEAVE,    /* exit_tb, goto_ptr, a helper that does not return */
+    WASM_END_GOTO_TB,  /* to succ[0], or if that is none to the block that it is
+                          linked to, or without a link to succ[1] */
+    WASM_END_GOTO_PTR, /* to succ[0] if that is the address, else it leaves */
+    WASM_END_LEAVE,    /* exit_tb, a helper that does not return */
 } WasmNodeEnd;
 
 /* A basic block of bytecode; the last instruction decides how it ends. */
 typedef struct WasmNode {
     const uint32_t *start, *end;
     WasmNodeEnd kind;
+    const TranslationBlock *next; /* that it ends with a jump to, or NULL */
     int succ[2];
 
     int order;          /* position in reverse postorder, or WASM_NO_NODE */
@@ -45,10 +48,18 @@ typedef struct WasmRegion {
 } WasmRegion;
 
 /*
- * Fills @r with the blocks that are worth compiling with @head. Returns false
- * if @head cannot be compiled.
+ * Fills @r with the blocks that are worth compiling with @head, if @optimize is
+ * set also those that are reached over calls and returns. Returns false if
+ * @head cannot be compiled.
  */
-bool wasm_region_choose(WasmRegion *r, const TranslationBlock *head);
+bool wasm_region_choose(WasmRegion *r, const TranslationBlock *head,
+                        bool optimize);
+
+/*
+ * Whether code of @tb can look into the jump cache for the next block: see
+ * wasm-lookup.c.
+ */
+bool wasm_lookup_inlined(const TranslationBlock *tb);
 
 /* Decoding of instructions that change the flow of control. */
 static inline const uint32_t *wasm_insn_target(const uint32_t *insn)

@@ -31,6 +31,13 @@ enum {
     WASM_MODULES_SIZE = 48 << 20,
 };
 
+/* Headers of blocks that wait to be compiled, as one module. */
+typedef struct WasmQueue {
+    bool optimize;
+    int n;
+    uint32_t *headers[WASM_BATCH];
+} WasmQueue;
+
 typedef struct WasmModule {
     uint8_t *bytes;
     uint32_t size;
@@ -49,8 +56,9 @@ static struct {
     bool flush_queued;
     uint16_t slot_module[WASM_SLOTS];
     WasmModule modules[WASM_SLOTS];
-    int n_hot;
-    uint32_t *hot[WASM_BATCH];   /* headers of blocks to compile */
+    WasmQueue hot, hotter;       /* the latter has regions already */
+    GHashTable *heads_of;        /* of blocks: a list of the headers of the
+                                    regions that they are part of */
     WasmCompiler compiler;
     WasmRegion region;
 } engine;
@@ -93,6 +101,9 @@ static uint64_t not_loaded(CPUArchState *env, uint32_t next)
 static void __attribute__((constructor)) wasm_engine_init(void)
 {
     qemu_mutex_init(&engine.lock);
+    engine.hotter.optimize = true;
+    engine.heads_of = g_hash_table_new_full(NULL, NULL, NULL,
+                                            (GDestroyNotify)g_slist_free);
 }
 
 static void thread_start(void)
@@ -110,28 +121,41 @@ static void thread_start(void)
     g_assert(first == engine.first_slot && first > WASM_STATE_NEVER);
 }
 
+/* Notes which blocks the region that starts at @header consists of. */
+static void note_blocks(uint32_t *header)
+{
+    for (int i = 0; i < engine.region.n_tbs; i++) {
+        gpointer tb = (gpointer)engine.region.tbs[i], heads = NULL;
+
+        g_hash_table_steal_extended(engine.heads_of, tb, NULL, &heads);
+        g_hash_table_insert(engine.heads_of, tb, g_slist_prepend(heads, header));
+    }
+}
+
 /*
- * Compiles the regions of the blocks that wait for it, as one module, and
- * gives the blocks their slots.
+ * Compiles the regions of the blocks in @queue, as one module, and gives the
+ * blocks their slots.
  */
-static void compile(void)
+static void compile(WasmQueue *queue)
 {
     WasmCompiler *c = &engine.compiler;
     WasmModule *module = &engine.modules[engine.n_modules];
     uint32_t *heads[WASM_BATCH];
 
     wasm_compile_begin(c);
-    for (int i = 0; i < engine.n_hot; i++) {
-        uint32_t *header = engine.hot[i];
+    for (int i = 0; i < queue->n; i++) {
+        uint32_t *header = queue->headers[i];
 
-        if (wasm_region_choose(&engine.region, wasm_tb_of_code(header)) &&
-            wasm_compile_region(c, &engine.region)) {
+        if (wasm_region_choose(&engine.region, wasm_tb_of_code(header),
+                               queue->optimize) &&
+            wasm_compile_region(c, &engine.region, queue->optimize)) {
             heads[c->n_functions - 1] = header;
-        } else {
+            note_blocks(header);
+        } else if (!queue->optimize) {
             header[1] = WASM_STATE_NEVER;
         }
     }
-    engine.n_hot = 0;
+    queue->n = 0;
     if (c->n_functions == 0) {
         return;
     }
@@ -144,43 +168,90 @@ static void compile(void)
     engine.modules_size += module->size;
     for (int i = 0; i < module->n; i++) {
         engine.slot_module[engine.n_slots] = engine.n_modules;
+        heads[i][2] = queue->optimize ? INT32_MAX : WASM_OPTIMIZE_RUNS;
         qatomic_store_release(&heads[i][1],
                               engine.first_slot + engine.n_slots++);
     }
     engine.n_modules++;
 }
 
+/*
+ * Puts a block into @queue, which is compiled when it is full or when a block
+ * came a second time. Flushes all blocks when there is no room for more regions.
+ */
+static void enqueue(WasmQueue *queue, uint32_t *header, bool at_once)
+{
+    bool waits = false;
+
+    for (int i = 0; i < queue->n; i++) {
+        waits |= queue->headers[i] == header;
+    }
+    if (engine.n_slots + WASM_BATCH > WASM_SLOTS ||
+        engine.modules_size > WASM_MODULES_SIZE) {
+        if (!engine.flush_queued) {
+            engine.flush_queued = true;
+            queue_tb_flush(current_cpu);
+        }
+        return;
+    }
+    if (!waits) {
+        queue->headers[queue->n++] = header;
+    }
+    if (queue->n >= WASM_BATCH || at_once || (queue->optimize && waits)) {
+        compile(queue);
+    }
+}
+
 /* A block became hot, or ran often since. Returns its state. */
 static uint32_t compile_soon(uint32_t *header)
 {
     uint32_t state;
-    bool waits = false;
 
     qemu_mutex_lock(&engine.lock);
     state = header[1];
     if (state < WASM_STATE_NEVER) {
         header[1] = MIN(state + 1, WASM_HOTTER_RUNS);
-        for (int i = 0; i < engine.n_hot; i++) {
-            waits |= engine.hot[i] == header;
-        }
-        if (engine.n_slots + WASM_BATCH > WASM_SLOTS ||
-            engine.modules_size > WASM_MODULES_SIZE) {
-            if (!engine.flush_queued) {
-                engine.flush_queued = true;
-                queue_tb_flush(current_cpu);
-            }
-        } else {
-            if (!waits) {
-                engine.hot[engine.n_hot++] = header;
-            }
-            if (engine.n_hot == WASM_BATCH || state >= WASM_HOTTER_RUNS) {
-                compile();
-            }
-        }
+        enqueue(&engine.hot, header, state >= WASM_HOTTER_RUNS);
         state = header[1];
     }
     qemu_mutex_unlock(&engine.lock);
     return state;
+}
+
+void wasm_engine_optimize(uint32_t at)
+{
+    uint32_t *header = (uint32_t *)(uintptr_t)at;
+
+    qemu_mutex_lock(&engine.lock);
+    if (header[1] > WASM_STATE_NEVER) {
+        header[2] = WASM_OPTIMIZE_RUNS;
+        enqueue(&engine.hotter, header, false);
+    }
+    qemu_mutex_unlock(&engine.lock);
+}
+
+void wasm_engine_invalidate(const TranslationBlock *tb)
+{
+    GSList *heads;
+    CPUState *cpu;
+
+    qemu_mutex_lock(&engine.lock);
+    heads = g_hash_table_lookup(engine.heads_of, tb);
+    if (heads) {
+        for (GSList *head = heads; head; head = head->next) {
+            uint32_t *header = head->data;
+
+            if (header[1] > WASM_STATE_NEVER) {
+                qatomic_set(&header[1], 0);
+            }
+        }
+        g_hash_table_remove(engine.heads_of, tb);
+        /* Every block of a region looks there at its start. */
+        CPU_FOREACH(cpu) {
+            qatomic_set(&cpu->neg.icount_decr.u16.high, -1);
+        }
+    }
+    qemu_mutex_unlock(&engine.lock);
 }
 
 static void load(uint32_t index)
@@ -234,7 +305,8 @@ void wasm_engine_flush(void)
     }
     engine.n_modules = engine.n_slots = 0;
     engine.modules_size = 0;
-    engine.n_hot = 0;
+    engine.hot.n = engine.hotter.n = 0;
+    g_hash_table_remove_all(engine.heads_of);
     engine.flush_queued = false;
     qatomic_set(&engine.generation, engine.generation + 1);
     qemu_mutex_unlock(&engine.lock);

@@ -206,7 +206,11 @@ static void store(WasmCompiler *c, uint32_t insn, WasmOpcode op)
     if (global >= 0) {
         wasm_get_reg(c, extract32(insn, 8, 4));
         wasm_op_u32(b, WASM_local_set, wasm_global_local(c, global));
-    } else if (extract32(insn, 12, 4) == TCG_REG_CALL_STACK) {
+    }
+    if (global >= 0 && !c->write_through) {
+        return; /* flushed when somebody can see env */
+    }
+    if (extract32(insn, 12, 4) == TCG_REG_CALL_STACK) {
         if (op != WASM_i64_store && op != WASM_i64_store32) {
             fail(c, "part of a stack slot is written");
         }
@@ -426,10 +430,15 @@ void wasm_node_body(WasmCompiler *c, int n)
             end--; /* TMP lives no longer than that */
         }
         break;
+    case INDEX_op_goto_ptr:
+        end--;
+        if (end > node->start && wasm_is_lookup(end - 1)) {
+            end--;
+        }
+        break;
     case INDEX_op_br:
     case INDEX_op_goto_tb:
     case INDEX_op_exit_tb:
-    case INDEX_op_goto_ptr:
         end--;
         break;
     default:

@@ -71,6 +71,7 @@ typedef struct WasmCompiler {
     WasmGlobal globals[WASM_MAX_GLOBALS];
     uint64_t dirty_in[WASM_REGION_NODES], needed[WASM_REGION_NODES];
     uint64_t dirty;       /* at the current instruction */
+    bool write_through;   /* nothing is ever dirty */
 
     const WasmRegion *region;
     const TranslationBlock *tb; /* of the current instruction */
@@ -83,8 +84,10 @@ typedef struct WasmCompiler {
 /* Starts a module. */
 void wasm_compile_begin(WasmCompiler *c);
 
-/* Adds a region's function. Returns false, and why in c->failure. */
-bool wasm_compile_region(WasmCompiler *c, const WasmRegion *r);
+/*
+ * Adds a region's function; unless it is the @optimized one, it counts its runs
+ * and asks for that. Returns false, and why in c->failure. */
+bool wasm_compile_region(WasmCompiler *c, const WasmRegion *r, bool optimized);
 
 /* The finished module, in c->module; its functions are exported by number. */
 void wasm_compile_end(WasmCompiler *c);
@@ -127,8 +130,17 @@ void wasm_globals_after(WasmCompiler *c, int node, const uint32_t *pos);
 /* The number of the global that a load or store is of, or -1. */
 int wasm_globals_find(WasmCompiler *c, uint32_t insn);
 
+/* The number of the global at OFFSET of env if its local is newer, or -1. */
+int wasm_globals_dirty(const WasmCompiler *c, int offset);
+
 /* The local of a global. */
 int wasm_global_local(WasmCompiler *c, int global);
+
+/* Whether a goto_ptr follows at @pos + 1 to where this call finds a block. */
+bool wasm_is_lookup(const uint32_t *pos);
+
+/* In place of such a call: sets LOCAL_NEXT to the address, 0 if there is none. */
+void wasm_lookup(WasmCompiler *c);
 
 /* Guest memory. RA is the position for cpu_restore_state(). */
 void wasm_guest_load(WasmCompiler *c, unsigned rd, unsigned ra, MemOpIdx oi,

@@ -12,7 +12,7 @@
 
 #include "qemu/osdep.h"
 #include "tcg/tcg-mo.h"
-#include "tcg-target-mo.h"
+#include "qemu/atomic.h"
 
 int wasm_host_memory_order;
 
