@@ -220,16 +220,9 @@ static void emit_leave(WasmCompiler *c, const WasmNode *node)
 
 static void emit_code(WasmCompiler *c, int i)
 {
-    const WasmRegion *r = c->region;
-    const WasmNode *node = &r->nodes[i];
+    const WasmNode *node = &c->region->nodes[i];
 
-    for (int t = 0; t < r->n_tbs; t++) {
-        const uint32_t *code = r->tbs[t]->tc.ptr;
-
-        if (node->start > code && node->start < code + r->tbs[t]->tc.size / 4) {
-            c->tb = r->tbs[t];
-        }
-    }
+    c->tb = c->region->tbs[node->tb];
     wasm_node_body(c, i);
     switch (node->kind) {
     case WASM_END_FALL:
@@ -330,6 +323,16 @@ static void emit_countdown(WasmCompiler *c)
     wasm_op(b, WASM_end);
 }
 
+static bool has_loop(const WasmRegion *r)
+{
+    for (int i = 0; i < r->n_order; i++) {
+        if (r->nodes[r->order[i]].loop_header) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool wasm_compile_region(WasmCompiler *c, const WasmRegion *r, bool optimized)
 {
     WasmBuffer *b = &c->code, *locals = &c->scratch;
@@ -342,6 +345,8 @@ bool wasm_compile_region(WasmCompiler *c, const WasmRegion *r, bool optimized)
     c->region = r;
     c->failure = NULL;
     c->depth = 0;
+    /* A loop may run for long, uncounted. */
+    c->optimized = optimized || has_loop(r);
 
     wasm_op_u32(b, WASM_local_get, LOCAL_ENV);
     wasm_op(b, WASM_i32_wrap_i64);

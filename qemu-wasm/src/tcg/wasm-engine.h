@@ -41,9 +41,9 @@ enum {
     WASM_HEADER_WORDS = 3,
     WASM_STATE_OFFSET = 4,      /* in bytes, of the state */
     WASM_RUNS_OFFSET = 8,       /* in bytes, of the number of runs */
-    WASM_HOT_RUNS = 120,        /* to be compiled with others */
+    WASM_HOT_RUNS = 240,        /* to be compiled with others */
     WASM_HOTTER_RUNS = 2000,    /* to be compiled at once */
-    WASM_OPTIMIZE_RUNS = 2000,  /* of a region */
+    WASM_OPTIMIZE_RUNS = 8000,  /* of a region */
     WASM_STATE_NEVER = 4095,    /* something in it cannot be compiled */
 };
 

@@ -11,9 +11,8 @@
  *                      They are written back ("flushed") where somebody else
  *                      can see env: at exits, before helpers, and on the slow
  *                      path of guest memory accesses, which may fault.
- *                      Only loops are worth the code that this takes: in a
- *                      region without one all writes go to env at once
- *                      ("write through"), and nothing is dirty.
+ *                      In code that is not optimized all writes go to env at
+ *                      once, which takes less room, and nothing is dirty.
  *   needed  (backward) globals whose locals have to hold the value: those that
  *                      are read before they are written, and those that are
  *                      dirty on one of several paths. They are loaded at the
@@ -59,12 +58,15 @@ static int access_size(uint8_t op)
 /* The number of the global at [offset, offset + size) of env. */
 static int find_global(const WasmCompiler *c, int offset, int size, bool *exact)
 {
-    for (int i = 0; i < c->n_globals; i++) {
-        const WasmGlobal *g = &c->globals[i];
+    if (offset < 0 || offset + size > 4 * (int)ARRAY_SIZE(c->global_of)) {
+        return -1;
+    }
+    for (int word = offset / 4; word * 4 < offset + size; word++) {
+        if (c->global_of[word]) {
+            const WasmGlobal *g = &c->globals[c->global_of[word] - 1];
 
-        if (offset < g->offset + g->size && offset + size > g->offset) {
             *exact = offset == g->offset && size == g->size;
-            return i;
+            return c->global_of[word] - 1;
         }
     }
     return -1;
@@ -87,9 +89,17 @@ static void add_global(WasmCompiler *c, int offset, int size)
             t->mem_base->kind == TEMP_FIXED &&
             t->mem_base->reg == TCG_AREG0 && t->type <= TCG_TYPE_I64 &&
             offset < t->mem_offset + t_size && offset + size > t->mem_offset) {
+            /* Only those that lie where find_global() looks. */
+            if (t->mem_offset < 0 || t->mem_offset % 4 ||
+                t->mem_offset + t_size > 4 * ARRAY_SIZE(c->global_of)) {
+                return;
+            }
             c->globals[c->n_globals++] = (WasmGlobal) {
                 .offset = t->mem_offset, .size = t_size,
             };
+            for (int k = 0; k < t_size; k += 4) {
+                c->global_of[(t->mem_offset + k) / 4] = c->n_globals;
+            }
             return;
         }
     }
@@ -144,7 +154,7 @@ static uint64_t dirty_after(const WasmCompiler *c, const uint32_t *pos,
 
     switch (event(c, pos, &g)) {
     case EVENT_WRITE:
-        return c->write_through ? 0 : dirty | 1ull << g;
+        return c->optimized ? dirty | 1ull << g : 0;
     case EVENT_SEEN:
     case EVENT_CHANGED:
         return 0;
@@ -190,6 +200,7 @@ static void find_globals(WasmCompiler *c)
     const WasmRegion *r = c->region;
 
     c->n_globals = 0;
+    memset(c->global_of, 0, sizeof(c->global_of));
     for (int i = 0; i < r->n_order; i++) {
         const WasmNode *node = &r->nodes[r->order[i]];
 
@@ -209,10 +220,6 @@ void wasm_globals_analyse(WasmCompiler *c)
     bool changed;
 
     find_globals(c);
-    c->write_through = true;
-    for (int i = 0; i < r->n_order; i++) {
-        c->write_through &= !r->nodes[r->order[i]].loop_header;
-    }
     memset(c->dirty_in, 0, r->n_nodes * sizeof(c->dirty_in[0]));
     do {
         changed = false;

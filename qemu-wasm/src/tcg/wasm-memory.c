@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Guest loads and stores: the hit in QEMU's software TLB is inlined, all else
- * is a call of the helper that the interpreter uses.
+ * Guest loads and stores: in optimized code the hit in QEMU's software TLB is
+ * inlined, all else is a call.
  */
 
 #include "qemu/osdep.h"
@@ -12,6 +12,7 @@
 #include "hw/core/cpu.h"
 #include "tcg/tcg.h"
 #include "tcg/tcg-ldst.h"
+#include "wasm-tlb.h"
 #include "wasm-translate.h"
 
 /* Of an access: the low address bits that must be zero on the fast path. */
@@ -83,24 +84,65 @@ static void host_address(WasmCompiler *c, unsigned addr)
     wasm_op(b, WASM_i32_add);
 }
 
+/*
+ * Accesses of code that is not worth a test of its own: what the interpreter
+ * does, as functions of the helpers' types.
+ */
+#define LOAD(name, type, result, slow)                                  \
+    static result name(CPUArchState *env, uint64_t addr, MemOpIdx oi,   \
+                       uintptr_t ra)                                    \
+    {                                                                   \
+        type *host = wasm_tlb_hit(env, addr, oi,                        \
+                                  offsetof(CPUTLBEntry, addr_read));    \
+                                                                        \
+        return likely(host) ? *host : slow(env, addr, oi, ra);          \
+    }
+
+LOAD(load_u8, uint8_t, tcg_target_ulong, helper_ldub_mmu)
+LOAD(load_s8, int8_t, tcg_target_ulong, helper_ldsb_mmu)
+LOAD(load_u16, uint16_t, tcg_target_ulong, helper_lduw_mmu)
+LOAD(load_s16, int16_t, tcg_target_ulong, helper_ldsw_mmu)
+LOAD(load_u32, uint32_t, tcg_target_ulong, helper_ldul_mmu)
+LOAD(load_s32, int32_t, tcg_target_ulong, helper_ldsl_mmu)
+LOAD(load_u64, uint64_t, uint64_t, helper_ldq_mmu)
+
+#define STORE(name, type, argument, slow)                               \
+    static void name(CPUArchState *env, uint64_t addr, argument value,  \
+                     MemOpIdx oi, uintptr_t ra)                         \
+    {                                                                   \
+        type *host = wasm_tlb_hit(env, addr, oi,                        \
+                                  offsetof(CPUTLBEntry, addr_write));   \
+                                                                        \
+        if (likely(host)) {                                             \
+            *host = value;                                              \
+        } else {                                                        \
+            slow(env, addr, value, oi, ra);                             \
+        }                                                               \
+    }
+
+STORE(store_8, uint8_t, uint32_t, helper_stb_mmu)
+STORE(store_16, uint16_t, uint32_t, helper_stw_mmu)
+STORE(store_32, uint32_t, uint32_t, helper_stl_mmu)
+STORE(store_64, uint64_t, uint64_t, helper_stq_mmu)
+
 void wasm_guest_load(WasmCompiler *c, unsigned rd, unsigned ra, MemOpIdx oi,
                      const uint32_t *pos)
 {
     static const struct {
-        void *slow;
+        void *slow, *whole;
         WasmOpcode fast;
     } loads[] = {
-        [MO_UB] = { helper_ldub_mmu, WASM_i64_load8_u },
-        [MO_SB] = { helper_ldsb_mmu, WASM_i64_load8_s },
-        [MO_UW] = { helper_lduw_mmu, WASM_i64_load16_u },
-        [MO_SW] = { helper_ldsw_mmu, WASM_i64_load16_s },
-        [MO_UL] = { helper_ldul_mmu, WASM_i64_load32_u },
-        [MO_SL] = { helper_ldsl_mmu, WASM_i64_load32_s },
-        [MO_UQ] = { helper_ldq_mmu, WASM_i64_load },
+        [MO_UB] = { helper_ldub_mmu, load_u8, WASM_i64_load8_u },
+        [MO_SB] = { helper_ldsb_mmu, load_s8, WASM_i64_load8_s },
+        [MO_UW] = { helper_lduw_mmu, load_u16, WASM_i64_load16_u },
+        [MO_SW] = { helper_ldsw_mmu, load_s16, WASM_i64_load16_s },
+        [MO_UL] = { helper_ldul_mmu, load_u32, WASM_i64_load32_u },
+        [MO_SL] = { helper_ldsl_mmu, load_s32, WASM_i64_load32_s },
+        [MO_UQ] = { helper_ldq_mmu, load_u64, WASM_i64_load },
     };
     WasmBuffer *b = &c->code;
     MemOp mop = get_memop(oi);
-    bool inlined = !(mop & MO_BSWAP);
+    bool inlined = c->optimized && !(mop & MO_BSWAP);
 
     if (inlined) {
         test_tlb(c, ra, oi, offsetof(CPUTLBEntry, addr_read));
@@ -115,7 +157,8 @@ void wasm_guest_load(WasmCompiler *c, unsigned rd, unsigned ra, MemOpIdx oi,
     wasm_get_reg(c, ra);
     wasm_i32_const(b, oi);
     wasm_i64_const(b, (uintptr_t)pos);
-    wasm_call(c, loads[mop & MO_SSIZE].slow,
+    wasm_call(c, inlined ? loads[mop & MO_SSIZE].slow :
+                           loads[mop & MO_SSIZE].whole,
               (WasmSignature) { .n_params = 4, .mask = 0xb,
                                 .result = WASM_I64 });
     if (inlined) {
@@ -128,17 +171,17 @@ void wasm_guest_store(WasmCompiler *c, unsigned rd, unsigned ra, MemOpIdx oi,
                       const uint32_t *pos)
 {
     static const struct {
-        void *slow;
+        void *slow, *whole;
         WasmOpcode fast;
     } stores[] = {
-        [MO_8] = { helper_stb_mmu, WASM_i64_store8 },
-        [MO_16] = { helper_stw_mmu, WASM_i64_store16 },
-        [MO_32] = { helper_stl_mmu, WASM_i64_store32 },
-        [MO_64] = { helper_stq_mmu, WASM_i64_store },
+        [MO_8] = { helper_stb_mmu, store_8, WASM_i64_store8 },
+        [MO_16] = { helper_stw_mmu, store_16, WASM_i64_store16 },
+        [MO_32] = { helper_stl_mmu, store_32, WASM_i64_store32 },
+        [MO_64] = { helper_stq_mmu, store_64, WASM_i64_store },
     };
     WasmBuffer *b = &c->code;
     MemOp mop = get_memop(oi), size = mop & MO_SIZE;
-    bool inlined = !(mop & MO_BSWAP);
+    bool inlined = c->optimized && !(mop & MO_BSWAP);
 
     if (inlined) {
         test_tlb(c, ra, oi, offsetof(CPUTLBEntry, addr_write));
@@ -158,7 +201,7 @@ void wasm_guest_store(WasmCompiler *c, unsigned rd, unsigned ra, MemOpIdx oi,
     }
     wasm_i32_const(b, oi);
     wasm_i64_const(b, (uintptr_t)pos);
-    wasm_call(c, stores[size].slow,
+    wasm_call(c, inlined ? stores[size].slow : stores[size].whole,
               (WasmSignature) { .n_params = 5,
                                 .mask = size == MO_64 ? 0x17 : 0x13 });
     if (inlined) {

@@ -162,7 +162,9 @@ static bool add_nodes(WasmRegion *r, int index, const uint8_t *marks)
             return false;
         }
         r->n_nodes++;
-        *node = (WasmNode) { .start = code + at, .kind = WASM_END_FALL };
+        *node = (WasmNode) {
+            .start = code + at, .tb = index, .kind = WASM_END_FALL,
+        };
         while (!ended) {
             const uint32_t *insn = code + at++;
 
@@ -200,22 +202,16 @@ static bool add_nodes(WasmRegion *r, int index, const uint8_t *marks)
     return true;
 }
 
-static int node_at(const WasmRegion *r, const uint32_t *start)
+/* The node that starts at @start, in the same block as @node. */
+static int node_at(const WasmRegion *r, const WasmNode *node,
+                   const uint32_t *start)
 {
-    int low = 0;
+    int i = r->tb_node[node->tb];
 
-    for (int i = 0; i < r->n_tbs; i++) {
-        const uint32_t *code = r->tbs[i]->tc.ptr;
-
-        if (start >= code && start < code + r->tbs[i]->tc.size / 4) {
-            low = r->tb_node[i];
-            break;
-        }
+    while (r->nodes[i].start != start) {
+        i++;
     }
-    while (r->nodes[low].start != start) {
-        low++;
-    }
-    return low;
+    return i;
 }
 
 /* The other block that @node goes to, as far as that is known, or NULL. */
@@ -242,19 +238,20 @@ static void connect_nodes(WasmRegion *r)
         node->succ[0] = node->succ[1] = WASM_NO_NODE;
         switch (node->kind) {
         case WASM_END_FALL:
-            node->succ[0] = node_at(r, extract32(*last, 0, 8) == INDEX_op_br ?
+            node->succ[0] = node_at(r, node,
+                                    extract32(*last, 0, 8) == INDEX_op_br ?
                                     wasm_insn_target(last) : node->end);
             break;
         case WASM_END_COND:
-            node->succ[0] = node_at(r, wasm_insn_target(last));
-            node->succ[1] = node_at(r, node->end);
+            node->succ[0] = node_at(r, node, wasm_insn_target(last));
+            node->succ[1] = node_at(r, node, node->end);
             break;
         case WASM_END_GOTO_TB:
             tb = find_tb(r, node->next);
             if (tb != WASM_NO_NODE) {
                 node->succ[0] = r->tb_node[tb];
             } else {
-                node->succ[1] = node_at(r, node->end);
+                node->succ[1] = node_at(r, node, node->end);
             }
             break;
         case WASM_END_GOTO_PTR:
@@ -385,7 +382,7 @@ static int find_loops(WasmRegion *r)
             } else if (node->next && k == 0) {
                 node->succ[0] = WASM_NO_NODE;
                 if (node->kind == WASM_END_GOTO_TB) {
-                    node->succ[1] = node_at(r, node->end);
+                    node->succ[1] = node_at(r, node, node->end);
                 }
                 cut = 1;
                 break; /* the rest is for the new graph */

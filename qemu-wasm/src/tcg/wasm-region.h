@@ -28,6 +28,7 @@ typedef enum WasmNodeEnd {
 /* A basic block of bytecode; the last instruction decides how it ends. */
 typedef struct WasmNode {
     const uint32_t *start, *end;
+    int tb;             /* number of the block that it is part of */
     WasmNodeEnd kind;
     const TranslationBlock *next; /* that it ends with a jump to, or NULL */
     int succ[2];

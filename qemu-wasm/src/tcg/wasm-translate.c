@@ -207,7 +207,7 @@ static void store(WasmCompiler *c, uint32_t insn, WasmOpcode op)
         wasm_get_reg(c, extract32(insn, 8, 4));
         wasm_op_u32(b, WASM_local_set, wasm_global_local(c, global));
     }
-    if (global >= 0 && !c->write_through) {
+    if (global >= 0 && c->optimized) {
         return; /* flushed when somebody can see env */
     }
     if (extract32(insn, 12, 4) == TCG_REG_CALL_STACK) {

@@ -69,9 +69,10 @@ typedef struct WasmCompiler {
     /* Globals, as bit masks by their number: see wasm-globals.c. */
     int n_globals;
     WasmGlobal globals[WASM_MAX_GLOBALS];
+    uint8_t global_of[512]; /* for words of env: 1 + the number, or 0 */
     uint64_t dirty_in[WASM_REGION_NODES], needed[WASM_REGION_NODES];
     uint64_t dirty;       /* at the current instruction */
-    bool write_through;   /* nothing is ever dirty */
+    bool optimized;       /* for speed, else for size */
 
     const WasmRegion *region;
     const TranslationBlock *tb; /* of the current instruction */
