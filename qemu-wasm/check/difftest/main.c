@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/personality.h>
 #include <unistd.h>
 
 static struct options {
@@ -247,8 +248,20 @@ static void read_options(int argc, char **argv)
     }
 }
 
+/* Starts the program again with a heap and a stack that lie where they always do, and not where blocks have their page. */
+static void fix_addresses(char **argv)
+{
+    int now = personality(0xffffffff);
+    if (now >= 0 && !(now & ADDR_NO_RANDOMIZE) && personality((unsigned long)now | ADDR_NO_RANDOMIZE) >= 0) {
+        execv("/proc/self/exe", argv);
+        perror("difftest: cannot start itself again");
+        exit(1);
+    }
+}
+
 int main(int argc, char **argv)
 {
+    fix_addresses(argv);
     read_options(argc, argv);
     map(DATA_AT, DATA_SIZE, PROT_READ | PROT_WRITE);
     map(CODE_AT, CODE_SLOTS * 0x1000, PROT_READ | PROT_WRITE | PROT_EXEC);
