@@ -53,13 +53,13 @@ function images(machine, initramfs) {
   return { kernel: machine.kernel(), initrd: readFileSync(join(recipe('check/build.sh'), machine.system, initramfs)) };
 }
 
-/** Boots on `output` (of build.sh) in this process; returns the console at its prompt. */
-export async function bootOurs(arch, output, initramfs = 'initramfs.cpio') {
+/** Boots on `output` (of build.sh) in this process, with further arguments for QEMU; returns the console at its prompt. */
+export async function bootOurs(arch, output, initramfs = 'initramfs.cpio', args = []) {
   const machine = MACHINES[arch];
   const { kernel, initrd } = images(machine, initramfs);
   const vm = await Vm.start({
     output, arch: machine.system, heapMiB: 800, files: { '/kernel': kernel, '/initrd': initrd },
-    args: [...machine.arguments, ...COMMON, '-chardev', 'ring,id=serial0', '-kernel', '/kernel', '-initrd', '/initrd',
+    args: [...machine.arguments, ...COMMON, ...args, '-chardev', 'ring,id=serial0', '-kernel', '/kernel', '-initrd', '/initrd',
       '-append', machine.append(OUR_TSC_KHZ)],
   });
   return atPrompt(await vm.channel('serial0'));

@@ -43,10 +43,16 @@ class Ring {
   }
 }
 
-/** A promise for a change of `words[index]` away from `value`. */
+/**
+ * A promise for a change of `words[index]` away from `value`, at most `ms` long. A timer of our own ends it, too, so that a
+ * wake-up that is lost, here or in Node, costs time only.
+ */
 async function changed(words, index, value, ms) {
   const { async, value: outcome } = Atomics.waitAsync(words, index, value | 0, ms);
-  if (async) await outcome;
+  if (!async) return;
+  let timer;
+  await Promise.race([outcome, new Promise((resolve) => { timer = setTimeout(resolve, ms); })]);
+  clearTimeout(timer);
 }
 
 /** What a guest prints, and a shell that it may have. Who extends it has `write(data)`, `read(ms)` and `ended`. */
