@@ -4,6 +4,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use qemuweb_driver::DEFAULT_TIMEOUT;
+use serde_json::json;
 
 use super::guest::MADE;
 use super::{Capture, LISTED, no_secrets};
@@ -156,4 +157,50 @@ pub(crate) fn hostile(capture: &mut Capture) -> Result<()> {
         .panel()?
         .wait_error("expected an HTTP archive", DEFAULT_TIMEOUT)
         .map(drop)
+}
+
+/// Goes through a long list and tells, once each part of it is drawn, how many rows the document has at most and where
+/// rows are missing.
+const SCROLL: &str = r"(async () => {
+    const body = document.querySelector('[data-testid=capture-rows]');
+    const drawn = () => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
+    const all = () => [...document.querySelectorAll('[data-testid=capture-row]')];
+    const gaps = [];
+    let most = 0;
+    for (let step = 0; step <= 100; step++) {
+        body.scrollTop = (body.scrollHeight - body.clientHeight) * step / 100;
+        await drawn();
+        const rows = all(), {top, bottom} = body.getBoundingClientRect();
+        most = Math.max(most, rows.length);
+        const within = rows.map(row => row.getBoundingClientRect()).filter(row => row.bottom > top && row.top < bottom);
+        const height = within.reduce((sum, row) => sum + Math.min(row.bottom, bottom) - Math.max(row.top, top), 0);
+        if (height < body.clientHeight - 1) gaps.push([step, height, body.clientHeight]);
+    }
+    return {most, gaps, last: all().at(-1).title};
+})()";
+
+pub(crate) fn long_list(capture: &mut Capture) -> Result<()> {
+    const ROWS: usize = 20_000;
+    let entry = |number: usize| {
+        format!(
+            r#"{{"startedDateTime": "2026-01-31T12:00:00Z", "time": 1, "request": {{"method": "GET", "url":
+                "https://x.test/{number}"}}, "response": {{"status": 200}}}}"#
+        )
+    };
+    let entries: Vec<String> = (0..ROWS).map(entry).collect();
+    capture.import(format!(r#"{{"log": {{"entries": [{}]}}}}"#, entries.join(",")).as_bytes())?;
+    let found = capture.evaluate(SCROLL)?;
+    ensure!(
+        found["most"].as_u64().is_some_and(|rows| rows < 200),
+        "the document has too many rows: {found}"
+    );
+    ensure!(
+        found["gaps"] == json!([]),
+        "parts of the list were empty: {found}"
+    );
+    ensure!(
+        found["last"] == format!("https://x.test/{}", ROWS - 1),
+        "the list does not end with its last row: {found}"
+    );
+    Ok(())
 }

@@ -171,6 +171,7 @@ fn main() {
         )
         .step("no secret is in the browser's storage", files::storage)
         .step("hostile files do no harm", files::hostile)
+        .step("thousands of rows scroll without a gap", files::long_list)
         .step("limits are a person's, and what is cut says so", page::limits)
         .step("secrets are kept when a person asks for it", page::keep_secrets)
         .trials();
