@@ -17,8 +17,9 @@
  *   wasm-tlb.h        the same for the interpreter
  *   wasm-lookup.c     jumps to addresses that are known at run time only
  *   wasm-globals.c    guest registers in locals, across blocks
- *   wasm-host-order.c the barriers that the host needs
  *   wasm-runtime.c    states, modules, table slots, entering and leaving
+ *
+ * util/wasm-host-order.c finds out which barriers the host needs.
  *
  * A region's function runs until the guest goes where the region does not
  * reach. It then tail-calls the next region, or returns to the interpreter.
