@@ -1,5 +1,10 @@
 //! Counts what passed and what failed, over test harnesses that each print their own result.
 
+use std::collections::VecDeque;
+
+/// Lines that [`Trace`] keeps of the end of an output, and of those that speak of a failure.
+const LINES: usize = 40;
+
 /// The sum over all steps so far.
 #[derive(Debug, Default)]
 pub(crate) struct Summary {
@@ -7,6 +12,31 @@ pub(crate) struct Summary {
     failed: usize,
     /// Steps that had a failure.
     broken: Vec<String>,
+    /// What they printed about it, to be read without a search in everything that was printed.
+    reasons: Vec<(String, Trace)>,
+}
+
+/// What an output says about a failure: the first lines that speak of one, and its last lines.
+#[derive(Debug, Default)]
+pub(crate) struct Trace {
+    failures: Vec<String>,
+    last: VecDeque<String>,
+}
+
+impl Trace {
+    /// Takes in one line of output.
+    pub(crate) fn read(&mut self, line: &str) {
+        let speaks = ["FAILED", "failed ", "panicked at", "differs", "rror: "]
+            .iter()
+            .any(|word| line.contains(word));
+        if speaks && self.failures.len() < LINES {
+            self.failures.push(line.to_owned());
+        }
+        if self.last.len() == LINES {
+            self.last.pop_front();
+        }
+        self.last.push_back(line.to_owned());
+    }
 }
 
 /// What one command's output said.
@@ -81,8 +111,20 @@ impl Summary {
         );
     }
 
-    /// Prints which steps failed and, last, the sum; returns whether nothing failed.
+    /// Keeps what a step that failed printed about it.
+    pub(crate) fn explain(&mut self, step: &str, trace: Trace) {
+        self.reasons.push((step.to_owned(), trace));
+    }
+
+    /// Prints which steps failed and why and, last, the sum; returns whether nothing failed.
     pub(crate) fn print(&self) -> bool {
+        for (step, trace) in &self.reasons {
+            println!("---- {step}: lines about failures");
+            trace.failures.iter().for_each(|line| println!("{line}"));
+            println!("---- {step}: its last lines");
+            trace.last.iter().for_each(|line| println!("{line}"));
+            println!("----");
+        }
         for broken in &self.broken {
             println!("failed in {broken}");
         }
@@ -118,6 +160,18 @@ mod tests {
             counts(&["test a ... ok", "5 apples passed", "passed", "", "12", "3 passed"]),
             (0, 0)
         );
+    }
+
+    #[test]
+    fn a_trace_is_short() {
+        let mut trace = Trace::default();
+        for i in 0..1000 {
+            trace.read(&format!("line {i}"));
+            trace.read(&format!("FAILED {i}"));
+        }
+        assert_eq!((trace.failures.len(), trace.last.len()), (LINES, LINES));
+        assert_eq!(trace.failures[0], "FAILED 0");
+        assert_eq!(trace.last[LINES - 1], "FAILED 999");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::flags::Test;
 use crate::paths::Paths;
 use crate::process::{self, find_program};
 use crate::setup::{self, Needs, wasm_bindgen_dir};
-use crate::summary::{Counts, Summary};
+use crate::summary::{Counts, Summary, Trace};
 use crate::{tidy, wasm};
 
 /// Scripts that test what `qemu-wasm/` builds.
@@ -160,7 +160,14 @@ fn end_to_end(paths: &Paths, summary: &mut Summary) -> Result<()> {
 /// Runs a command that prints how many tests passed and failed.
 pub(crate) fn run(step: &str, command: &mut Command, summary: &mut Summary) -> Result<()> {
     let mut counts = Counts::default();
-    let succeeded = process::stream(command, |line| counts.read(line))?;
+    let mut trace = Trace::default();
+    let succeeded = process::stream(command, |line| {
+        counts.read(line);
+        trace.read(line);
+    })?;
     summary.add(step, counts, succeeded);
+    if !succeeded {
+        summary.explain(step, trace);
+    }
     Ok(())
 }
