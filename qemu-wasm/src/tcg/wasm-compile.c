@@ -12,7 +12,7 @@
 #include "wasm-translate.h"
 
 /* The block that all of a region's code is in, and its exits leave. */
-enum { EXIT_DEPTH = 1 };
+enum { EXIT_DEPTH = WASM_FAIL_DEPTH + 1 };
 
 int wasm_type(WasmCompiler *c, WasmSignature signature)
 {
@@ -359,11 +359,15 @@ bool wasm_compile_region(WasmCompiler *c, const WasmRegion *r, bool optimized)
     }
     wasm_globals_enter_region(c);
     open_block(c, WASM_block);
+    g_assert(c->depth == WASM_FAIL_DEPTH);
+    open_block(c, WASM_block);
     g_assert(c->depth == EXIT_DEPTH);
     emit_node(c, 0);
     wasm_op(b, WASM_unreachable);
     close_block(c);
     emit_exit(c);
+    close_block(c);
+    wasm_i64_const(b, 0);
     wasm_op(b, WASM_end);
     if (c->failure) {
         return false;

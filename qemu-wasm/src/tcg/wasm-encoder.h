@@ -36,6 +36,7 @@ typedef enum WasmOpcode {
     WASM_local_tee = 0x22,
     WASM_global_get = 0x23,
     WASM_i32_load = 0x28,
+    WASM_i32_load8_u = 0x2d,
     WASM_i64_load = 0x29,
     WASM_i64_load8_s = 0x30,
     WASM_i64_load8_u = 0x31,

@@ -85,17 +85,19 @@ static void host_address(WasmCompiler *c, unsigned addr)
 }
 
 /*
- * Accesses of code that is not worth a test of its own: what the interpreter
- * does, as functions of the helpers' types.
+ * Accesses that are not inlined, or miss in the TLB: what the interpreter does,
+ * as functions of the helpers' types. They may leave neg.leave_tb set.
  */
 #define LOAD(name, type, result, slow)                                  \
     static result name(CPUArchState *env, uint64_t addr, MemOpIdx oi,   \
                        uintptr_t ra)                                    \
     {                                                                   \
-        type *host = wasm_tlb_hit(env, addr, oi,                        \
-                                  offsetof(CPUTLBEntry, addr_read));    \
+        void *host;                                                     \
                                                                         \
-        return likely(host) ? *host : slow(env, addr, oi, ra);          \
+        if (!wasm_tlb_access(env, addr, oi, MMU_DATA_LOAD, ra, &host)) { \
+            return 0;                                                   \
+        }                                                               \
+        return likely(host) ? *(type *)host : slow(env, addr, oi, ra);  \
     }
 
 LOAD(load_u8, uint8_t, tcg_target_ulong, helper_ldub_mmu)
@@ -110,11 +112,13 @@ LOAD(load_u64, uint64_t, uint64_t, helper_ldq_mmu)
     static void name(CPUArchState *env, uint64_t addr, argument value,  \
                      MemOpIdx oi, uintptr_t ra)                         \
     {                                                                   \
-        type *host = wasm_tlb_hit(env, addr, oi,                        \
-                                  offsetof(CPUTLBEntry, addr_write));   \
+        void *host;                                                     \
                                                                         \
+        if (!wasm_tlb_access(env, addr, oi, MMU_DATA_STORE, ra, &host)) { \
+            return;                                                     \
+        }                                                               \
         if (likely(host)) {                                             \
-            *host = value;                                              \
+            *(type *)host = value;                                      \
         } else {                                                        \
             slow(env, addr, value, oi, ra);                             \
         }                                                               \
@@ -125,20 +129,31 @@ STORE(store_16, uint16_t, uint32_t, helper_stw_mmu)
 STORE(store_32, uint32_t, uint32_t, helper_stl_mmu)
 STORE(store_64, uint64_t, uint64_t, helper_stq_mmu)
 
+/* Leaves the function if the access before could not be made. */
+static void leave_if_failed(WasmCompiler *c, bool inlined)
+{
+    uint32_t leave_tb = WASM_ENV_BIAS - sizeof(CPUNegativeOffsetState) +
+        offsetof(CPUNegativeOffsetState, leave_tb);
+
+    wasm_op_u32(&c->code, WASM_local_get, LOCAL_BASE);
+    wasm_memory_op(&c->code, WASM_i32_load8_u, leave_tb);
+    wasm_op_u32(&c->code, WASM_br_if, c->depth + inlined - WASM_FAIL_DEPTH);
+}
+
 void wasm_guest_load(WasmCompiler *c, unsigned rd, unsigned ra, MemOpIdx oi,
                      const uint32_t *pos)
 {
     static const struct {
-        void *slow, *whole;
+        void *call;
         WasmOpcode fast;
     } loads[] = {
-        [MO_UB] = { helper_ldub_mmu, load_u8, WASM_i64_load8_u },
-        [MO_SB] = { helper_ldsb_mmu, load_s8, WASM_i64_load8_s },
-        [MO_UW] = { helper_lduw_mmu, load_u16, WASM_i64_load16_u },
-        [MO_SW] = { helper_ldsw_mmu, load_s16, WASM_i64_load16_s },
-        [MO_UL] = { helper_ldul_mmu, load_u32, WASM_i64_load32_u },
-        [MO_SL] = { helper_ldsl_mmu, load_s32, WASM_i64_load32_s },
-        [MO_UQ] = { helper_ldq_mmu, load_u64, WASM_i64_load },
+        [MO_UB] = { load_u8, WASM_i64_load8_u },
+        [MO_SB] = { load_s8, WASM_i64_load8_s },
+        [MO_UW] = { load_u16, WASM_i64_load16_u },
+        [MO_SW] = { load_s16, WASM_i64_load16_s },
+        [MO_UL] = { load_u32, WASM_i64_load32_u },
+        [MO_SL] = { load_s32, WASM_i64_load32_s },
+        [MO_UQ] = { load_u64, WASM_i64_load },
     };
     WasmBuffer *b = &c->code;
     MemOp mop = get_memop(oi);
@@ -157,10 +172,10 @@ void wasm_guest_load(WasmCompiler *c, unsigned rd, unsigned ra, MemOpIdx oi,
     wasm_get_reg(c, ra);
     wasm_i32_const(b, oi);
     wasm_i64_const(b, (uintptr_t)pos);
-    wasm_call(c, inlined ? loads[mop & MO_SSIZE].slow :
-                           loads[mop & MO_SSIZE].whole,
+    wasm_call(c, loads[mop & MO_SSIZE].call,
               (WasmSignature) { .n_params = 4, .mask = 0xb,
                                 .result = WASM_I64 });
+    leave_if_failed(c, inlined);
     if (inlined) {
         wasm_op(b, WASM_end);
     }
@@ -171,13 +186,13 @@ void wasm_guest_store(WasmCompiler *c, unsigned rd, unsigned ra, MemOpIdx oi,
                       const uint32_t *pos)
 {
     static const struct {
-        void *slow, *whole;
+        void *call;
         WasmOpcode fast;
     } stores[] = {
-        [MO_8] = { helper_stb_mmu, store_8, WASM_i64_store8 },
-        [MO_16] = { helper_stw_mmu, store_16, WASM_i64_store16 },
-        [MO_32] = { helper_stl_mmu, store_32, WASM_i64_store32 },
-        [MO_64] = { helper_stq_mmu, store_64, WASM_i64_store },
+        [MO_8] = { store_8, WASM_i64_store8 },
+        [MO_16] = { store_16, WASM_i64_store16 },
+        [MO_32] = { store_32, WASM_i64_store32 },
+        [MO_64] = { store_64, WASM_i64_store },
     };
     WasmBuffer *b = &c->code;
     MemOp mop = get_memop(oi), size = mop & MO_SIZE;
@@ -201,9 +216,10 @@ void wasm_guest_store(WasmCompiler *c, unsigned rd, unsigned ra, MemOpIdx oi,
     }
     wasm_i32_const(b, oi);
     wasm_i64_const(b, (uintptr_t)pos);
-    wasm_call(c, inlined ? stores[size].slow : stores[size].whole,
+    wasm_call(c, stores[size].call,
               (WasmSignature) { .n_params = 5,
                                 .mask = size == MO_64 ? 0x17 : 0x13 });
+    leave_if_failed(c, inlined);
     if (inlined) {
         wasm_op(b, WASM_end);
     }

@@ -24,6 +24,12 @@ enum {
     LOCALS_I32 = LOCAL_FIRST_I64 - LOCAL_BASE,
 };
 
+/*
+ * The outermost block of a region's function, at whose end it returns because a
+ * guest memory access could not be made.
+ */
+enum { WASM_FAIL_DEPTH = 1 };
+
 /* Fields lie on both sides of env, but WebAssembly's offsets are unsigned. */
 #define WASM_ENV_BIAS 32768
 
