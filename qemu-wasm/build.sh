@@ -25,6 +25,7 @@ main() {
   deps=$CACHE/qemu-deps/$deps_id
   build=$CACHE/qemu-build/$qemu_id
   output=$CACHE/qemu/$qemu_id
+  tests=$CACHE/qemu-tests/$qemu_id
 
   if [[ ${1:-} == --print-output || -e $output/.complete ]]; then
     printf '%s\n' "$output"
@@ -76,6 +77,8 @@ main() {
   unpack_firmware "$firmware"
   say "packing"
   . scripts/pack.sh
+  mkdir -p "$tests"
+  cp "$build"/test-coroutine.{js,wasm} "$tests/"
   pack "$build" "$work/sources/qemu" "$firmware" "$output.new" "$root"
   rm -rf "$output"
   touch "$output.new/.complete"

@@ -18,4 +18,4 @@ if [[ ! -e build.ninja ]]; then
     --extra-cflags="-O3 -I$PREFIX/include" -Doptimization=3 -Ddebug=false \
     || { tail -40 meson-logs/meson-log.txt config.log 2>/dev/null; exit 1; }
 fi
-ninja qemu-system-x86_64.js qemu-system-aarch64.js
+ninja qemu-system-x86_64.js qemu-system-aarch64.js test-coroutine.js

@@ -76,7 +76,8 @@ async function testPaused(arch) {
       output, arch, files: { '/raw.img': disk },
       args: [...machine, ...COMMON, ...SERIAL, '-S',
         '-chardev', 'ring,id=hmp0,size=64', '-mon', 'chardev=hmp0,mode=readline',
-        '-blockdev', 'driver=file,filename=/raw.img,node-name=rawfile', '-blockdev', 'driver=raw,file=rawfile,node-name=raw'],
+        '-blockdev', 'driver=file,filename=/raw.img,node-name=rawfile', '-blockdev', 'driver=raw,file=rawfile,node-name=raw',
+        '-drive', 'if=none,id=held,driver=raw,file.driver=blkdebug,file.image.driver=null-co,file.image.size=1G'],
     });
     qmp = await vm.qmp();
     const { major, minor, micro } = vm.greeting.QMP.version.qemu;
@@ -105,6 +106,19 @@ async function testPaused(arch) {
     await jobDone(qmp, 'from', true);
     const copy = vm.module.FS.readFile('/raw.img');
     check(sha256(copy) === sha256(disk), 'the copy differs');
+  });
+
+  await test(`${arch}: 64 requests of the block layer in flight`, async () => {
+    const io = (command) => qmp('human-monitor-command', { 'command-line': `qemu-io held "${command}"` });
+    const finished = () => vm.log.filter((line) => /^read 4096\/4096 bytes at offset/.test(line)).length;
+    for (let i = 0; i < 64; i++) {
+      await io(`break read_aio held${i}`);
+      await io(`aio_read ${4 * i}k 4k`);
+    }
+    check(finished() === 0, `${finished()} finished that were to wait`);
+    for (let i = 63; i >= 0; i--) await io(`resume held${i}`);
+    for (let tries = 0; finished() < 64 && tries < 600; tries++) await new Promise((resolve) => { setTimeout(resolve, 50); });
+    check(finished() === 64, `${finished()} finished`);
   });
 
   await test(`${arch}: a monitor through a ring of 64 bytes loses nothing`, async () => {
