@@ -16,6 +16,9 @@
 
 int wasm_host_memory_order;
 
+/* For smp_mb(). */
+__thread uint32_t wasm_fence_cell;
+
 static void __attribute__((constructor)) find_host_order(void)
 {
     volatile double infinity = INFINITY;
