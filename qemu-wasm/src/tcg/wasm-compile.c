@@ -14,25 +14,6 @@
 /* The block that all of a region's code is in, and its exits leave. */
 enum { EXIT_DEPTH = WASM_FAIL_DEPTH + 1 };
 
-int wasm_type(WasmCompiler *c, WasmSignature signature)
-{
-    int i;
-
-    for (i = 0; i < c->n_types; i++) {
-        if (c->types[i].n_params == signature.n_params &&
-            c->types[i].mask == signature.mask &&
-            c->types[i].result == signature.result) {
-            return i;
-        }
-    }
-    if (c->n_types == WASM_MAX_TYPES) {
-        c->failure = "too many function types";
-        return 0;
-    }
-    c->types[c->n_types++] = signature;
-    return i;
-}
-
 static void open_block(WasmCompiler *c, WasmOpcode op)
 {
     wasm_op(&c->code, op);
@@ -281,22 +262,6 @@ static void emit_node(WasmCompiler *c, int i)
     }
 }
 
-static void append_local_group(WasmBuffer *b, int n, WasmType type)
-{
-    wasm_u32(b, n);
-    wasm_byte(b, type);
-}
-
-void wasm_compile_begin(WasmCompiler *c)
-{
-    c->functions.len = 0;
-    c->n_functions = 0;
-    c->n_types = 0;
-    /* Type 0 is that of regions. */
-    wasm_type(c, (WasmSignature) { .n_params = 2, .mask = 1,
-                                   .result = WASM_I64 });
-}
-
 /*
  * Counts the runs in the header's third word, down from where the region was
  * made. At zero the region is worth more effort.
@@ -316,6 +281,7 @@ static void emit_countdown(WasmCompiler *c)
     wasm_op_u32(b, WASM_local_get, LOCAL_STATE);
     wasm_i32_const(b, 0);
     wasm_op(b, WASM_i32_le_s);
+    wasm_hint(c, false);
     wasm_op(b, WASM_if);
     wasm_byte(b, WASM_EMPTY);
     wasm_i32_const(b, header);
@@ -335,9 +301,10 @@ static bool has_loop(const WasmRegion *r)
 
 bool wasm_compile_region(WasmCompiler *c, const WasmRegion *r, bool optimized)
 {
-    WasmBuffer *b = &c->code, *locals = &c->scratch;
+    WasmBuffer *b = &c->code;
 
     b->len = 0;
+    wasm_module_next(c);
     c->n_i64 = 0;
     memset(c->reg_local, 0, sizeof(c->reg_local));
     memset(c->stack_local, 0, sizeof(c->stack_local));
@@ -373,96 +340,6 @@ bool wasm_compile_region(WasmCompiler *c, const WasmRegion *r, bool optimized)
         return false;
     }
 
-    locals->len = 0;
-    wasm_u32(locals, 2);
-    append_local_group(locals, LOCALS_I32, WASM_I32);
-    append_local_group(locals, c->n_i64, WASM_I64);
-    wasm_u32(&c->functions, locals->len + b->len);
-    wasm_bytes(&c->functions, locals->data, locals->len);
-    wasm_bytes(&c->functions, b->data, b->len);
-    c->n_functions++;
+    wasm_module_add(c);
     return true;
-}
-
-static void type_section(WasmCompiler *c)
-{
-    WasmBuffer *s = &c->scratch;
-
-    s->len = 0;
-    wasm_u32(s, c->n_types);
-    for (int i = 0; i < c->n_types; i++) {
-        WasmSignature *t = &c->types[i];
-
-        wasm_byte(s, 0x60);
-        wasm_u32(s, t->n_params);
-        for (int k = 0; k < t->n_params; k++) {
-            wasm_byte(s, t->mask >> k & 1 ? WASM_I64 : WASM_I32);
-        }
-        wasm_u32(s, t->result ? 1 : 0);
-        if (t->result) {
-            wasm_byte(s, t->result);
-        }
-    }
-    wasm_section(&c->module, 1, s);
-}
-
-/* Memory, function table, and the constants of the thread. */
-static void import_section(WasmCompiler *c)
-{
-    static const char *const globals[] = {
-        [GLOBAL_RA] = "a", [GLOBAL_RESULT] = "r"
-    };
-    WasmBuffer *s = &c->scratch;
-
-    s->len = 0;
-    wasm_u32(s, 2 + ARRAY_SIZE(globals));
-    wasm_name(s, "e");
-    wasm_name(s, "m");
-    wasm_bytes(s, "\x02\x03\x00", 3);  /* shared memory, from 0 */
-    wasm_u32(s, 65536);                /* to 65536 pages at most */
-    wasm_name(s, "e");
-    wasm_name(s, "t");
-    wasm_bytes(s, "\x01\x70\x00\x00", 4);
-    for (int i = 0; i < ARRAY_SIZE(globals); i++) {
-        wasm_name(s, "e");
-        wasm_name(s, globals[i]);
-        wasm_byte(s, 3);
-        wasm_byte(s, WASM_I32);
-        wasm_byte(s, 0);
-    }
-    wasm_section(&c->module, 2, s);
-}
-
-void wasm_compile_end(WasmCompiler *c)
-{
-    WasmBuffer *m = &c->module, *s = &c->scratch;
-
-    m->len = 0;
-    wasm_bytes(m, "\0asm\x01\0\0\0", 8);
-    type_section(c);
-    import_section(c);
-
-    s->len = 0;
-    wasm_u32(s, c->n_functions);
-    for (int i = 0; i < c->n_functions; i++) {
-        wasm_byte(s, 0);
-    }
-    wasm_section(m, 3, s);
-
-    s->len = 0;
-    wasm_u32(s, c->n_functions);
-    for (int i = 0; i < c->n_functions; i++) {
-        char name[12];
-
-        snprintf(name, sizeof(name), "%d", i);
-        wasm_name(s, name);
-        wasm_byte(s, 0);
-        wasm_u32(s, i);
-    }
-    wasm_section(m, 7, s);
-
-    s->len = 0;
-    wasm_u32(s, c->n_functions);
-    wasm_bytes(s, c->functions.data, c->functions.len);
-    wasm_section(m, 10, s);
 }

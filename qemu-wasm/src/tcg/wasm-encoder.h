@@ -28,7 +28,7 @@ typedef enum WasmOpcode {
     WASM_br = 0x0c,
     WASM_br_if = 0x0d,
     WASM_return = 0x0f,
-    WASM_call_indirect = 0x11,
+    WASM_call = 0x10,
     WASM_return_call_indirect = 0x13,
     WASM_select = 0x1b,
     WASM_local_get = 0x20,
@@ -160,11 +160,6 @@ static inline void wasm_memory_op(WasmBuffer *b, WasmOpcode op, uint32_t offset)
     wasm_byte(b, op);
     wasm_byte(b, 0);
     wasm_u32(b, offset);
-}
-
-static inline void wasm_memory_fence(WasmBuffer *b)
-{
-    wasm_bytes(b, "\xfe\x03\x00", 3);
 }
 
 #endif

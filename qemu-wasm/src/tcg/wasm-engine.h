@@ -10,7 +10,8 @@
  *
  *   wasm-encoder.c    writes WebAssembly binaries
  *   wasm-region.c     chooses a region's blocks, and their control flow graph
- *   wasm-compile.c    a region to a function, functions to a module
+ *   wasm-compile.c    a region to a function
+ *   wasm-module.c     functions to a module
  *   wasm-translate.c  bytecode to WebAssembly
  *   wasm-arithmetic.c the instructions that work on registers alone
  *   wasm-memory.c     guest loads and stores

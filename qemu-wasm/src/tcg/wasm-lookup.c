@@ -171,6 +171,7 @@ void wasm_lookup(WasmCompiler *c)
     state_differs(c, layout);
     wasm_op(b, WASM_i64_or);
     wasm_op(b, WASM_i64_eqz);
+    wasm_hint(c, true);
     wasm_op(b, WASM_if);
     wasm_byte(b, WASM_I32);
     wasm_op_u32(b, WASM_local_get, LOCAL_NEXT);

@@ -137,6 +137,7 @@ static void leave_if_failed(WasmCompiler *c, bool inlined)
 
     wasm_op_u32(&c->code, WASM_local_get, LOCAL_BASE);
     wasm_memory_op(&c->code, WASM_i32_load8_u, leave_tb);
+    wasm_hint(c, false);
     wasm_op_u32(&c->code, WASM_br_if, c->depth + inlined - WASM_FAIL_DEPTH);
 }
 
@@ -161,6 +162,7 @@ void wasm_guest_load(WasmCompiler *c, unsigned rd, unsigned ra, MemOpIdx oi,
 
     if (inlined) {
         test_tlb(c, ra, oi, offsetof(CPUTLBEntry, addr_read));
+        wasm_hint(c, true);
         wasm_op(b, WASM_if);
         wasm_byte(b, WASM_I64);
         host_address(c, ra);
@@ -200,6 +202,7 @@ void wasm_guest_store(WasmCompiler *c, unsigned rd, unsigned ra, MemOpIdx oi,
 
     if (inlined) {
         test_tlb(c, ra, oi, offsetof(CPUTLBEntry, addr_write));
+        wasm_hint(c, true);
         wasm_op(b, WASM_if);
         wasm_byte(b, WASM_EMPTY);
         host_address(c, ra);

@@ -41,6 +41,8 @@ typedef struct WasmQueue {
 typedef struct WasmModule {
     uint8_t *bytes;
     uint32_t size;
+    uint32_t *imports;  /* indices in the table of what it imports */
+    uint32_t n_imports;
     uint32_t first, n;  /* its slots, counted from engine.first_slot */
     unsigned to_load;   /* vCPUs that have not loaded it */
 } WasmModule;
@@ -83,12 +85,18 @@ EM_JS(void, wasm_table_clear, (int first, int count, int fill), {
     for (let i = 0; i < count; i++) wasmTable.set(first + i, f);
 });
 
-/* Compiles a module and puts its functions into slots. */
-EM_JS(void, wasm_module_load, (uint32_t bytes, int size, int first, int count,
+/* Compiles a module, gives it its imports and puts its functions into slots. */
+EM_JS(void, wasm_module_load, (uint32_t bytes, int size, uint32_t imports,
+                               int n_imports, int first, int count,
                                int ra, int result), {
     const code = HEAPU8.slice(bytes >>> 0, (bytes >>> 0) + size);
+    const f = wasmTable.asImports ??= {};
+    for (let i = 0; i < n_imports; i++) {
+        const index = HEAPU32[((imports >>> 0) >>> 2) + i];
+        f[index] ??= wasmTable.get(index);
+    }
     const { exports } = new WebAssembly.Instance(new WebAssembly.Module(code), {
-        e: { m: wasmMemory, t: wasmTable, a: ra, r: result },
+        e: { m: wasmMemory, t: wasmTable, a: ra, r: result }, f,
     });
     for (let i = 0; i < count; i++) wasmTable.set(first + i, exports[i]);
 });
@@ -142,7 +150,7 @@ static void compile(WasmQueue *queue)
     WasmModule *module = &engine.modules[engine.n_modules];
     uint32_t *heads[WASM_BATCH];
 
-    wasm_compile_begin(c);
+    wasm_module_begin(c);
     for (int i = 0; i < queue->n; i++) {
         uint32_t *header = queue->headers[i];
 
@@ -159,9 +167,11 @@ static void compile(WasmQueue *queue)
     if (c->n_functions == 0) {
         return;
     }
-    wasm_compile_end(c);
+    wasm_module_end(c);
     module->size = c->module.len;
     module->bytes = g_memdup2(c->module.data, c->module.len);
+    module->n_imports = c->n_imports;
+    module->imports = g_memdup2(c->imports, c->n_imports * sizeof(uint32_t));
     module->first = engine.n_slots;
     module->n = c->n_functions;
     module->to_load = current_machine->smp.max_cpus;
@@ -254,19 +264,27 @@ void wasm_engine_invalidate(const TranslationBlock *tb)
     qemu_mutex_unlock(&engine.lock);
 }
 
+static void free_contents(WasmModule *module)
+{
+    g_free(module->bytes);
+    g_free(module->imports);
+    module->bytes = NULL;
+    module->imports = NULL;
+}
+
 static void load(uint32_t index)
 {
     WasmModule *module = &engine.modules[index];
 
     wasm_module_load((uintptr_t)module->bytes, module->size,
+                     (uintptr_t)module->imports, module->n_imports,
                      engine.first_slot + module->first, module->n,
                      (uintptr_t)&tci_tb_ptr, (uintptr_t)thread->result);
     thread->loaded[index] = true;
 
     qemu_mutex_lock(&engine.lock);
     if (--module->to_load == 0) {
-        g_free(module->bytes);
-        module->bytes = NULL;
+        free_contents(module);
     }
     qemu_mutex_unlock(&engine.lock);
 }
@@ -301,7 +319,7 @@ void wasm_engine_flush(void)
 {
     qemu_mutex_lock(&engine.lock);
     for (uint32_t i = 0; i < engine.n_modules; i++) {
-        g_free(engine.modules[i].bytes);
+        free_contents(&engine.modules[i]);
     }
     engine.n_modules = engine.n_slots = 0;
     engine.modules_size = 0;

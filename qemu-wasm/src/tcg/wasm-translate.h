@@ -41,6 +41,8 @@ enum {
 
 enum {
     WASM_MAX_TYPES = 128,
+    WASM_MAX_IMPORTS = 512,
+    WASM_MAX_HINTS = 8192,
     WASM_MAX_GLOBALS = 64,
     WASM_STACK_SLOTS = (TCG_STATIC_CALL_ARGS_SIZE + TCG_STATIC_FRAME_SIZE) / 4,
 };
@@ -58,14 +60,24 @@ typedef struct WasmGlobal {
     uint16_t local;
 } WasmGlobal;
 
+/* Whether the branch at OFFSET of a function's body is likely to be taken. */
+typedef struct WasmHint {
+    uint32_t function, offset;
+    bool likely;
+} WasmHint;
+
 typedef struct WasmCompiler {
     WasmBuffer code;      /* of the function that is being written */
     WasmBuffer functions; /* bodies of the module's finished functions */
     WasmBuffer module, scratch;
     int n_functions;
 
-    int n_types;
+    int n_types, n_imports, n_hints;
+    int first_hint;       /* of the function that is being written */
     WasmSignature types[WASM_MAX_TYPES];
+    uint32_t imports[WASM_MAX_IMPORTS]; /* C functions, by table index */
+    uint8_t import_types[WASM_MAX_IMPORTS];
+    WasmHint hints[WASM_MAX_HINTS];
 
     int n_i64;
     uint16_t reg_local[TCG_TARGET_NB_REGS];
@@ -89,15 +101,22 @@ typedef struct WasmCompiler {
 } WasmCompiler;
 
 /* Starts a module. */
-void wasm_compile_begin(WasmCompiler *c);
+void wasm_module_begin(WasmCompiler *c);
+
+/* Starts and adds the function in c->code. */
+void wasm_module_next(WasmCompiler *c);
+void wasm_module_add(WasmCompiler *c);
 
 /*
  * Adds a region's function; unless it is the @optimized one, it counts its runs
  * and asks for that. Returns false, and why in c->failure. */
 bool wasm_compile_region(WasmCompiler *c, const WasmRegion *r, bool optimized);
 
-/* The finished module, in c->module; its functions are exported by number. */
-void wasm_compile_end(WasmCompiler *c);
+/*
+ * The finished module, in c->module: it exports its functions by number, and
+ * imports those in c->imports by their index in the table.
+ */
+void wasm_module_end(WasmCompiler *c);
 
 /* A node's instructions, but for the one that decides where it goes. */
 void wasm_node_body(WasmCompiler *c, int node);
@@ -105,11 +124,11 @@ void wasm_node_body(WasmCompiler *c, int node);
 /* Leaves on the stack, as i32, whether a conditional branch is taken. */
 void wasm_node_condition(WasmCompiler *c, const WasmNode *node);
 
-/* Index of a function type. */
-int wasm_type(WasmCompiler *c, WasmSignature signature);
-
 /* Calls the C function FUNC; its arguments lie on the stack. */
 void wasm_call(WasmCompiler *c, const void *func, WasmSignature signature);
+
+/* The next instruction, an if or a br_if, is likely to be taken, or unlikely. */
+void wasm_hint(WasmCompiler *c, bool likely);
 
 /* TCG's registers; env is one of them. */
 void wasm_get_reg(WasmCompiler *c, unsigned reg);
