@@ -83,7 +83,7 @@ xflags::xflags! {
                 optional --save
                 /// Only the rows whose name contains this text, such as hot-block, aarch64, boot.
                 optional --only row: String
-                /// For at least how many milliseconds to measure each row (1000).
+                /// For at least how many milliseconds to measure each row (3000).
                 optional --ms count: u32
             }
         }
