@@ -15,6 +15,7 @@ typedef struct WasmBuffer {
 typedef enum WasmType {
     WASM_I32 = 0x7f,
     WASM_I64 = 0x7e,
+    WASM_V128 = 0x7b,
     WASM_EMPTY = 0x40, /* as a block type */
 } WasmType;
 
@@ -51,6 +52,8 @@ typedef enum WasmOpcode {
     WASM_i64_store32 = 0x3e,
     WASM_i32_const = 0x41,
     WASM_i64_const = 0x42,
+    WASM_f32_const = 0x43,
+    WASM_f64_const = 0x44,
     WASM_i32_eqz = 0x45,
     WASM_i32_eq = 0x46,
     WASM_i32_ne = 0x47,
@@ -107,6 +110,10 @@ typedef enum WasmOpcode {
     WASM_i32_wrap_i64 = 0xa7,
     WASM_i64_extend_i32_s = 0xac,
     WASM_i64_extend_i32_u = 0xad,
+    WASM_i32_reinterpret_f32 = 0xbc,
+    WASM_i64_reinterpret_f64 = 0xbd,
+    WASM_f32_reinterpret_i32 = 0xbe,
+    WASM_f64_reinterpret_i64 = 0xbf,
     WASM_i64_extend8_s = 0xc2,
     WASM_i64_extend16_s = 0xc3,
     WASM_i64_extend32_s = 0xc4,

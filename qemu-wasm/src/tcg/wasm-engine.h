@@ -16,6 +16,7 @@
  *   wasm-arithmetic.c the instructions that work on registers alone
  *   wasm-memory.c     guest loads and stores
  *   wasm-tlb.h        the same for the interpreter
+ *   wasm-float.c      floating point by the host's unit
  *   wasm-lookup.c     jumps to addresses that are known at run time only
  *   wasm-globals.c    guest registers in locals, across blocks
  *   wasm-runtime.c    states, modules, table slots, entering and leaving

@@ -81,8 +81,9 @@ void wasm_module_add(WasmCompiler *c)
     WasmBuffer *locals = &c->scratch;
 
     locals->len = 0;
-    wasm_u32(locals, 2);
+    wasm_u32(locals, 3);
     local_group(locals, LOCALS_I32, WASM_I32);
+    local_group(locals, 1, WASM_V128);
     local_group(locals, c->n_i64, WASM_I64);
     /* Hints count from where the locals start. */
     for (int i = c->first_hint; i < c->n_hints; i++) {

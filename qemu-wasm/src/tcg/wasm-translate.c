@@ -225,16 +225,26 @@ static void store(WasmCompiler *c, uint32_t insn, WasmOpcode op)
     }
 }
 
+int wasm_argument(WasmCompiler *c, int n)
+{
+    return stack_local(c, 8 * n);
+}
+
 /* Calls a helper. Its arguments lie in the first slots of the stack frame. */
 static void call_helper(WasmCompiler *c, const uint32_t *pos)
 {
     WasmBuffer *b = &c->code;
     const uintptr_t *pool = (const void *)wasm_insn_target(pos);
     const TCGHelperInfo *info = (const void *)pool[1];
+    const struct HardFloatHelper *hard_float =
+        c->optimized ? wasm_float_helper((const void *)pool[0]) : NULL;
     WasmSignature signature = { 0 };
     unsigned result = info->typemask & 7;
     int words = 0;
 
+    if (hard_float) {
+        wasm_float_begin(c, hard_float);
+    }
     if (!(info->flags & TCG_CALL_NO_SE)) {
         /* Where the helper was called, for GETPC(). */
         wasm_op_u32(b, WASM_global_get, GLOBAL_RA);
@@ -252,7 +262,7 @@ static void call_helper(WasmCompiler *c, const uint32_t *pos)
                     (types & 7) == dh_typecode_s32;
 
         while (n--) {
-            wasm_op_u32(b, WASM_local_get, stack_local(c, 8 * words++));
+            wasm_op_u32(b, WASM_local_get, wasm_argument(c, words++));
             if (is32) {
                 wasm_op(b, WASM_i32_wrap_i64);
             } else {
@@ -286,6 +296,9 @@ static void call_helper(WasmCompiler *c, const uint32_t *pos)
             wasm_memory_op(b, WASM_i64_load, 8 * i);
             wasm_set_reg(c, TCG_REG_R0 + i);
         }
+    }
+    if (hard_float) {
+        wasm_op(b, WASM_end);
     }
 }
 

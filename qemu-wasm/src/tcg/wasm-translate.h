@@ -20,8 +20,9 @@ enum {
     LOCAL_BASE,       /* i32: env - WASM_ENV_BIAS */
     LOCAL_TLB,        /* i32: address of a TLB entry */
     LOCAL_STATE,      /* i32: a block's state */
+    LOCAL_VECTOR,     /* v128: the result of an operation */
     LOCAL_FIRST_I64,
-    LOCALS_I32 = LOCAL_FIRST_I64 - LOCAL_BASE,
+    LOCALS_I32 = LOCAL_VECTOR - LOCAL_BASE,
 };
 
 /*
@@ -167,6 +168,16 @@ bool wasm_is_lookup(const uint32_t *pos);
 
 /* In place of such a call: sets LOCAL_NEXT to the address, 0 if there is none. */
 void wasm_lookup(WasmCompiler *c);
+
+/* The local of argument number @n of the helper that is called. */
+int wasm_argument(WasmCompiler *c, int n);
+
+/*
+ * How the host's floating-point unit computes what the helper at @func does, or
+ * NULL. wasm_float_begin() emits that, and opens an else for the helper's call.
+ */
+const struct HardFloatHelper *wasm_float_helper(const void *func);
+void wasm_float_begin(WasmCompiler *c, const struct HardFloatHelper *h);
 
 /* Guest memory. RA is the position for cpu_restore_state(). */
 void wasm_guest_load(WasmCompiler *c, unsigned rd, unsigned ra, MemOpIdx oi,
