@@ -1,6 +1,6 @@
 //! Building the machine: QEMU's module, its memory, its files; then `main`.
 
-use futures_util::future::try_join;
+use futures_util::future::{try_join, try_join_all};
 use js_sys::{Array, Function, Object, Promise, Reflect, SharedArrayBuffer, WebAssembly};
 use qemuweb_runtime::Failure;
 use qemuweb_runtime::protocol::Phase;
@@ -28,19 +28,18 @@ pub(super) async fn boot(
     heap_mib: u32,
 ) -> Result<(), Failure> {
     let meter = ProgressMeter::new(Phase::Fetch);
-    let build = QemuBuild::fetch(&meter).await?;
-    let (bytes, unknown) = sizes(files, &meter).await?;
+    let (build, (bytes, unknown)) = try_join(QemuBuild::fetch(&meter), sizes(files, &meter)).await?;
     meter.expect(build.size(arch) + bytes, unknown);
-    let wanted = async {
-        let mut contents = build.firmware(&meter).await?;
-        for file in files {
-            let content = content(file, arch, attachments, heap_mib, &meter).await?;
-            contents.push((file.path.clone(), content));
-        }
-        Ok(contents)
-    };
+    let machine_files = try_join_all(files.iter().map(async |file| {
+        let content = content(file, arch, attachments, heap_mib, &meter).await?;
+        Ok((file.path.clone(), content))
+    }));
     // The browser compiles QEMU while the files come.
-    let (contents, program) = try_join(wanted, build.program(arch, &meter)).await?;
+    let (program, (firmware, machine_files)) = try_join(
+        build.program(arch, &meter),
+        try_join(build.firmware(&meter), machine_files),
+    )
+    .await?;
 
     ProgressMeter::new(Phase::Load);
     let memory = memory(heap_mib)?;
@@ -48,7 +47,7 @@ pub(super) async fn boot(
     let fs = module.fs();
     fs.mkdir_tree(SNAPSHOTS)
         .map_err(|exception| failure_from_exception(format!("could not make {SNAPSHOTS}"), &exception))?;
-    for (index, (path, content)) in contents.into_iter().enumerate() {
+    for (index, (path, content)) in firmware.into_iter().chain(machine_files).enumerate() {
         put(&module, &fs, index, &path, content).map_err(|exception| {
             failure_from_exception(
                 format!("could not put {path} into QEMU's file system"),

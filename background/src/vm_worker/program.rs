@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use futures_util::future::{join, try_join_all};
 use js_sys::{Uint8Array, WebAssembly};
 use qemuweb_runtime::Failure;
 use qemuweb_runtime::web::failure_from_exception;
@@ -48,12 +49,12 @@ impl QemuBuild {
 
     /// All firmware, by its path in QEMU's file system.
     pub(super) async fn firmware(&self, meter: &ProgressMeter) -> Result<Vec<(String, Content)>, Failure> {
-        let mut contents = Vec::new();
-        for name in self.outputs.keys().filter(|name| name.starts_with(FIRMWARE)) {
+        let names = self.outputs.keys().filter(|name| name.starts_with(FIRMWARE));
+        try_join_all(names.map(async |name| {
             let bytes = fetch(&package_url(&format!("{QEMU}{name}")), false, meter).await?;
-            contents.push((format!("/{name}"), Content::Bytes(bytes)));
-        }
-        Ok(contents)
+            Ok((format!("/{name}"), Content::Bytes(bytes)))
+        }))
+        .await
     }
 
     /// QEMU's program for `arch`, checked against what its build recorded, and compiled.
@@ -68,7 +69,16 @@ impl QemuBuild {
                 .with_next_step("Choose a VM of the other architecture.")
         })?;
         let binary = fetch(&package_url(&format!("{QEMU}{name}")), false, meter).await?;
-        let (size, found) = (u64::from(binary.length()), sha256(&binary).await?);
+        let compiled = async {
+            JsFuture::from(WebAssembly::compile(&binary))
+                .await
+                .map_err(|exception| {
+                    failure_from_exception(format!("{name} could not be compiled"), &exception)
+                        .with_next_step("Stop another VM, or update the browser.")
+                })
+        };
+        let (found, module) = join(sha256(&binary), compiled).await;
+        let (size, found) = (u64::from(binary.length()), found?);
         if size != output.bytes || found != output.sha256 {
             return Err(Failure::new(format!(
                 "{name} is damaged: expected {} bytes with SHA-256 {}, found {size} bytes with {found}",
@@ -76,13 +86,7 @@ impl QemuBuild {
             ))
             .with_next_step("Install the extension again."));
         }
-        let module = JsFuture::from(WebAssembly::compile(&binary))
-            .await
-            .map_err(|exception| {
-                failure_from_exception(format!("{name} could not be compiled"), &exception)
-                    .with_next_step("Stop another VM, or update the browser.")
-            })?;
-        Ok(module.unchecked_into())
+        Ok(module?.unchecked_into())
     }
 }
 
