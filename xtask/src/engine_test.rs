@@ -150,7 +150,7 @@ fn tcg(paths: &Paths, target: &str, launch: &Launch) -> Result<Counts> {
     let text = fs::read_to_string(&list).with_context(|| format!("cannot read {}", list.display()))?;
     let exceptions = exceptions(&text, target);
     in_chromium(paths, launch, |vm| {
-        let names = output(vm, &format!("ls /check/tcg/{target}"))?;
+        let names = output(vm, &format!("ls -1 /check/tcg/{target}"))?;
         let mut counts = Counts::default();
         for name in names.lines().filter(|name| !name.ends_with(".ref")) {
             if exceptions.contains(name) {
