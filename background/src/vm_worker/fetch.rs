@@ -29,30 +29,35 @@ const MAX_FILE: u32 = 1 << 30;
 /// # Errors
 /// As [`fetch`].
 pub(super) async fn fetch_url(url: &str, meter: &ProgressMeter) -> Result<Uint8Array, Failure> {
-    fetch_with(url, false, meter, |response| {
+    meter.expect_file();
+    fetch_with(url, false, Some(meter), |response| {
         let header = |name| response.headers().get(name).ok().flatten();
         // An encoded answer is shorter than its content.
         if header("content-encoding").is_none()
             && let Some(size) = header("content-length").and_then(|size| size.parse().ok())
         {
-            meter.learn(size);
+            meter.learn_size(size);
         }
     })
     .await
 }
 
-/// The bytes at `url`, decompressed if its path ends in `.gz` and `decompress` is set.
+/// The bytes at `url`, decompressed from gzip if `decompress` is set; `meter` counts them.
 ///
 /// # Errors
 /// A [`Failure`] when it cannot be fetched, is no gzip, or is larger than [`MAX_FILE`].
-pub(super) async fn fetch(url: &str, decompress: bool, meter: &ProgressMeter) -> Result<Uint8Array, Failure> {
+pub(super) async fn fetch(
+    url: &str,
+    decompress: bool,
+    meter: Option<&ProgressMeter>,
+) -> Result<Uint8Array, Failure> {
     fetch_with(url, decompress, meter, |_| ()).await
 }
 
 async fn fetch_with(
     url: &str,
     decompress: bool,
-    meter: &ProgressMeter,
+    meter: Option<&ProgressMeter>,
     answered: impl FnOnce(&Response),
 ) -> Result<Uint8Array, Failure> {
     let failed = |exception: JsValue| failure_from_exception(format!("could not fetch {url}"), &exception);
@@ -90,11 +95,8 @@ async fn fetch_with(
 ///
 /// # Errors
 /// A [`Failure`] when it is not there or is no JSON of this shape.
-pub(super) async fn fetch_json<T: serde::de::DeserializeOwned>(
-    url: &str,
-    meter: &ProgressMeter,
-) -> Result<T, Failure> {
-    let bytes = fetch(url, false, meter).await?;
+pub(super) async fn fetch_json<T: serde::de::DeserializeOwned>(url: &str) -> Result<T, Failure> {
+    let bytes = fetch(url, false, None).await?;
     serde_json::from_slice(&bytes.to_vec()).map_err(|error| Failure {
         causes: vec![error.to_string()],
         ..Failure::new(format!("could not read {url}"))
@@ -116,7 +118,7 @@ impl From<JsValue> for ReadError {
     }
 }
 
-async fn read_all(body: &ReadableStream, meter: &ProgressMeter) -> Result<Uint8Array, ReadError> {
+async fn read_all(body: &ReadableStream, meter: Option<&ProgressMeter>) -> Result<Uint8Array, ReadError> {
     let reader: ReadableStreamDefaultReader = body.get_reader().unchecked_into();
     let mut chunks = Vec::new();
     let mut size = 0_u32;
@@ -132,7 +134,9 @@ async fn read_all(body: &ReadableStream, meter: &ProgressMeter) -> Result<Uint8A
             drop(reader.cancel());
             return Err(ReadError::TooLarge);
         }
-        meter.add(u64::from(chunk.length()));
+        if let Some(meter) = meter {
+            meter.add(u64::from(chunk.length()));
+        }
         chunks.push(chunk);
     }
     let bytes = Uint8Array::new_with_length(size);

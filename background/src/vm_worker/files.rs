@@ -1,60 +1,15 @@
 //! The files of a machine: where each comes from, and whether it is what the machine needs it for.
 
-use std::collections::BTreeMap;
-
 use js_sys::Uint8Array;
 use qemuweb_runtime::Failure;
 use qemuweb_runtime::web::failure_from_exception;
 use qemuweb_vm_config::{Arch, CONTENT_HEAD, FileKind, FileMountInfo, InputSource, check_content};
-use serde::Deserialize;
 use wasm_bindgen::prelude::*;
 use web_sys::Blob;
 
-use super::fetch::{fetch, fetch_json, fetch_url};
-use super::{ProgressMeter, package_url};
+use super::Sources;
+use super::fetch::fetch_url;
 use crate::blob;
-
-/// Where the package has the built-in guests.
-const GUEST: &str = "guest/";
-
-/// What `guest-build.json` says of the package's guests, as far as it is needed here: by architecture.
-#[derive(Deserialize)]
-struct GuestBuild(BTreeMap<String, Guest>);
-
-#[derive(Deserialize)]
-struct Guest {
-    files: BTreeMap<String, GuestFile>,
-}
-
-#[derive(Deserialize)]
-struct GuestFile {
-    size: u64,
-    /// Of a file that is decompressed when it is fetched.
-    uncompressed_size: Option<u64>,
-}
-
-/// The bytes that are to be fetched for `files`, and how many files there are of which nobody knows the size yet.
-pub(super) async fn sizes(files: &[FileMountInfo], meter: &ProgressMeter) -> Result<(u64, usize), Failure> {
-    let builtin = files.iter().filter_map(|file| match &file.source {
-        InputSource::Builtin(file) => file.path.split_once('/'),
-        _ => None,
-    });
-    let builtin: Vec<_> = builtin.collect();
-    let urls = files
-        .iter()
-        .filter(|file| matches!(file.source, InputSource::Url(_)));
-    let urls = urls.count();
-    if builtin.is_empty() {
-        return Ok((0, urls));
-    }
-    let GuestBuild(guests) = fetch_json(&package_url(&format!("{GUEST}guest-build.json")), meter).await?;
-    let size = |(arch, name): (&str, &str)| {
-        let file = guests.get(arch)?.files.get(name)?;
-        Some(file.uncompressed_size.unwrap_or(file.size))
-    };
-    // A file that is not there fails when it is fetched.
-    Ok((builtin.into_iter().filter_map(size).sum(), urls))
-}
 
 /// A file on its way into QEMU's file system.
 pub(super) enum Content {
@@ -66,11 +21,10 @@ pub(super) enum Content {
 pub(super) async fn content(
     file: &FileMountInfo,
     arch: Arch,
-    attachments: &[JsValue],
+    sources: &Sources<'_>,
     heap_mib: u32,
-    meter: &ProgressMeter,
 ) -> Result<Content, Failure> {
-    let mut content = find(&file.source, attachments, meter).await?;
+    let mut content = find(&file.source, sources).await?;
     if matches!(file.kind, FileKind::Kernel | FileKind::Initrd) {
         content = in_memory(content, file.source.file_name(), heap_mib).await?;
     }
@@ -78,18 +32,12 @@ pub(super) async fn content(
     Ok(content)
 }
 
-async fn find(
-    source: &InputSource,
-    attachments: &[JsValue],
-    meter: &ProgressMeter,
-) -> Result<Content, Failure> {
+async fn find(source: &InputSource, sources: &Sources<'_>) -> Result<Content, Failure> {
     match source {
-        InputSource::Builtin(file) => {
-            let url = package_url(&format!("{GUEST}{}", file.path));
-            Ok(Content::Bytes(fetch(&url, url.ends_with(".gz"), meter).await?))
-        }
-        InputSource::Url(url) => Ok(Content::Bytes(fetch_url(url, meter).await?)),
-        InputSource::Attachment(attachment) => attachments
+        InputSource::Builtin(file) => Ok(Content::Bytes(sources.package.guest_file(&file.path).await?)),
+        InputSource::Url(url) => Ok(Content::Bytes(fetch_url(url, sources.fetched).await?)),
+        InputSource::Attachment(attachment) => sources
+            .attachments
             .get(attachment.index as usize)
             .and_then(|file| file.dyn_ref::<Blob>())
             .map(|blob| Content::Blob(blob.clone()))

@@ -11,9 +11,9 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 
 use super::emscripten::{Fs, QemuModule};
-use super::files::{Content, content, sizes};
-use super::program::{QEMU, QemuBuild};
-use super::{ProgressMeter, package_url, report};
+use super::files::{Content, content};
+use super::package::qemu_url;
+use super::{ProgressMeter, Sources, report};
 
 /// Where QEMU keeps what a guest writes to a disk with `snapshot=on` (block.c, `create_tmp_file`).
 const SNAPSHOTS: &str = "/var/tmp";
@@ -24,30 +24,31 @@ pub(super) async fn boot(
     arch: Arch,
     args: &[String],
     files: &[FileMountInfo],
-    attachments: &[JsValue],
+    sources: &Sources<'_>,
     heap_mib: u32,
 ) -> Result<(), Failure> {
-    let meter = ProgressMeter::new(Phase::Fetch);
-    let (build, (bytes, unknown)) = try_join(QemuBuild::fetch(&meter), sizes(files, &meter)).await?;
-    meter.expect(build.size(arch) + bytes, unknown);
+    sources.fetched.tell();
     let machine_files = try_join_all(files.iter().map(async |file| {
-        let content = content(file, arch, attachments, heap_mib, &meter).await?;
+        let content = content(file, arch, sources, heap_mib).await?;
         Ok((file.path.clone(), content))
     }));
     // The browser compiles QEMU while the files come.
     let (program, (firmware, machine_files)) = try_join(
-        build.program(arch, &meter),
-        try_join(build.firmware(&meter), machine_files),
+        sources.package.program(arch),
+        try_join(sources.package.firmware(), machine_files),
     )
     .await?;
+    let firmware = firmware
+        .into_iter()
+        .map(|(path, bytes)| (path, Content::Bytes(bytes)));
 
-    ProgressMeter::new(Phase::Load);
+    ProgressMeter::new(Phase::Load).tell();
     let memory = memory(heap_mib)?;
     let module = instantiate(import, arch, program, &memory).await?;
     let fs = module.fs();
     fs.mkdir_tree(SNAPSHOTS)
         .map_err(|exception| failure_from_exception(format!("could not make {SNAPSHOTS}"), &exception))?;
-    for (index, (path, content)) in firmware.into_iter().chain(machine_files).enumerate() {
+    for (index, (path, content)) in firmware.chain(machine_files).enumerate() {
         put(&module, &fs, index, &path, content).map_err(|exception| {
             failure_from_exception(
                 format!("could not put {path} into QEMU's file system"),
@@ -142,7 +143,7 @@ async fn instantiate(
         }),
     )?;
 
-    let url = package_url(&format!("{QEMU}qemu-system-{arch}.js"));
+    let url = qemu_url(&format!("qemu-system-{arch}.js"));
     let imported: Promise = import
         .call1(&JsValue::NULL, &url.into())
         .map_err(failed)?

@@ -13,7 +13,14 @@ use crate::protocol::Progress;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum VmWorkerCommand {
-    /// Build the machine and run it. Sent once; attachments are the Blobs that `files` name by index.
+    /// Fetch and compile what a machine is likely to need, ahead of a `Boot` that may never come.
+    Prepare {
+        /// Which QEMU.
+        arch: Arch,
+        /// Files of built-in guests, by their paths in the package's guest folder.
+        guest_files: Vec<String>,
+    },
+    /// Build the machine and run it. Sent at most once; attachments are the Blobs that `files` name by index.
     Boot {
         /// Which QEMU.
         arch: Arch,
@@ -30,7 +37,7 @@ pub enum VmWorkerCommand {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum VmWorkerEvent {
-    /// The Worker's code runs and takes its command.
+    /// The Worker's code runs and takes commands.
     Ready,
     /// Files are being fetched or QEMU is being loaded.
     Progress {
