@@ -119,6 +119,16 @@ impl QemuClient {
         })
     }
 
+    /// Has the host prepare for a VM of this profile (an id, or a profile), which may be started soon.
+    ///
+    /// # Errors
+    /// An `Error` for anything that is no profile.
+    #[wasm_bindgen(js_name = prepareVm)]
+    pub fn prepare_vm(&self, profile: &JsValue) -> Result<Promise, JsValue> {
+        let profile = from_js(profile, "profile")?;
+        Ok(self.request(Command::PrepareVm { profile }, Vec::new()))
+    }
+
     /// Asks the guest to shut down, or with `force` cuts its power.
     #[wasm_bindgen(js_name = stopVm)]
     pub fn stop_vm(&self, vm_id: String, force: Option<bool>) -> Promise {

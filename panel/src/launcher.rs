@@ -172,6 +172,13 @@ fn recent_row(workbench: Workbench, vm: VmInfo) -> View {
     } else {
         format!("Start {name}")
     };
+    let profile = vm.definition.profile.clone();
+    let prepare = move || {
+        if !is_active {
+            workbench.prepare(&profile);
+        }
+    };
+    let (pointed, focused) = (prepare.clone(), prepare);
     let open = move |_| {
         if !is_active {
             workbench.restart(&vm_id);
@@ -186,7 +193,8 @@ fn recent_row(workbench: Workbench, vm: VmInfo) -> View {
             (favourite)
             span(class="vm-state") { (machine) }
             button(class="button small", r#type="button", data-testid="recent-open", aria-label=label,
-                disabled=!can_launch(workbench), on:click=open) { (what) }
+                disabled=!can_launch(workbench), on:pointerenter=move |_| pointed(), on:focus=move |_| focused(),
+                on:click=open) { (what) }
         }
     }
 }
@@ -231,11 +239,13 @@ pub fn Card(workbench: Workbench, profile: VmProfile) -> View {
     let help = profile.kernel_help_text.clone().filter(|_| !by_itself);
     let help = help.map(|help| view! { p(class="card-text") { (help) } });
     let (label, edit_label) = (format!("Launch {name}"), format!("Customize {name}"));
-    let (launched, edited) = (profile.clone(), profile);
+    let (launched, pointed, focused) = (profile.clone(), profile.clone(), profile.clone());
+    let edited = profile;
     let launch = by_itself.then(|| {
         view! {
             button(class="button", r#type="button", data-testid="launch", aria-label=label,
-                disabled=!can_launch(workbench), on:click=move |_| workbench.launch(&launched)) {
+                disabled=!can_launch(workbench), on:pointerenter=move |_| workbench.prepare(&pointed),
+                on:focus=move |_| workbench.prepare(&focused), on:click=move |_| workbench.launch(&launched)) {
                 (icon(icons::START)) "Launch"
             }
         }

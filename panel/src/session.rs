@@ -87,6 +87,7 @@ pub async fn connect(workbench: Workbench) -> Result<(), Failure> {
     workbench.run(|| {
         workbench.attach(Rc::new(client));
         workbench.select_any();
+        untrack(|| workbench.prepare_likely());
     });
     Ok(())
 }

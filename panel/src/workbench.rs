@@ -7,7 +7,7 @@ use qemuweb_runtime::VmState;
 use qemuweb_runtime::client::{QemuClient, Transport};
 use qemuweb_runtime::failure::Failure;
 use qemuweb_runtime::protocol::{Command, MAX_VM_ID, ProfileRef, VmId};
-use qemuweb_vm_config::VmProfile;
+use qemuweb_vm_config::{DEFAULT_PROFILE_ID, VmProfile, find_profile};
 use serde_json::Value;
 use sycamore::prelude::*;
 use wasm_bindgen::JsValue;
@@ -203,6 +203,23 @@ impl Workbench {
                 .find(is_free)
                 .unwrap_or_else(|| name.to_owned())
         })
+    }
+
+    /// Has the host prepare for a VM of a profile, because the person seems to be about to start one.
+    pub fn prepare(self, profile: &VmProfile) {
+        let profile = ProfileRef::Inline(Box::new(profile.clone()));
+        let answer = self.request(Command::PrepareVm { profile }, Vec::new());
+        // What is wrong, the start tells.
+        spawn_local(async move { drop(answer.await) });
+    }
+
+    /// Has the host prepare for what is started most often: what was last, or else the default guest.
+    pub fn prepare_likely(self) {
+        let last = self.store.recent(1).into_iter().next();
+        let last = last.map(|vm| vm.definition.profile);
+        if let Some(profile) = last.or_else(|| find_profile(DEFAULT_PROFILE_ID)) {
+            self.prepare(&profile);
+        }
     }
 
     /// Starts a new VM of a profile as it is, and shows it. The person is first asked to let QemuWeb fetch what the profile

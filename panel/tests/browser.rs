@@ -10,12 +10,12 @@ use gloo_timers::future::TimeoutFuture;
 use qemuweb_panel::app::App;
 use qemuweb_panel::workbench::{Answer, Asked, Host, Workbench};
 use qemuweb_runtime::VmState;
-use qemuweb_runtime::protocol::{Command, Event, VmInfo};
+use qemuweb_runtime::protocol::{self, Command, ProfileRef, VmInfo};
 use sycamore::prelude::*;
 use sycamore::web::{document, render_in_scope};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
-use web_sys::{Element, HtmlElement, KeyboardEvent, KeyboardEventInit};
+use web_sys::{Element, Event, HtmlElement, KeyboardEvent, KeyboardEventInit};
 
 wasm_bindgen_test_configure!(run_in_browser);
 
@@ -58,7 +58,7 @@ impl Page {
             let workbench = Workbench::new(0.0);
             render_in_scope(|| view! { App(workbench=workbench, reconnect=|_| ()) }, &element);
             workbench.attach(Rc::clone(&host) as Rc<dyn Host>);
-            workbench.store.apply(&Event::VmList { vms });
+            workbench.store.apply(&protocol::Event::VmList { vms });
             made = Some(workbench);
         });
         Self {
@@ -114,6 +114,57 @@ fn vm(vm_id: &str, state: VmState) -> VmInfo {
 
 fn focused() -> Element {
     document().active_element().unwrap()
+}
+
+/// The ids of the profiles that the host is to prepare for; it is asked nothing else.
+async fn prepared(page: &Page) -> Vec<String> {
+    let id = |command| match command {
+        Command::PrepareVm {
+            profile: ProfileRef::Inline(profile),
+        } => profile.id,
+        other => panic!("{other:?}"),
+    };
+    page.asked().await.into_iter().map(id).collect()
+}
+
+#[wasm_bindgen_test]
+async fn a_machine_is_prepared_for_who_reaches_for_its_button() {
+    let stopped = VmInfo {
+        started_at: 1.0,
+        ..vm("a", VmState::NOT_STARTED)
+    };
+    let page = Page::new(vec![stopped]);
+    page.workbench.run(|| page.workbench.open_launcher());
+    for (button, profile) in [
+        (
+            "[data-profile-id=linux-aarch64-virt-nographic] [data-testid=launch]",
+            "linux-aarch64-virt-nographic",
+        ),
+        ("[data-testid=recent-open]", "minimal-x86_64"),
+    ] {
+        let event = Event::new("pointerenter").unwrap();
+        page.get(button).dispatch_event(&event).unwrap();
+        assert_eq!(prepared(&page).await, [profile]);
+    }
+}
+
+#[wasm_bindgen_test]
+async fn what_was_started_last_is_prepared_and_else_the_default_guest() {
+    let page = Page::new(vec![]);
+    page.workbench.run(|| page.workbench.prepare_likely());
+    assert_eq!(prepared(&page).await, ["minimal-x86_64"]);
+    let profile = qemuweb_vm_config::find_profile("linux-aarch64-virt-nographic").unwrap();
+    let last = VmInfo {
+        started_at: 2.0,
+        ..VmInfo::new("b".into(), "B".into(), profile.into())
+    };
+    let first = VmInfo {
+        started_at: 1.0,
+        ..vm("a", VmState::NOT_STARTED)
+    };
+    let page = Page::new(vec![first, last]);
+    page.workbench.run(|| page.workbench.prepare_likely());
+    assert_eq!(prepared(&page).await, ["linux-aarch64-virt-nographic"]);
 }
 
 #[wasm_bindgen_test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use qemuweb_driver::DEFAULT_TIMEOUT;
+use qemuweb_driver::{DEFAULT_TIMEOUT, Target, poll};
 use qemuweb_e2e::{Desk, Panel, Report, Scenario};
 
 const PROFILE: &str = "minimal-x86_64";
@@ -12,6 +12,13 @@ const PROFILE: &str = "minimal-x86_64";
 struct Room {
     desk: Desk,
     vms: Vec<String>,
+    /// The Worker that was there before the first VM.
+    first_worker: Option<String>,
+}
+
+/// Whether a target is a VM's Worker, or one that waits for a VM.
+fn is_vm_worker(target: &Target) -> bool {
+    target.kind == "worker" && target.url.ends_with("/vm-worker.js")
 }
 
 impl Room {
@@ -21,6 +28,7 @@ impl Room {
         Ok(Room {
             desk,
             vms: Vec::new(),
+            first_worker: None,
         })
     }
 
@@ -30,6 +38,15 @@ impl Room {
             self.desk.panel()?,
             self.vms.get(index).context("the VM was not launched")?,
         ))
+    }
+
+    /// Waits until there are so many VMs' Workers, those that wait for a VM included.
+    fn wait_workers(&self, number: usize) -> Result<Vec<Target>> {
+        let targets = self.desk.browser.targets();
+        poll(&format!("{number} Workers"), DEFAULT_TIMEOUT, || {
+            let workers: Vec<_> = targets.all().into_iter().filter(is_vm_worker).collect();
+            Ok((workers.len() == number).then_some(workers))
+        })
     }
 
     fn launch(&mut self) -> Result<()> {
@@ -48,13 +65,26 @@ impl Report for Room {
 
 fn main() {
     let trials = Scenario::new("life", Room::open)
+        .step("a Worker waits for the first VM", |room| {
+            room.first_worker = room.wait_workers(1)?.pop().map(|worker| worker.id);
+            Ok(())
+        })
         .step("a guest boots", Room::launch)
+        .step("it has that Worker, and another one waits", |room| {
+            let workers = room.wait_workers(2)?;
+            let first = room.first_worker.as_ref().context("no Worker waited")?;
+            ensure!(workers.iter().any(|worker| worker.id == *first), "{workers:?}");
+            Ok(())
+        })
         .step("the panel is closed and opened while it runs", |room| {
             let (panel, vm) = room.panel(0)?;
             panel.expect(vm, "(sleep 3; echo gone on > /tmp/alone) & echo left", "left")?;
             room.desk.close_devtools()?;
+            // Nobody is there who could start a VM.
+            room.wait_workers(1)?;
             std::thread::sleep(Duration::from_secs(5));
             room.desk.open_panel()?;
+            room.wait_workers(2)?;
             let (panel, vm) = room.panel(0)?;
             panel.wait_state(vm, "running", DEFAULT_TIMEOUT)?;
             panel.select(vm)?;
@@ -143,6 +173,16 @@ fn main() {
             panel.select(vm)?;
             panel.click("stop")?;
             panel.wait_state(vm, "stopped", Duration::from_secs(90))
+        })
+        .step("its Worker has ended with it", |room| {
+            let workers = room.wait_workers(1)?;
+            ensure!(
+                workers
+                    .iter()
+                    .all(|worker| Some(&worker.id) != room.first_worker.as_ref()),
+                "{workers:?}"
+            );
+            Ok(())
         })
         .trials();
     qemuweb_e2e::run(trials)

@@ -44,6 +44,10 @@ impl Clients {
         self.clients.retain(|client| client.id != id);
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.clients.is_empty()
+    }
+
     pub(super) fn watch(&mut self, id: ClientId, vm_id: &str, watch: bool) {
         if let Some(client) = self.clients.iter_mut().find(|client| client.id == id) {
             if watch {

@@ -88,6 +88,11 @@ async fn execute(
             catalogue::define(state, &vm_id, name, definition, attachments, None).await?;
             vm::start(state, &vm_id).await
         }
+        Command::PrepareVm { profile } => {
+            let profile = definition::resolve(profile, &state.borrow().profiles)?;
+            state.borrow_mut().prepare_profile(&profile);
+            Ok(())
+        }
         Command::RestartVm { vm_id } => {
             check_capabilities(state)?;
             known(state, &vm_id, |_| Ok(()))?;

@@ -13,6 +13,7 @@ mod definition;
 mod files;
 mod library;
 mod metrics;
+mod spare;
 mod store;
 mod vm;
 mod worker;
@@ -34,6 +35,7 @@ use web_sys::MessagePort;
 
 use clients::{ClientId, Clients};
 use library::Library;
+use spare::Spares;
 use store::Store;
 use vm::Vm;
 
@@ -59,6 +61,8 @@ struct State {
     profiles: Vec<VmProfile>,
     /// The files that people have stored.
     library: Library,
+    /// The Workers that wait for VMs.
+    spares: Spares,
     /// The database, if the browser lets us have one.
     store: Option<Rc<Store>>,
     /// What of the database could not be read, for clients that come.
@@ -86,6 +90,7 @@ impl Host {
             removed: Vec::new(),
             profiles: kept.profiles,
             library: Library::new(kept.files),
+            spares: Spares::default(),
             store: kept.store,
             storage_failures: kept.failures,
             // Unlike any count: a badge that a former host left is corrected at once.
@@ -107,7 +112,7 @@ impl Host {
         let state = Rc::downgrade(&self.state);
         transport.on_close(Box::new(move || {
             if let Some(state) = state.upgrade() {
-                state.borrow_mut().clients.remove(client);
+                state.borrow_mut().remove_client(client);
             }
         }));
         let state = Rc::downgrade(&self.state);
@@ -125,6 +130,13 @@ fn serve(state: &SharedState, client: ClientId, packet: Packet<JsValue>) {
 }
 
 impl State {
+    fn remove_client(&mut self, client: ClientId) {
+        self.clients.remove(client);
+        if self.clients.is_empty() {
+            self.spares.clear();
+        }
+    }
+
     fn vm(&self, vm_id: &str) -> Option<&Vm> {
         self.vms.iter().find(|vm| vm.info.vm_id == vm_id)
     }

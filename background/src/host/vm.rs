@@ -13,10 +13,9 @@ use qemuweb_runtime::console::Console;
 use qemuweb_runtime::monitor::MonitorEvent;
 use qemuweb_runtime::protocol::{Phase, Progress, VmId, VmInfo};
 use qemuweb_runtime::state::{StopReason, Transition};
+use qemuweb_runtime::vm_worker::VmWorkerCommand;
 use qemuweb_runtime::{Failure, VmState};
-use qemuweb_vm_config::QemuArgsResult;
 use serde_json::Value;
-use wasm_bindgen::JsValue;
 
 use super::capture::Capture;
 use super::channel::{Link, Sender};
@@ -24,7 +23,7 @@ use super::control::{Answer, Control};
 use super::definition::Definition;
 use super::metrics::Meter;
 use super::worker::VmWorker;
-use super::{Run, SharedState, files, library, now};
+use super::{Run, SharedState, State, files, library, now};
 pub(super) use events::publish_capture_later;
 
 /// A VM and, while it is active, its QEMU.
@@ -51,10 +50,8 @@ pub(super) struct Vm {
 
 /// What exists while a QEMU does.
 struct Machine {
-    worker: VmWorker,
-    args: QemuArgsResult,
-    /// The Blobs that the arguments' files name by index.
-    blobs: Vec<JsValue>,
+    /// Has QEMU in it, and ends it when it goes.
+    _worker: VmWorker,
     link: Option<Link>,
     serial: Option<Sender>,
     agent: Option<Sender>,
@@ -149,11 +146,8 @@ impl Vm {
         self.transition(transition)?;
         self.info.progress = None;
         self.capture.end_run();
-        if let Some(machine) = self.machine.take() {
-            machine.worker.terminate();
-            if let Some(link) = machine.link {
-                link.end();
-            }
+        if let Some(link) = self.machine.take().and_then(|machine| machine.link) {
+            link.end();
         }
         Ok(())
     }
@@ -203,7 +197,8 @@ pub(super) async fn start(state: &SharedState, vm_id: &str) -> Result<(), Failur
     let blobs = files::open(&definition.files, &definition.file_names()).await;
     let contents = state.borrow().library.contents();
     let mut borrowed = state.borrow_mut();
-    let Some(vm) = borrowed.vm_mut(vm_id) else {
+    let State { vms, spares, .. } = &mut *borrowed;
+    let Some(vm) = vms.iter_mut().find(|vm| vm.info.vm_id == vm_id) else {
         return Ok(());
     };
     let result = blobs.and_then(|mut blobs| {
@@ -218,19 +213,19 @@ pub(super) async fn start(state: &SharedState, vm_id: &str) -> Result<(), Failur
             vm_id: vm_id.to_owned(),
             number: vm.run,
         };
-        let worker = VmWorker::spawn({
+        let worker = spares.take(args.arch).inspect_err(|failure| {
+            vm.info.state = VmState::Crashed {
+                reason: failure.message.clone(),
+            }
+        })?;
+        worker.listen({
             let state = Rc::downgrade(state);
             move |event| {
                 if let Some(state) = state.upgrade() {
                     events::from_worker(&state, &run, event);
                 }
             }
-        })
-        .inspect_err(|failure| {
-            vm.info.state = VmState::Crashed {
-                reason: failure.message.clone(),
-            }
-        })?;
+        });
         vm.info.started_at = now();
         vm.info.phases.clear();
         vm.info.progress = Some(Progress {
@@ -240,13 +235,18 @@ pub(super) async fn start(state: &SharedState, vm_id: &str) -> Result<(), Failur
         });
         vm.info.warnings = args.warnings.iter().map(ToString::to_string).collect();
         vm.info.args.clone_from(&args.args);
+        let boot = VmWorkerCommand::Boot {
+            arch: args.arch,
+            args: args.args,
+            files: args.files_to_mount,
+            heap_mib: vm.definition.heap_mib(),
+        };
+        worker.post(&boot, blobs);
         vm.console = Console::default();
         vm.events.clear();
         vm.meter = Meter::default();
         vm.machine = Some(Machine {
-            worker,
-            args,
-            blobs,
+            _worker: worker,
             link: None,
             serial: None,
             agent: None,

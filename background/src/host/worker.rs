@@ -1,74 +1,134 @@
-//! The Worker of one run, as the host holds it.
+//! A VM's Worker, as the host holds it.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use js_sys::Array;
 use qemuweb_runtime::Failure;
-use qemuweb_runtime::web::failure_from_exception;
+use qemuweb_runtime::client::Packet;
+use qemuweb_runtime::protocol;
+use qemuweb_runtime::vm_worker::{VmWorkerCommand, VmWorkerEvent};
+use qemuweb_runtime::web::{failure_from_exception, packet_from_js, packet_to_js};
 use wasm_bindgen::prelude::*;
 use web_sys::{ErrorEvent, MessageEvent, Worker, WorkerOptions, WorkerType};
 
-/// What comes from a Worker.
-pub(super) enum FromWorker {
-    /// Something it posted.
-    Message(JsValue),
-    /// An exception that nobody caught in it or in QEMU's threads, such as a WebAssembly trap.
-    Error(String),
-}
+/// What comes from a Worker: an event with its attachments, or why the Worker cannot be trusted any more.
+pub(super) type FromWorker = Result<(VmWorkerEvent, Vec<JsValue>), Failure>;
 
-/// A running Worker with QEMU in it. Dropping it ends both.
+/// A running Worker, which has QEMU in it once it was told to boot. Dropping it ends both.
 pub(super) struct VmWorker {
-    worker: Worker,
+    line: Rc<Line>,
     _on_message: Closure<dyn FnMut(MessageEvent)>,
     _on_error: Closure<dyn FnMut(ErrorEvent)>,
 }
 
+/// The connection with a Worker.
+struct Line {
+    worker: Worker,
+    /// Messages for a Worker that takes none yet; `None` once it does.
+    waiting: RefCell<Option<Vec<Array>>>,
+    listener: RefCell<Rc<dyn Fn(FromWorker)>>,
+}
+
 impl VmWorker {
-    /// Starts a Worker, which will say that it is ready.
+    /// Starts a Worker, to which nobody listens yet.
     ///
     /// # Errors
     /// A [`Failure`] when the browser starts none.
-    pub(super) fn spawn(take: impl Fn(FromWorker) + Clone + 'static) -> Result<Self, Failure> {
+    pub(super) fn spawn() -> Result<Self, Failure> {
         let options = WorkerOptions::new();
         options.set_type(WorkerType::Module);
         let worker = Worker::new_with_options("vm-worker.js", &options)
             .map_err(|exception| failure_from_exception("could not start a Worker for the VM", &exception))?;
-        let on_message = Closure::new({
-            let take = take.clone();
-            move |event: MessageEvent| take(FromWorker::Message(event.data()))
-        });
-        let on_error = Closure::new(move |event: ErrorEvent| {
-            // A script that fails to load gives an event without a message.
-            let message = js_sys::Reflect::get(&event, &"message".into())
-                .ok()
-                .and_then(|message| message.as_string());
-            take(FromWorker::Error(
-                message.unwrap_or_else(|| "its code could not be loaded".to_owned()),
-            ));
-        });
-        worker.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
-        worker.set_onerror(Some(on_error.as_ref().unchecked_ref()));
-        Ok(Self {
+        let line = Rc::new(Line {
             worker,
+            waiting: RefCell::new(Some(Vec::new())),
+            listener: RefCell::new(Rc::new(|_| ())),
+        });
+        let on_message = Closure::new({
+            let line = Rc::clone(&line);
+            move |event: MessageEvent| line.receive(&event.data())
+        });
+        let on_error = Closure::new({
+            let line = Rc::clone(&line);
+            move |event: ErrorEvent| {
+                // A script that fails to load gives an event without a message.
+                let message = js_sys::Reflect::get(&event, &"message".into())
+                    .ok()
+                    .and_then(|message| message.as_string())
+                    .unwrap_or_else(|| "its code could not be loaded".to_owned());
+                let failure = Failure::new(format!("QEMU crashed: {message}"));
+                line.tell(Err(failure.with_next_step("Start the VM again.")));
+            }
+        });
+        line.worker
+            .set_onmessage(Some(on_message.as_ref().unchecked_ref()));
+        line.worker.set_onerror(Some(on_error.as_ref().unchecked_ref()));
+        Ok(Self {
+            line,
             _on_message: on_message,
             _on_error: on_error,
         })
     }
 
-    /// Posts a message.
-    pub(super) fn post(&self, message: &JsValue) {
-        if let Err(exception) = self.worker.post_message(message) {
-            web_sys::console::error_2(&"QemuWeb: could not reach a VM's Worker".into(), &exception);
-        }
+    /// Has `listener` told of what comes from the Worker from now on, instead of whoever was before.
+    pub(super) fn listen(&self, listener: impl Fn(FromWorker) + 'static) {
+        *self.line.listener.borrow_mut() = Rc::new(listener);
     }
 
-    /// Ends the Worker at once.
-    pub(super) fn terminate(&self) {
-        self.worker.set_onmessage(None);
-        self.worker.set_onerror(None);
-        self.worker.terminate();
+    /// Posts a command, as soon as the Worker takes commands.
+    pub(super) fn post(&self, command: &VmWorkerCommand, attachments: Vec<JsValue>) {
+        let Ok(json) = serde_json::to_string(command) else {
+            return;
+        };
+        let message = packet_to_js(&Packet {
+            version: protocol::VERSION,
+            json,
+            attachments,
+        });
+        match &mut *self.line.waiting.borrow_mut() {
+            Some(waiting) => waiting.push(message),
+            None => self.line.post(&message),
+        }
     }
 }
 
 impl Drop for VmWorker {
     fn drop(&mut self) {
-        self.terminate();
+        self.line.worker.set_onmessage(None);
+        self.line.worker.set_onerror(None);
+        self.line.worker.terminate();
     }
+}
+
+impl Line {
+    fn receive(&self, data: &JsValue) {
+        match parse(data) {
+            Ok((VmWorkerEvent::Ready, _)) => {
+                for message in self.waiting.take().into_iter().flatten() {
+                    self.post(&message);
+                }
+            }
+            event => self.tell(event),
+        }
+    }
+
+    fn tell(&self, event: FromWorker) {
+        // The listener may put another one in its place.
+        let listener = Rc::clone(&self.listener.borrow());
+        listener(event);
+    }
+
+    fn post(&self, message: &Array) {
+        if let Err(exception) = self.worker.post_message(message) {
+            web_sys::console::error_2(&"QemuWeb: could not reach a VM's Worker".into(), &exception);
+        }
+    }
+}
+
+fn parse(data: &JsValue) -> FromWorker {
+    let packet =
+        packet_from_js(data).ok_or_else(|| Failure::new("expected a message from the VM's Worker"))?;
+    let event = serde_json::from_str(&packet.json).map_err(|error| Failure::from_error(&error))?;
+    Ok((event, packet.attachments))
 }

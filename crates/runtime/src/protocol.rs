@@ -85,6 +85,11 @@ pub enum Command {
         #[serde(default)]
         overrides: Option<Box<VmOverrides>>,
     },
+    /// A VM of this profile may be started soon: have at hand what it takes of the package. Answered at once.
+    PrepareVm {
+        /// The machine.
+        profile: ProfileRef,
+    },
     /// Define a VM without starting it, or anew one that is not active. Attachments: the files that `inputs` names
     /// by index, Blobs or FileSystemFileHandles, behind those that are taken over.
     DefineVm {

@@ -4,19 +4,17 @@ use std::rc::Rc;
 
 use gloo_timers::future::TimeoutFuture;
 use js_sys::SharedArrayBuffer;
-use qemuweb_runtime::client::Packet;
 use qemuweb_runtime::console::Pushed;
 use qemuweb_runtime::directory::Channel;
-use qemuweb_runtime::protocol::{self, Event, LogLevel, Phase, Progress};
+use qemuweb_runtime::protocol::{Event, LogLevel, Phase, Progress};
 use qemuweb_runtime::state::Transition;
-use qemuweb_runtime::vm_worker::{VmWorkerCommand, VmWorkerEvent};
-use qemuweb_runtime::web::{JsSharedMemory, packet_from_js, packet_to_js};
+use qemuweb_runtime::vm_worker::VmWorkerEvent;
+use qemuweb_runtime::web::JsSharedMemory;
 use qemuweb_runtime::{Failure, VmState};
 use qemuweb_vm_config::{AGENT_CHANNEL, CAPTURE_CHANNEL, QMP_CHANNEL, SERIAL_CHANNEL};
-use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen::JsCast;
 use wasm_bindgen_futures::spawn_local;
 
-use super::Vm;
 use crate::host::channel::Link;
 use crate::host::control::{Control, Notice};
 use crate::host::worker::FromWorker;
@@ -33,17 +31,12 @@ pub(super) fn from_worker(state: &SharedState, run: &Run, event: FromWorker) {
     let mut borrowed = state.borrow_mut();
     let Some(vm) = borrowed.vm_in_run(run) else { return };
     let (event, attachments) = match event {
-        FromWorker::Message(data) => match parse(&data) {
-            Ok(parsed) => parsed,
-            Err(failure) => return borrowed.crash(run, failure),
-        },
-        FromWorker::Error(message) => {
-            let failure = Failure::new(format!("QEMU crashed: {message}"));
-            return borrowed.crash(run, failure.with_next_step("Start the VM again."));
-        }
+        Ok(event) => event,
+        Err(failure) => return borrowed.crash(run, failure),
     };
     match event {
-        VmWorkerEvent::Ready => boot(vm),
+        // Taken by whoever holds the Worker.
+        VmWorkerEvent::Ready => {}
         VmWorkerEvent::Progress { progress } => {
             if progress.phase > Phase::Fetch {
                 vm.finish_phase(Phase::Fetch, None);
@@ -92,31 +85,6 @@ pub(super) fn from_worker(state: &SharedState, run: &Run, event: FromWorker) {
         },
         VmWorkerEvent::Failed { failure } => borrowed.crash(run, failure),
     }
-}
-
-fn parse(data: &JsValue) -> Result<(VmWorkerEvent, Vec<JsValue>), Failure> {
-    let packet =
-        packet_from_js(data).ok_or_else(|| Failure::new("expected a message from the VM's Worker"))?;
-    let event = serde_json::from_str(&packet.json).map_err(|error| Failure::from_error(&error))?;
-    Ok((event, packet.attachments))
-}
-
-/// Tells the Worker, which is ready now, what to do.
-fn boot(vm: &mut Vm) {
-    let Some(machine) = &vm.machine else { return };
-    let command = VmWorkerCommand::Boot {
-        arch: machine.args.arch,
-        args: machine.args.args.clone(),
-        files: machine.args.files_to_mount.clone(),
-        heap_mib: vm.definition.heap_mib(),
-    };
-    let json = serde_json::to_string(&command).unwrap_or_default();
-    let packet = Packet {
-        version: protocol::VERSION,
-        json,
-        attachments: machine.blobs.clone(),
-    };
-    machine.worker.post(&packet_to_js(&packet));
 }
 
 fn watch_channels(state: &SharedState, run: &Run, link: &Link) {
@@ -232,9 +200,13 @@ impl State {
         if ready {
             vm.finish_phase(Phase::Kernel, None);
         }
+        let arch = vm.definition.vm.profile.arch;
         self.clients.serial_out(&run.vm_id, offset, bytes);
         if first || ready {
             self.publish_vm(&run.vm_id);
+        }
+        if ready {
+            self.prepare(arch, Vec::new());
         }
     }
 
@@ -346,7 +318,9 @@ impl State {
                 vm_id: vm_id.to_owned(),
                 state: vm.info.state.clone(),
             };
+            let arch = vm.definition.vm.profile.arch;
             self.clients.broadcast(&event);
+            self.prepare(arch, Vec::new());
         }
     }
 

@@ -73,6 +73,9 @@ fn commands() {
             inputs: Box::default(),
             overrides: Some(Box::default()),
         },
+        Command::PrepareVm {
+            profile: ProfileRef::Id("minimal-x86_64".into()),
+        },
         Command::DefineVm {
             vm_id: vm_id(),
             name: "mine".into(),
