@@ -74,6 +74,32 @@ impl Launch {
     }
 }
 
+/// The extension's page for automation, from which VMs are launched.
+pub(crate) struct Page(Session);
+
+impl Page {
+    /// Opens the page and waits until it is connected.
+    pub(crate) fn open(browser: &Browser, extension: &Extension) -> Result<Self> {
+        let page = browser.open_page(&extension.url("panel.html?automation"))?;
+        page.wait_for(
+            "the extension's automation page",
+            "window.qemuwebReady !== undefined",
+            ACCEPT,
+        )
+        .with_context(|| format!("its pages have printed:\n{}", complaints(&browser.log())))?;
+        Ok(Self(page))
+    }
+
+    /// Has the VM host prepare for a launch, as for a person who reaches for the button.
+    pub(crate) fn prepare(&self, launch: &Launch) -> Result<()> {
+        let prepare = format!(
+            "window.qemuwebReady.then((client) => client.prepareVm({}))",
+            json!(launch.profile)
+        );
+        self.0.evaluate_within(&prepare, ACCEPT).map(drop)
+    }
+}
+
 /// A VM that was launched, and its console.
 pub(crate) struct Vm {
     page: Session,
@@ -102,13 +128,11 @@ impl Vm {
         launch: &Launch,
         console: Console,
     ) -> Result<Self> {
-        let page = browser.open_page(&extension.url("panel.html?automation"))?;
-        page.wait_for(
-            "the extension's automation page",
-            "window.qemuwebReady !== undefined",
-            ACCEPT,
-        )
-        .with_context(|| format!("its pages have printed:\n{}", complaints(&browser.log())))?;
+        Self::launch_from(Page::open(browser, extension)?, launch, console)
+    }
+
+    /// As [`Self::launch`], from a page that is open.
+    pub(crate) fn launch_from(Page(page): Page, launch: &Launch, console: Console) -> Result<Self> {
         let events = page.add_binding("qemuwebEvent")?;
         page.evaluate(include_str!("automation.js"))?;
         if !launch.files.is_empty() {
