@@ -302,7 +302,8 @@ const BOOT: Section = Section {
     name: "boot",
     title: "Boot",
     about: "Written by `cargo xtask bench boot --save`. Boot times run from launch to the guest's banner, in Chromium and in
-Debian's native QEMU under TCG with the same kernel, initramfs and machine. Memory is the proportional set size summed
+Debian's native QEMU under TCG with the same kernel, initramfs and machine; since 2026-11-27 with QemuWeb's page open in
+Chromium for four seconds before. Memory is the proportional set size summed
 over all processes of the browser; processor use that of the extension's renderer processes, QEMU's worker threads
 included.",
 };

@@ -78,7 +78,7 @@ impl Launch {
 pub(crate) struct Page(Session);
 
 impl Page {
-    /// Opens the page and waits until it is connected.
+    /// Opens the page. Whatever is asked of it waits until it is connected.
     pub(crate) fn open(browser: &Browser, extension: &Extension) -> Result<Self> {
         let page = browser.open_page(&extension.url("panel.html?automation"))?;
         page.wait_for(
