@@ -52,12 +52,16 @@ impl State {
         self.prepare(profile.arch, guest_files.collect());
     }
 
-    /// Prepares for a VM of `arch` with these files of the package's guests, unless there is a spare for it, or nobody who
-    /// could start a VM.
+    /// Prepares for a VM of `arch` with these files of the package's guests, unless there is nobody who could start a VM.
     pub(super) fn prepare(&mut self, arch: Arch, guest_files: Vec<String>) {
-        let has_spare = self.spares.0.iter().any(|spare| spare.arch == arch);
         let cannot_run = self.capabilities.missing().iter().any(|missing| missing.fatal);
-        if has_spare || cannot_run || self.clients.is_empty() {
+        if cannot_run || self.clients.is_empty() {
+            return;
+        }
+        let prepare = VmWorkerCommand::Prepare { arch, guest_files };
+        if let Some(spare) = self.spares.0.iter().find(|spare| spare.arch == arch) {
+            // It fetches what it does not have.
+            spare.worker.post(&prepare, Vec::new());
             return;
         }
         // A start without a spare tells what is wrong.
@@ -70,7 +74,7 @@ impl State {
                 state.borrow_mut().spares.clear();
             }
         });
-        worker.post(&VmWorkerCommand::Prepare { arch, guest_files }, Vec::new());
+        worker.post(&prepare, Vec::new());
         self.spares.0.push(Spare { arch, worker });
     }
 }
