@@ -35,7 +35,7 @@ pub(super) async fn content(
 async fn find(source: &InputSource, sources: &Sources<'_>) -> Result<Content, Failure> {
     match source {
         InputSource::Builtin(file) => Ok(Content::Bytes(sources.package.guest_file(&file.path).await?)),
-        InputSource::Url(url) => Ok(Content::Bytes(fetch_url(url, sources.fetched).await?)),
+        InputSource::Url(url) => Ok(Content::Bytes(fetch_url(url, sources.package.meter()).await?)),
         InputSource::Attachment(attachment) => sources
             .attachments
             .get(attachment.index as usize)

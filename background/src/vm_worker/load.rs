@@ -27,7 +27,7 @@ pub(super) async fn boot(
     sources: &Sources<'_>,
     heap_mib: u32,
 ) -> Result<(), Failure> {
-    sources.fetched.tell();
+    sources.package.meter().tell();
     let machine_files = try_join_all(files.iter().map(async |file| {
         let content = content(file, arch, sources, heap_mib).await?;
         Ok((file.path.clone(), content))

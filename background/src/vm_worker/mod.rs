@@ -28,12 +28,11 @@ use progress::ProgressMeter;
 /// Starts to serve the host. `import` is JavaScript's dynamic import, which Rust cannot name.
 #[wasm_bindgen]
 pub fn start_vm_worker(import: Function) {
-    let fetched = Rc::new(ProgressMeter::new(Phase::Fetch));
-    let package = Rc::new(Package::new(Rc::clone(&fetched)));
+    let package = Rc::new(Package::new(ProgressMeter::new(Phase::Fetch)));
     let on_message = Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
-        let (import, package, fetched) = (import.clone(), Rc::clone(&package), Rc::clone(&fetched));
+        let (import, package) = (import.clone(), Rc::clone(&package));
         spawn_local(async move {
-            if let Err(failure) = serve(&event.data(), &import, &package, &fetched).await {
+            if let Err(failure) = serve(&event.data(), &import, &package).await {
                 report(&VmWorkerEvent::Failed { failure }, &[]);
             }
         });
@@ -44,12 +43,7 @@ pub fn start_vm_worker(import: Function) {
     report(&VmWorkerEvent::Ready, &[]);
 }
 
-async fn serve(
-    data: &JsValue,
-    import: &Function,
-    package: &Package,
-    fetched: &ProgressMeter,
-) -> Result<(), Failure> {
+async fn serve(data: &JsValue, import: &Function, package: &Package) -> Result<(), Failure> {
     // Messages of QEMU's own threads that reach this Worker's global scope are not for us.
     let Some(packet) = packet_from_js(data) else {
         return Ok(());
@@ -71,7 +65,6 @@ async fn serve(
             let sources = Sources {
                 package,
                 attachments: &packet.attachments,
-                fetched,
             };
             load::boot(import, arch, &args, &files, &sources, heap_mib).await
         }
@@ -83,8 +76,6 @@ struct Sources<'a> {
     package: &'a Package,
     /// Blobs that came with the command.
     attachments: &'a [JsValue],
-    /// Counts what is fetched.
-    fetched: &'a ProgressMeter,
 }
 
 fn scope() -> DedicatedWorkerGlobalScope {

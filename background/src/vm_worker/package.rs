@@ -82,14 +82,19 @@ struct GuestFile {
 
 impl Package {
     /// The package, of which nothing was fetched yet. `meter` counts what will be.
-    pub(super) fn new(meter: Rc<ProgressMeter>) -> Self {
+    pub(super) fn new(meter: ProgressMeter) -> Self {
         Self {
-            meter,
+            meter: Rc::new(meter),
             qemu: description(format!("{QEMU}qemu-build.json")),
             guests: description(format!("{GUEST}guest-build.json")),
             programs: RefCell::default(),
             files: RefCell::default(),
         }
+    }
+
+    /// Counts what is fetched, for which other fetches of a start may be added.
+    pub(super) fn meter(&self) -> &ProgressMeter {
+        &self.meter
     }
 
     /// Fetches what a machine is likely to need, so that it is there when it is asked for.
