@@ -43,10 +43,12 @@ impl Room {
     /// Waits until there are so many VMs' Workers, those that wait for a VM included.
     fn wait_workers(&self, number: usize) -> Result<Vec<Target>> {
         let targets = self.desk.browser.targets();
+        let workers = || targets.all().into_iter().filter(is_vm_worker).collect::<Vec<_>>();
         poll(&format!("{number} Workers"), DEFAULT_TIMEOUT, || {
-            let workers: Vec<_> = targets.all().into_iter().filter(is_vm_worker).collect();
+            let workers = workers();
             Ok((workers.len() == number).then_some(workers))
         })
+        .with_context(|| format!("first {:?}, now {:?}", self.first_worker, workers()))
     }
 
     fn launch(&mut self) -> Result<()> {
