@@ -199,11 +199,44 @@ static void emit_leave(WasmCompiler *c, const WasmNode *node)
     }
 }
 
+/*
+ * What a block does first: it returns if somebody asked for that, and notes
+ * whether its first instruction may do I/O.
+ */
+static void emit_block_start(WasmCompiler *c)
+{
+    WasmBuffer *b = &c->code;
+    const int neg = WASM_ENV_BIAS - (int)sizeof(CPUNegativeOffsetState);
+    uint32_t start = *(const uint32_t *)c->tb->tc.ptr >> 8;
+
+    if (start & TB_START_CHECK) {
+        wasm_op_u32(b, WASM_local_get, LOCAL_BASE);
+        wasm_memory_op(b, WASM_i32_load,
+                       neg + offsetof(CPUNegativeOffsetState, icount_decr.u32));
+        wasm_i32_const(b, 0);
+        wasm_op(b, WASM_i32_lt_s);
+        wasm_hint(c, false);
+        open_block(c, WASM_if);
+        wasm_globals_flush(c);
+        wasm_i64_const(b, (uintptr_t)c->tb | TB_EXIT_REQUESTED);
+        wasm_op(b, WASM_return);
+        close_block(c);
+    }
+    wasm_op_u32(b, WASM_local_get, LOCAL_BASE);
+    wasm_i32_const(b, (start & TB_START_IO) != 0);
+    wasm_memory_op(b, WASM_i32_store8,
+                   neg + offsetof(CPUNegativeOffsetState, can_do_io));
+}
+
 static void emit_code(WasmCompiler *c, int i)
 {
     const WasmNode *node = &c->region->nodes[i];
 
     c->tb = c->region->tbs[node->tb];
+    c->dirty = c->dirty_in[i];
+    if (i == c->region->tb_node[node->tb]) {
+        emit_block_start(c);
+    }
     wasm_node_body(c, i);
     switch (node->kind) {
     case WASM_END_FALL:

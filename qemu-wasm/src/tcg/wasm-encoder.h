@@ -47,6 +47,7 @@ typedef enum WasmOpcode {
     WASM_i64_load32_u = 0x35,
     WASM_i32_store = 0x36,
     WASM_i64_store = 0x37,
+    WASM_i32_store8 = 0x3a,
     WASM_i64_store8 = 0x3c,
     WASM_i64_store16 = 0x3d,
     WASM_i64_store32 = 0x3e,

@@ -109,7 +109,7 @@ static bool scan_tb(const TranslationBlock *tb, uint8_t *marks)
                 go_on = false;
                 /* fall through */
             case INDEX_op_brcond:
-                if (target < WASM_HEADER_WORDS || target >= n ||
+                if (target <= WASM_HEADER_WORDS || target >= n ||
                     depth == ARRAY_SIZE(stack)) {
                     return false;
                 }

@@ -440,8 +440,6 @@ void wasm_node_body(WasmCompiler *c, int n)
     const WasmNode *node = &c->region->nodes[n];
     const uint32_t *end = node->end;
 
-    c->dirty = c->dirty_in[n];
-
     /* The last instruction of most nodes is where the node goes. */
     switch (extract32(end[-1], 0, 8)) {
     case INDEX_op_brcond:
