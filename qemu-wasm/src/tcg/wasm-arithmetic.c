@@ -17,7 +17,16 @@ static void binary(WasmCompiler *c, uint32_t insn, WasmOpcode op)
     wasm_set_reg(c, extract32(insn, 8, 4));
 }
 
-/* The same, with the second operand or the result inverted. */
+/* reg0 = reg1 OP constant, on 64-bit words */
+static void binary_constant(WasmCompiler *c, uint32_t insn, WasmOpcode op)
+{
+    wasm_get_reg(c, extract32(insn, 12, 4));
+    wasm_i64_const(&c->code, sextract32(insn, 16, 16));
+    wasm_op(&c->code, op);
+    wasm_set_reg(c, extract32(insn, 8, 4));
+}
+
+/* reg0 = reg1 OP reg2, with the second operand or the result inverted. */
 static void binary_not(WasmCompiler *c, uint32_t insn, WasmOpcode op,
                        bool operand, bool result)
 {
@@ -243,6 +252,21 @@ bool wasm_arithmetic(WasmCompiler *c, uint32_t insn)
         break;
     case INDEX_op_xor:
         binary(c, insn, WASM_i64_xor);
+        break;
+    case INDEX_op_tci_addi:
+        binary_constant(c, insn, WASM_i64_add);
+        break;
+    case INDEX_op_tci_andi:
+        binary_constant(c, insn, WASM_i64_and);
+        break;
+    case INDEX_op_tci_ori:
+        binary_constant(c, insn, WASM_i64_or);
+        break;
+    case INDEX_op_tci_xori:
+        binary_constant(c, insn, WASM_i64_xor);
+        break;
+    case INDEX_op_tci_shli:
+        binary_constant(c, insn, WASM_i64_shl);
         break;
     case INDEX_op_andc:
         binary_not(c, insn, WASM_i64_and, true, false);

@@ -67,9 +67,8 @@ void wasm_get_reg32(WasmCompiler *c, unsigned reg)
     wasm_op(&c->code, WASM_i32_wrap_i64);
 }
 
-/* Leaves on the stack, as i32, whether the condition holds. */
-static void condition(WasmCompiler *c, TCGCond cond, unsigned r1, unsigned r2,
-                      bool is32)
+/* Leaves on the stack, as i32, how the two values there compare. */
+static void compare(WasmCompiler *c, TCGCond cond, bool is32)
 {
     static const struct {
         uint8_t op32, op64;
@@ -87,8 +86,6 @@ static void condition(WasmCompiler *c, TCGCond cond, unsigned r1, unsigned r2,
     };
     WasmBuffer *b = &c->code;
 
-    (is32 ? wasm_get_reg32 : wasm_get_reg)(c, r1);
-    (is32 ? wasm_get_reg32 : wasm_get_reg)(c, r2);
     if (is_tst_cond(cond)) {
         wasm_op(b, is32 ? WASM_i32_and : WASM_i64_and);
         wasm_op(b, is32 ? WASM_i32_eqz : WASM_i64_eqz);
@@ -106,16 +103,28 @@ static bool is_setcond(uint32_t insn)
 {
     uint8_t op = insn;
 
-    return op == INDEX_op_setcond || op == INDEX_op_tci_setcond32;
+    return op == INDEX_op_setcond || op == INDEX_op_tci_setcond32 ||
+           op == INDEX_op_tci_setcondi || op == INDEX_op_tci_setcondi32;
 }
 
-static void insn_condition(WasmCompiler *c, uint32_t insn, int cond_pos)
+/* Leaves on the stack, as i32, whether the condition of @insn holds. */
+static void insn_condition(WasmCompiler *c, uint32_t insn)
 {
     uint8_t op = insn;
+    bool is32 = op == INDEX_op_tci_setcond32 || op == INDEX_op_tci_setcondi32 ||
+                op == INDEX_op_tci_movcond32;
+    bool constant = op == INDEX_op_tci_setcondi || op == INDEX_op_tci_setcondi32;
+    int cond_pos = constant ? 16 : is_setcond(insn) ? 20 : 28;
 
-    condition(c, extract32(insn, cond_pos, 4), extract32(insn, 12, 4),
-              extract32(insn, 16, 4), op == INDEX_op_tci_setcond32 ||
-                                      op == INDEX_op_tci_movcond32);
+    (is32 ? wasm_get_reg32 : wasm_get_reg)(c, extract32(insn, 12, 4));
+    if (!constant) {
+        (is32 ? wasm_get_reg32 : wasm_get_reg)(c, extract32(insn, 16, 4));
+    } else if (is32) {
+        wasm_i32_const(&c->code, sextract32(insn, 20, 12));
+    } else {
+        wasm_i64_const(&c->code, sextract32(insn, 20, 12));
+    }
+    compare(c, extract32(insn, cond_pos, 4), is32);
 }
 
 void wasm_node_condition(WasmCompiler *c, const WasmNode *node)
@@ -125,7 +134,7 @@ void wasm_node_condition(WasmCompiler *c, const WasmNode *node)
 
     if (reg == TCG_REG_TMP && branch > node->start && is_setcond(branch[-1]) &&
         extract32(branch[-1], 8, 4) == reg) {
-        insn_condition(c, branch[-1], 20); /* was left out: see wasm_node() */
+        insn_condition(c, branch[-1]); /* was left out: see wasm_node() */
     } else {
         wasm_get_reg(c, reg);
         wasm_i64_const(&c->code, 0);
@@ -137,7 +146,7 @@ static void movcond(WasmCompiler *c, uint32_t insn)
 {
     wasm_get_reg(c, extract32(insn, 20, 4));
     wasm_get_reg(c, extract32(insn, 24, 4));
-    insn_condition(c, insn, 28);
+    insn_condition(c, insn);
     wasm_op(&c->code, WASM_select);
     wasm_set_reg(c, extract32(insn, 8, 4));
 }
@@ -349,7 +358,9 @@ static void instruction(WasmCompiler *c, const uint32_t *pos)
         break;
     case INDEX_op_setcond:
     case INDEX_op_tci_setcond32:
-        insn_condition(c, insn, 20);
+    case INDEX_op_tci_setcondi:
+    case INDEX_op_tci_setcondi32:
+        insn_condition(c, insn);
         wasm_op(b, WASM_i64_extend_i32_u);
         wasm_set_reg(c, r0);
         break;
