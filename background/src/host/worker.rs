@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use gloo_timers::future::TimeoutFuture;
 use js_sys::Array;
 use qemuweb_runtime::Failure;
 use qemuweb_runtime::client::Packet;
@@ -10,12 +11,21 @@ use qemuweb_runtime::protocol;
 use qemuweb_runtime::vm_worker::{VmWorkerCommand, VmWorkerEvent};
 use qemuweb_runtime::web::{failure_from_exception, packet_from_js, packet_to_js};
 use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::spawn_local;
 use web_sys::{ErrorEvent, MessageEvent, Worker, WorkerOptions, WorkerType};
+
+/// How long the Workers that are QEMU's threads have to end before the VM's own is terminated, in milliseconds. Chromium
+/// ends code that goes on after 2 s by force (`kForcibleTerminationDelay` in Blink's `worker_thread.cc`).
+const THREADS_END_MS: u32 = 4000;
 
 /// What comes from a Worker: an event with its attachments, or why the Worker cannot be trusted any more.
 pub(super) type FromWorker = Result<(VmWorkerEvent, Vec<JsValue>), Failure>;
 
-/// A running Worker, which has QEMU in it once it was told to boot. Dropping it ends both.
+/// A running Worker, which has QEMU in it once it was told to boot. Dropping it ends both: QEMU's threads first, and the
+/// Worker some seconds later.
+///
+/// Chromium leaks a Worker, its memory and a thread for good when it is told to terminate it in the moment in which
+/// a Worker below it ends (seen in version 156; <https://crbug.com/409059706> tells of the same race).
 pub(super) struct VmWorker {
     line: Rc<Line>,
     _on_message: Closure<dyn FnMut(MessageEvent)>,
@@ -95,9 +105,14 @@ impl VmWorker {
 
 impl Drop for VmWorker {
     fn drop(&mut self) {
-        self.line.worker.set_onmessage(None);
-        self.line.worker.set_onerror(None);
-        self.line.worker.terminate();
+        self.post(&VmWorkerCommand::End, Vec::new());
+        let worker = self.line.worker.clone();
+        worker.set_onmessage(None);
+        worker.set_onerror(None);
+        spawn_local(async move {
+            TimeoutFuture::new(THREADS_END_MS).await;
+            worker.terminate();
+        });
     }
 }
 

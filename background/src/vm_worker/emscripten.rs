@@ -26,6 +26,17 @@ extern "C" {
     #[wasm_bindgen(method, catch, js_name = _qemuweb_directory)]
     pub(super) fn directory(this: &QemuModule) -> Result<JsValue, JsValue>;
 
+    /// QEMU's threads.
+    #[wasm_bindgen(method, getter, js_name = PThread)]
+    pub(super) fn threads(this: &QemuModule) -> PThread;
+
+    /// Emscripten's book of threads, each of which is a Worker.
+    pub(super) type PThread;
+
+    /// Terminates every thread's Worker, and those that wait for a thread.
+    #[wasm_bindgen(method, catch, js_name = terminateAllThreads)]
+    pub(super) fn terminate_all(this: &PThread) -> Result<(), JsValue>;
+
     /// Emscripten's file system.
     pub(super) type Fs;
 

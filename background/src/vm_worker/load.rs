@@ -13,12 +13,14 @@ use wasm_bindgen_futures::{JsFuture, spawn_local};
 use super::emscripten::{Fs, QemuModule};
 use super::files::{Content, content};
 use super::package::qemu_url;
+use super::threads::Threads;
 use super::{ProgressMeter, Sources, report};
 
 /// Where QEMU keeps what a guest writes to a disk with `snapshot=on` (block.c, `create_tmp_file`).
 const SNAPSHOTS: &str = "/var/tmp";
 
-/// Runs QEMU for `arch` with `args`, after putting `files` in place. Returns when `main` was started.
+/// Runs QEMU for `arch` with `args`, after putting `files` in place. Returns when `main` was started, or
+/// when `threads` were ended meanwhile.
 pub(super) async fn boot(
     import: &Function,
     arch: Arch,
@@ -26,6 +28,7 @@ pub(super) async fn boot(
     files: &[FileMountInfo],
     sources: &Sources<'_>,
     heap_mib: u32,
+    threads: &Threads,
 ) -> Result<(), Failure> {
     sources.package.meter().tell();
     let machine_files = try_join_all(files.iter().map(async |file| {
@@ -45,6 +48,9 @@ pub(super) async fn boot(
     ProgressMeter::new(Phase::Load).tell();
     let memory = memory(heap_mib)?;
     let module = instantiate(import, arch, program, &memory).await?;
+    if threads.started(module.threads())?.is_break() {
+        return Ok(());
+    }
     let fs = module.fs();
     fs.mkdir_tree(SNAPSHOTS)
         .map_err(|exception| failure_from_exception(format!("could not make {SNAPSHOTS}"), &exception))?;

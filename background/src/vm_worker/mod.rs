@@ -9,6 +9,7 @@ mod files;
 mod load;
 mod package;
 mod progress;
+mod threads;
 
 use std::rc::Rc;
 
@@ -24,15 +25,17 @@ use web_sys::{DedicatedWorkerGlobalScope, MessageEvent};
 
 use package::Package;
 use progress::ProgressMeter;
+use threads::Threads;
 
 /// Starts to serve the host. `import` is JavaScript's dynamic import, which Rust cannot name.
 #[wasm_bindgen]
 pub fn start_vm_worker(import: Function) {
     let package = Rc::new(Package::new(ProgressMeter::new(Phase::Fetch)));
+    let threads = Rc::new(Threads::default());
     let on_message = Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
-        let (import, package) = (import.clone(), Rc::clone(&package));
+        let (import, package, threads) = (import.clone(), Rc::clone(&package), Rc::clone(&threads));
         spawn_local(async move {
-            if let Err(failure) = serve(&event.data(), &import, &package).await {
+            if let Err(failure) = serve(&event.data(), &import, &package, &threads).await {
                 report(&VmWorkerEvent::Failed { failure }, &[]);
             }
         });
@@ -43,7 +46,12 @@ pub fn start_vm_worker(import: Function) {
     report(&VmWorkerEvent::Ready, &[]);
 }
 
-async fn serve(data: &JsValue, import: &Function, package: &Package) -> Result<(), Failure> {
+async fn serve(
+    data: &JsValue,
+    import: &Function,
+    package: &Package,
+    threads: &Threads,
+) -> Result<(), Failure> {
     // Messages of QEMU's own threads that reach this Worker's global scope are not for us.
     let Some(packet) = packet_from_js(data) else {
         return Ok(());
@@ -66,8 +74,9 @@ async fn serve(data: &JsValue, import: &Function, package: &Package) -> Result<(
                 package,
                 attachments: &packet.attachments,
             };
-            load::boot(import, arch, &args, &files, &sources, heap_mib).await
+            load::boot(import, arch, &args, &files, &sources, heap_mib, threads).await
         }
+        VmWorkerCommand::End => threads.end(),
     }
 }
 

@@ -92,7 +92,7 @@ impl Package {
         }
     }
 
-    /// Counts what is fetched, for which other fetches of a start may be added.
+    /// Counts what is fetched. Whoever fetches something else for the same start counts it there, too.
     pub(super) fn meter(&self) -> &ProgressMeter {
         &self.meter
     }

@@ -31,6 +31,8 @@ pub enum VmWorkerCommand {
         /// Size of QEMU's WebAssembly memory, in MiB.
         heap_mib: u32,
     },
+    /// End QEMU's threads: the Worker is going to be terminated, and they must be gone by then.
+    End,
 }
 
 /// Worker to host.
