@@ -38,7 +38,8 @@
  * runs. States below WASM_STATE_NEVER count the runs in the interpreter, states
  * above are indices in the function table: the block is the head of a region
  * that was compiled. Then the third word says how often the region has yet to
- * run before it is compiled again, with more effort.
+ * run before it is compiled again, with more effort. Before, it is not zero if
+ * the block became hot once and was part of another's region.
  */
 enum {
     WASM_HEADER_WORDS = 3,

@@ -27,6 +27,7 @@
 enum {
     WASM_SLOTS = 16384,
     WASM_BATCH = 16,  /* regions of a module */
+    WASM_QUEUE = 2 * WASM_BATCH,
     /* Bytes of all modules; the browser's code for them has several times that. */
     WASM_MODULES_SIZE = 48 << 20,
 };
@@ -35,7 +36,7 @@ enum {
 typedef struct WasmQueue {
     bool optimize;
     int n;
-    uint32_t *headers[WASM_BATCH];
+    uint32_t *headers[WASM_QUEUE];
 } WasmQueue;
 
 typedef struct WasmModule {
@@ -141,6 +142,22 @@ static void note_blocks(uint32_t *header)
 }
 
 /*
+ * A block that became hot together with the head of a region that it is part
+ * of will be entered there. To be a head itself it has to become hot again, by
+ * being entered otherwise.
+ */
+static bool has_region(uint32_t *header)
+{
+    if (header[2] || !g_hash_table_lookup(engine.heads_of,
+                                          wasm_tb_of_code(header))) {
+        return false;
+    }
+    header[1] = WASM_HOT_RUNS / 2;
+    header[2] = 1;
+    return true;
+}
+
+/*
  * Compiles the regions of the blocks in @queue, as one module, and gives the
  * blocks their slots.
  */
@@ -148,12 +165,15 @@ static void compile(WasmQueue *queue)
 {
     WasmCompiler *c = &engine.compiler;
     WasmModule *module = &engine.modules[engine.n_modules];
-    uint32_t *heads[WASM_BATCH];
+    uint32_t *heads[WASM_QUEUE];
 
     wasm_module_begin(c);
     for (int i = 0; i < queue->n; i++) {
         uint32_t *header = queue->headers[i];
 
+        if (!queue->optimize && has_region(header)) {
+            continue;
+        }
         if (wasm_region_choose(&engine.region, wasm_tb_of_code(header),
                                queue->optimize) &&
             wasm_compile_region(c, &engine.region, queue->optimize)) {
@@ -185,6 +205,12 @@ static void compile(WasmQueue *queue)
     engine.n_modules++;
 }
 
+/* Half of the blocks that become hot are then part of regions of others. */
+static bool is_full(const WasmQueue *queue)
+{
+    return queue->n >= (queue->optimize ? WASM_BATCH : WASM_QUEUE);
+}
+
 /*
  * Puts a block into @queue, which is compiled when it is full or when a block
  * came a second time. Flushes all blocks when there is no room for more regions.
@@ -196,7 +222,7 @@ static void enqueue(WasmQueue *queue, uint32_t *header, bool at_once)
     for (int i = 0; i < queue->n; i++) {
         waits |= queue->headers[i] == header;
     }
-    if (engine.n_slots + WASM_BATCH > WASM_SLOTS ||
+    if (engine.n_slots + WASM_QUEUE > WASM_SLOTS ||
         engine.modules_size > WASM_MODULES_SIZE) {
         if (!engine.flush_queued) {
             engine.flush_queued = true;
@@ -207,7 +233,7 @@ static void enqueue(WasmQueue *queue, uint32_t *header, bool at_once)
     if (!waits) {
         queue->headers[queue->n++] = header;
     }
-    if (queue->n >= WASM_BATCH || at_once || (queue->optimize && waits)) {
+    if (is_full(queue) || at_once || (queue->optimize && waits)) {
         compile(queue);
     }
 }
