@@ -4,7 +4,8 @@
 //! are told apart by marker lines with a nonce that the *shell* puts together (`printf 'qw:%s:…' NONCE`), so the echo
 //! never holds a marker. The command travels as text that `printf %b` decodes, in short pieces each of which is
 //! answered before the next is sent: line editors cut lines at 1 KiB, act on tabs and control characters, and a
-//! serial line has no flow control. `stty -onlcr` keeps the output's line ends as they are.
+//! serial line has no flow control. `stty -onlcr` keeps the output's line ends as they are, `stty -echo` keeps out what the
+//! terminal answers late to a line editor that asked where the cursor is.
 
 use std::fmt;
 use std::fmt::Write as _;
@@ -183,7 +184,8 @@ pub(crate) fn exec(terminal: &mut impl Terminal, command: &str, deadline: Deadli
 
     let start = terminal.console().len();
     let line = format!(
-        "printf 'qw:%s:begin\\n' {nonce}; sh -c \"$(printf '%b' \"$q\")\" </dev/null; printf '\\nqw:%s:end:%s:\\n' {nonce} \"$?\"\n"
+        "stty -echo 2>/dev/null; printf 'qw:%s:begin\\n' {nonce}; sh -c \"$(printf '%b' \"$q\")\" </dev/null; \
+         printf '\\nqw:%s:end:%s:\\n' {nonce} \"$?\"; stty echo 2>/dev/null\n"
     );
     terminal.send(line.as_bytes())?;
     let begin = format!("qw:{nonce}:begin");
