@@ -24,8 +24,8 @@ pub(super) type FromWorker = Result<(VmWorkerEvent, Vec<JsValue>), Failure>;
 /// A running Worker, which has QEMU in it once it was told to boot. Dropping it ends both: QEMU's threads first, and the
 /// Worker some seconds later.
 ///
-/// Chromium leaks a Worker, its memory and a thread for good when it is told to terminate it in the moment in which
-/// a Worker below it ends (seen in version 156; <https://crbug.com/409059706> tells of the same race).
+/// Chromium leaks a Worker with its memory when it is told to terminate it in the moment in which a Worker below it
+/// ends (seen in version 156; <https://crbug.com/409059706> tells of such a race).
 pub(super) struct VmWorker {
     line: Rc<Line>,
     _on_message: Closure<dyn FnMut(MessageEvent)>,
