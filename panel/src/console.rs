@@ -166,6 +166,7 @@ impl Console {
         let element: HtmlElement = document().create_element("div").ok()?.unchecked_into();
         element.set_class_name("terminal-frame");
         let terminal = Terminal::new(&options());
+        terminal.use_guest_widths();
         let (fit, search) = (FitAddon::new(), SearchAddon::new());
         terminal.load_addon(fit.as_ref()).ok()?;
         terminal.load_addon(search.as_ref()).ok()?;

@@ -46,5 +46,6 @@ pub mod toolbar;
 pub mod undo;
 pub mod vm_list;
 pub mod vm_view;
+pub mod widths;
 pub mod workbench;
 pub mod xterm;

@@ -7,6 +7,8 @@ use js_sys::{Object, Uint8Array};
 use wasm_bindgen::prelude::*;
 use web_sys::{HtmlElement, KeyboardEvent};
 
+use crate::widths::GuestWidths;
+
 #[wasm_bindgen]
 extern "C" {
     /// What ends a subscription.
@@ -48,11 +50,20 @@ extern "C" {
     #[wasm_bindgen(method, getter)]
     pub fn options(this: &Terminal) -> Object;
     #[wasm_bindgen(method, getter)]
+    pub fn unicode(this: &Terminal) -> Unicode;
+    #[wasm_bindgen(method, getter)]
     pub fn rows(this: &Terminal) -> u16;
     #[wasm_bindgen(method, getter)]
     pub fn cols(this: &Terminal) -> u16;
     #[wasm_bindgen(method, getter)]
     pub fn buffer(this: &Terminal) -> Buffers;
+
+    /// How wide a terminal's characters are.
+    pub type Unicode;
+    #[wasm_bindgen(method)]
+    pub fn register(this: &Unicode, provider: &JsValue);
+    #[wasm_bindgen(method, setter, js_name = activeVersion)]
+    pub fn set_active_version(this: &Unicode, version: &str);
 
     /// A terminal's size, in cells.
     pub type Size;
@@ -121,6 +132,15 @@ extern "C" {
 }
 
 impl Terminal {
+    /// Has characters take as many columns as in a guest.
+    pub fn use_guest_widths(&self) {
+        let widths = GuestWidths::default();
+        let version = widths.version();
+        let unicode = self.unicode();
+        unicode.register(&widths.into());
+        unicode.set_active_version(&version);
+    }
+
     /// All text of the normal buffer, scrollback included. Lines that the terminal wrapped are whole again;
     /// empty lines at the end are left out.
     pub fn all_text(&self) -> String {
