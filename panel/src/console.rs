@@ -31,11 +31,39 @@ const RESET: &str = "\x1bc";
 
 type SharedHost = Signal<Option<Rc<dyn Host>>>;
 
-/// All terminals.
-pub struct Consoles {
+/// The way from a terminal into its guest.
+#[derive(Clone, Copy)]
+struct Line {
     store: Store,
     host: SharedHost,
     scope: NodeHandle,
+}
+
+impl Line {
+    /// Types into a VM's console. What the guest does not take is told as a failure.
+    fn type_in(self, vm_id: &str, bytes: &[u8]) {
+        let Some(host) = self.host.get_clone_untracked() else {
+            return;
+        };
+        let answer = host.type_bytes(vm_id, bytes);
+        spawn_local(async move {
+            if let Err(failure) = answer.await {
+                self.scope.run_in(|| self.store.report(failure));
+            }
+        });
+    }
+
+    /// Tells a guest's agent how large its terminal is.
+    fn tell_size(self, vm_id: &str, rows: u16, cols: u16) {
+        if let Some(host) = self.host.get_clone_untracked() {
+            host.resize_console(vm_id, rows, cols);
+        }
+    }
+}
+
+/// All terminals.
+pub struct Consoles {
+    line: Line,
     by_vm: RefCell<HashMap<VmId, Rc<Console>>>,
     focus_next: Cell<bool>,
     is_enabled: Cell<bool>,
@@ -61,9 +89,7 @@ impl Consoles {
     /// None yet. `scope` is the root scope.
     pub fn new(store: Store, host: SharedHost, scope: NodeHandle) -> Self {
         Self {
-            store,
-            host,
-            scope,
+            line: Line { store, host, scope },
             by_vm: RefCell::default(),
             focus_next: Cell::new(false),
             is_enabled: Cell::new(false),
@@ -85,7 +111,7 @@ impl Consoles {
         if !self.is_enabled.get() || self.get(vm_id).is_some() {
             return;
         }
-        let Some(console) = self.scope.run_in(|| Console::new(vm_id, self.store, self.host)) else {
+        let Some(console) = self.line.scope.run_in(|| Console::new(vm_id, self.line)) else {
             return;
         };
         self.by_vm.borrow_mut().insert(vm_id.to_owned(), Rc::new(console));
@@ -101,7 +127,7 @@ impl Consoles {
     }
 
     fn ask(&self, vm_id: &str) {
-        if let Some(host) = self.host.get_clone_untracked() {
+        if let Some(host) = self.line.host.get_clone_untracked() {
             let answer = host.request(
                 Command::WatchVm {
                     vm_id: vm_id.to_owned(),
@@ -111,6 +137,11 @@ impl Consoles {
             // A VM that is gone by now has nothing to show.
             spawn_local(async move { drop(answer.await) });
         }
+    }
+
+    /// Types into a VM's console, whether it is shown or not. What the guest does not take is told as a failure.
+    pub fn type_in(&self, vm_id: &str, bytes: &[u8]) {
+        self.line.type_in(vm_id, bytes);
     }
 
     /// Takes console output. Where none of it is awaited, it is dropped.
@@ -127,7 +158,7 @@ impl Consoles {
         };
         console.restarted(vm.started_at);
         if console.is_open.get() && vm.state.is_active() {
-            console.tell_size(&vm.vm_id, self.host);
+            console.tell_size(&vm.vm_id, self.line);
         }
     }
 
@@ -162,7 +193,7 @@ impl Consoles {
 
 impl Console {
     /// Call it in the root scope.
-    fn new(vm_id: &str, store: Store, host: SharedHost) -> Option<Self> {
+    fn new(vm_id: &str, line: Line) -> Option<Self> {
         let element: HtmlElement = document().create_element("div").ok()?.unchecked_into();
         element.set_class_name("terminal-frame");
         let terminal = Terminal::new(&options());
@@ -174,7 +205,7 @@ impl Console {
 
         let typed = {
             let vm_id = vm_id.to_owned();
-            Closure::<dyn FnMut(String)>::new(move |text: String| type_in(host, &vm_id, text.as_bytes()))
+            Closure::<dyn FnMut(String)>::new(move |text: String| line.type_in(&vm_id, text.as_bytes()))
         };
         terminal.on_data(&typed);
         let typed_binary = {
@@ -182,16 +213,14 @@ impl Console {
             // A character for each byte.
             Closure::<dyn FnMut(String)>::new(move |text: String| {
                 let bytes: Vec<u8> = text.chars().map(|byte| byte as u8).collect();
-                type_in(host, &vm_id, &bytes);
+                line.type_in(&vm_id, &bytes);
             })
         };
         terminal.on_binary(&typed_binary);
         let resized = {
             let vm_id = vm_id.to_owned();
             Closure::<dyn FnMut(Size)>::new(move |size: Size| {
-                if let Some(host) = host.get_clone_untracked() {
-                    host.resize_console(&vm_id, size.rows(), size.cols());
-                }
+                line.tell_size(&vm_id, size.rows(), size.cols());
             })
         };
         terminal.on_resize(&resized);
@@ -201,11 +230,13 @@ impl Console {
         search.on_did_change_results(&found);
         let pressed = {
             let terminal = terminal.clone();
-            Closure::<dyn FnMut(KeyboardEvent) -> bool>::new(move |event| takes_key(&event, &terminal, store))
+            Closure::<dyn FnMut(KeyboardEvent) -> bool>::new(move |event| {
+                takes_key(&event, &terminal, line.store)
+            })
         };
         terminal.attach_custom_key_event_handler(&pressed);
 
-        let started_at = store.vm(vm_id).map_or(0.0, |vm| vm.started_at);
+        let started_at = line.store.vm(vm_id).map_or(0.0, |vm| vm.started_at);
         Some(Self {
             terminal,
             fit,
@@ -250,10 +281,8 @@ impl Console {
         self.order.set(order);
     }
 
-    fn tell_size(&self, vm_id: &str, host: SharedHost) {
-        if let Some(host) = host.get_clone_untracked() {
-            host.resize_console(vm_id, self.terminal.rows(), self.terminal.cols());
-        }
+    fn tell_size(&self, vm_id: &str, line: Line) {
+        line.tell_size(vm_id, self.terminal.rows(), self.terminal.cols());
     }
 
     /// Shows the terminal in `place`.
@@ -306,6 +335,11 @@ impl Console {
     /// What is selected.
     pub fn selection(&self) -> String {
         self.terminal.selection()
+    }
+
+    /// The command that tells a guest without our agent how large its terminal is.
+    pub fn size_command(&self) -> String {
+        format!("stty rows {} cols {}", self.terminal.rows(), self.terminal.cols())
     }
 
     /// Whether screen readers are told what is written.
@@ -378,12 +412,6 @@ fn has_gpu() -> bool {
     let found = FOUND.get().unwrap_or_else(|| probe().unwrap_or(false));
     FOUND.set(Some(found));
     found
-}
-
-fn type_in(host: SharedHost, vm_id: &str, bytes: &[u8]) {
-    if let Some(host) = host.get_clone_untracked() {
-        host.type_bytes(vm_id, bytes);
-    }
 }
 
 /// Decides about a key that is pressed in the terminal. `true` leaves it to xterm.js.

@@ -176,9 +176,7 @@ impl QemuClient {
             (None, Some(bytes)) => bytes.to_vec(),
             (None, None) => return Err(JsError::new("data: expected a string or a Uint8Array").into()),
         };
-        if let Some(host) = self.workbench.host() {
-            host.type_bytes(vm_id, &bytes);
-        }
+        self.workbench.type_in(vm_id, &bytes);
         Ok(())
     }
 

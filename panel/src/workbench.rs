@@ -32,8 +32,8 @@ pub trait Host {
     fn ask(&self, command: Command) -> Asked;
     /// Sends a command with its attachments.
     fn request(&self, command: Command, attachments: Vec<JsValue>) -> Answer;
-    /// Types bytes into a VM's console.
-    fn type_bytes(&self, vm_id: &str, bytes: &[u8]);
+    /// Types bytes into a VM's console, behind those that were typed before.
+    fn type_bytes(&self, vm_id: &str, bytes: &[u8]) -> Answer;
     /// Tells a guest the size of its terminal.
     fn resize_console(&self, vm_id: &str, rows: u16, cols: u16);
     /// Leaves the host.
@@ -51,8 +51,8 @@ impl<T: Transport<Attachment = JsValue> + 'static> Host for QemuClient<T> {
         Box::pin(async move { client.request(command, attachments).await })
     }
 
-    fn type_bytes(&self, vm_id: &str, bytes: &[u8]) {
-        self.send_serial_in(vm_id, bytes);
+    fn type_bytes(&self, vm_id: &str, bytes: &[u8]) -> Answer {
+        Box::pin(self.type_bytes(vm_id, bytes))
     }
 
     fn resize_console(&self, vm_id: &str, rows: u16, cols: u16) {
@@ -137,6 +137,11 @@ impl Workbench {
                 self.run(|| self.store.report(failure));
             }
         });
+    }
+
+    /// Types into a VM's console. What the guest does not take is told as a failure.
+    pub fn type_in(self, vm_id: &str, text: &[u8]) {
+        self.consoles().type_in(vm_id, text);
     }
 
     /// Shows a VM and watches its console.

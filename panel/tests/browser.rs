@@ -34,7 +34,9 @@ impl Host for Notes {
         Box::pin(std::future::ready(Ok(serde_json::Value::Null)))
     }
 
-    fn type_bytes(&self, _: &str, _: &[u8]) {}
+    fn type_bytes(&self, _: &str, _: &[u8]) -> Answer {
+        Box::pin(std::future::ready(Ok(())))
+    }
 
     fn resize_console(&self, _: &str, _: u16, _: u16) {}
 

@@ -179,15 +179,21 @@ impl<T: Transport + 'static> QemuClient<T> {
         .await
     }
 
-    /// Types `bytes` into the console. Not answered; a VM that is gone swallows them.
-    pub fn send_serial_in(&self, vm_id: &str, bytes: &[u8]) {
+    /// Types `bytes` into the console. What is typed before the answer comes stands behind them.
+    ///
+    /// # Errors
+    /// A [`Failure`] when there is no such VM, or when its guest leaves so much unread that none of the bytes were typed.
+    pub fn type_bytes(
+        &self,
+        vm_id: &str,
+        bytes: &[u8],
+    ) -> impl Future<Output = Result<(), Failure>> + use<T> {
         let attachment = self.inner.transport.bytes(bytes);
-        self.post(
-            Command::SerialIn {
-                vm_id: vm_id.to_owned(),
-            },
-            vec![attachment],
-        );
+        let command = Command::SerialIn {
+            vm_id: vm_id.to_owned(),
+        };
+        let answer = self.send_now(command, vec![attachment]);
+        async move { answer.await.map(drop) }
     }
 
     /// Tells the guest the size of the terminal.
@@ -227,16 +233,28 @@ impl<T: Transport + 'static> QemuClient<T> {
     /// # Errors
     /// As [`Self::request`].
     pub async fn ask(&self, command: Command, attachments: Vec<T::Attachment>) -> Result<Value, Failure> {
+        self.send_now(command, attachments).await
+    }
+
+    /// Sends a command at once, whenever its answer is waited for.
+    fn send_now(
+        &self,
+        command: Command,
+        attachments: Vec<T::Attachment>,
+    ) -> impl Future<Output = Result<Value, Failure>> + use<T> {
         let (sender, receiver) = oneshot::channel();
         let id = self.inner.next_id();
         self.inner.pending.borrow_mut().insert(id, sender);
-        if let Err(failure) = self.inner.send(id, command, attachments) {
+        let sent = self.inner.send(id, command, attachments);
+        if sent.is_err() {
             self.inner.pending.borrow_mut().remove(&id);
-            return Err(failure);
         }
-        receiver
-            .await
-            .unwrap_or_else(|_| Err(Failure::new("the connection to the VM host was closed")))
+        async move {
+            sent?;
+            receiver
+                .await
+                .unwrap_or_else(|_| Err(Failure::new("the connection to the VM host was closed")))
+        }
     }
 
     /// Sends a command and waits for nothing; a refusal is dropped.

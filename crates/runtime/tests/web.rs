@@ -157,7 +157,8 @@ async fn a_client_speaks_over_a_message_channel() {
             }
         }
     });
-    client.send_serial_in("a", b"echo");
+    let typed = client.type_bytes("a", b"echo");
+    drop(typed);
     assert_eq!(client.reset_vm("a").await.unwrap_err().message, "not today");
     assert_eq!(*echoed.borrow(), b"echo");
 }

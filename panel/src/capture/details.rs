@@ -27,10 +27,9 @@ pub fn Details(workbench: Workbench) -> View {
         let typed = curl.clone();
         let type_in = move |_| {
             // Without a line's end: the person reads it and presses Enter.
-            if let (Some(host), Some(vm_id)) =
-                (workbench.host(), workbench.store.selected.get_clone_untracked())
+            if let (Some(_), Some(vm_id)) = (workbench.host(), workbench.store.selected.get_clone_untracked())
             {
-                host.type_bytes(&vm_id, typed.as_bytes());
+                workbench.type_in(&vm_id, typed.as_bytes());
                 capture
                     .message
                     .set("The command stands in the console. Press Enter there to run it.".to_owned());

@@ -141,12 +141,19 @@ fn a_refusal_reaches_the_caller() {
 #[test]
 fn serial_bytes_travel_as_an_attachment() {
     let (client, wire) = pair();
-    client.send_serial_in("a", b"ls\r");
+    let answer = client.type_bytes("a", b"ls\r");
     assert_eq!(wire.0.sent.borrow()[0].attachments, [b"ls\r".to_vec()]);
     assert_eq!(
         wire.last_request().command,
         Command::SerialIn { vm_id: "a".into() }
     );
+    let refusal = HostMessage::Reply {
+        id: 1,
+        failure: Some(Failure::new("not typed")),
+        value: Value::Null,
+    };
+    wire.deliver(protocol::VERSION, &refusal, Vec::new());
+    assert_eq!(block_on(answer).unwrap_err().message, "not typed");
 }
 
 #[test]
