@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use qemuweb_runtime::VmState;
 use qemuweb_runtime::protocol::VmId;
 use sycamore::prelude::*;
 use sycamore::web::{create_client_effect, queue_microtask};
@@ -146,6 +147,17 @@ pub fn ConsoleTools(workbench: Workbench) -> View {
             });
         }
     };
+    let runs = create_selector(move || {
+        store
+            .shown
+            .with(|vm| vm.as_ref().is_some_and(|vm| vm.state == VmState::Running))
+    });
+    let send_size = move |_| {
+        if let (Some(console), Some(vm_id)) = (shown(workbench), store.selected.get_clone_untracked()) {
+            workbench.type_in(&vm_id, format!("{}\r", console.size_command()).as_bytes());
+            console.focus();
+        }
+    };
     let capture_title = format!("Capture the keyboard ({CAPTURE_CHORD})");
     view! {
         div(class="tools", role="group", aria-label="Console") {
@@ -157,6 +169,8 @@ pub fn ConsoleTools(workbench: Workbench) -> View {
                 on:click=move |_| store.searching.set(!store.searching.get_untracked())) { (icon(icons::SEARCH)) }
             button(class="tool", r#type="button", title="Copy the selection, or all output", aria-label="Copy output",
                 on:click=copy_all) { (icon(icons::COPY)) }
+            (tool(icons::RESIZE, "send-size", "Type the terminal’s size into the guest (stty rows … cols …)",
+                move || !runs.get(), send_size))
             button(class="tool", r#type="button", title="Announce output to screen readers",
                 aria-label="Announce output to screen readers",
                 aria-pressed=speaks.get().to_string(), on:click=speak) { (icon(icons::SPEAK)) }

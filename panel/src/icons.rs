@@ -53,6 +53,9 @@ pub const COPY: Icon = Icon("M5 2h8v9h-2v3H3V5h2zm1.5 3H11v4.500h.500v-6h-5zM4.5
 pub const KEYBOARD: Icon = Icon(
     "M1.5 4h13v8.500h-13zM3 5.500V11h10V5.500zm1 1h1.500V8H4zm2.5 0H8V8H6.500zm2.5 0h1.500V8H9zm2 0h1.500V8H11zM5 9h6v1.200H5z",
 );
+/// A frame whose corner is pulled.
+pub const RESIZE: Icon =
+    Icon("M2.5 3h11v10h-11zM4 4.500v7h8v-7zm6.500 2h1v4h-4v-1h2.300L6.600 6.300l.7-.7 3.200 3.200z");
 /// A speaker.
 pub const SPEAK: Icon =
     Icon("M2.5 6H5l3.5-3v10L5 10H2.500zm7.7-.9.9-1.100a5 5 0 0 1 0 8l-.9-1.100a3.6 3.6 0 0 0 0-5.800z");
