@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde::de::{DeserializeOwned, Deserializer, IgnoredAny};
 use serde::{Deserialize, Serialize};
 
+use crate::doubt::Doubt;
 use crate::exchange::{Cut, Header};
 
 /// Takes a value of the right type, and nothing instead of any other.
@@ -100,6 +101,8 @@ pub(super) struct Extra {
     pub(super) redacted: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) cut: Vec<Cut>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) doubts: Vec<Doubt>,
     /// Sizes of bodies that were cut: the request's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) request_body_size: Option<u64>,

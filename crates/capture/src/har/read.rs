@@ -257,6 +257,7 @@ fn exchange(entry: model::Entry<'_>, limits: &Limits) -> Result<Exchange, HarErr
         initiator: entry.initiator.as_ref().and_then(initiator),
         messages: messages(entry.messages, &extra, limits),
         cut: extra.cut,
+        doubts: extra.doubts,
         redacted: extra.redacted,
     };
     if exchange.messages.iter().any(|message| message.body.is_cut()) {

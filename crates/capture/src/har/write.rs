@@ -120,6 +120,7 @@ fn entry(exchange: &Exchange) -> model::Entry<'_> {
         extra: Some(model::Extra {
             redacted: exchange.redacted,
             cut: exchange.cut.clone(),
+            doubts: exchange.doubts.clone(),
             request_body_size: request
                 .body
                 .as_ref()
