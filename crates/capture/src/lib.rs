@@ -15,6 +15,7 @@ mod filter;
 pub mod har;
 pub mod jsonl;
 mod limits;
+mod multipart;
 mod packets;
 mod queue;
 mod redact;
