@@ -107,9 +107,7 @@ fn every_exchange_is_decoded() {
     );
     assert_eq!(
         of(&["http.response.code"], "http.response"),
-        [
-            "200", "302", "200", "404", "200", "304", "200", "101", "500"
-        ]
+        ["200", "302", "200", "404", "200", "304", "200", "101", "500"]
     );
     assert_eq!(http2.len(), 2);
     assert_eq!(
