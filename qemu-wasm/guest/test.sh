@@ -80,12 +80,14 @@ unpacked() {
 
 # The page's traffic: one exchange as a line, an empty capture of packets, and what the guest says about the former.
 captured() {
-  printf '%s\n' '{"torn' '{"v":1,"type":"exchange","capture":"c1","number":7,"startedDateTime":"2026-01-31T12:00:00Z","time":12.5,"request":{"method":"GET","url":"http://site.test/hello","httpVersion":"http/1.1","headers":[]},"response":{"status":200,"statusText":"OK","httpVersion":"http/1.1","headers":[],"body":{"mimeType":"text/plain","size":5,"text":"h\u001bllo"}},"timings":{},"redacted":true}' >&"$VM_CAPTURE"
+  printf '%s\n' '{"torn' '{"v":1,"type":"exchange","capture":"c1","number":7,"startedDateTime":"2026-01-31T12:00:00Z","time":12.5,"request":{"method":"GET","url":"http://site.test/hello","httpVersion":"http/1.1","headers":[]},"response":{"status":200,"statusText":"OK","httpVersion":"http/1.1","headers":[],"body":{"mimeType":"text/plain","size":5,"text":"h\u001bllo"}},"timings":{},"redacted":true}' \
+    '{"v":1,"type":"exchange","capture":"c1","number":8,"startedDateTime":"2026-01-31T12:00:00Z","time":1,"request":{"method":"HEAD","url":"http://site.test/hello","httpVersion":"http/1.1","headers":[]},"response":{"status":200,"statusText":"OK","httpVersion":"http/1.1","headers":[]},"timings":{},"redacted":true}' >&"$VM_CAPTURE"
   printf '\n\r\r\n\x1c\0\0\0\x4d\x3c\x2b\x1a\1\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff\x1c\0\0\0\1\0\0\0\x14\0\0\0\1\0\0\0\0\0\0\0\x14\0\0\0' >&"$VM_PACKETS"
   guest 'page-capture list' '^ +1 GET +200 +5 +12 ms - +http://site.test/hello' &&
     guest 'page-capture show 1' '^h.*llo' && ! grep -q $'\x1b.*llo' "$work/said" &&
     guest 'page-capture body 1 | hexdump -C' '68 1b 6c 6c 6f' &&
     guest 'page-capture curl 1' "^curl --globoff 'http://site.test/hello'" &&
+    guest 'page-capture curl 2' "^curl --globoff 'http://site.test/hello' --head" &&
     guest 'page-capture save har /tmp/x.har && jq -c .log.entries[0].response.content /tmp/x.har' 'text/plain' &&
     guest 'page-capture save pcap /tmp/x.pcapng && tcpdump -r /tmp/x.pcapng 2>&1' 'link-type EN10MB' &&
     guest 'page-capture annotate 1 look here && page-capture flag 1' BEGIN && sleep 1 &&

@@ -9,9 +9,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut file = Vec::new();
     io::stdin().read_to_end(&mut file)?;
     let archive = har::read_archive(&file, &Limits::default())?;
-    for skipped in &archive.skipped {
-        eprintln!("entry {}: {}", skipped.index, skipped.error);
-    }
+    eprintln!("{} requests were read.{archive}", archive.exchanges.len());
     let mut exchanges = archive.exchanges;
     let mut redactor = Redactor::default();
     exchanges

@@ -3,9 +3,15 @@
 use std::borrow::Cow;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::alphabet;
+use base64::engine::GeneralPurpose;
+use base64::engine::general_purpose::{NO_PAD, STANDARD};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Takes base64 whose last character has bits to spare, which some writers do not clear.
+const LENIENT: GeneralPurpose =
+    GeneralPurpose::new(&alphabet::STANDARD, NO_PAD.with_decode_allow_trailing_bits(true));
 
 /// A body. In JSON it is text if it is UTF-8 and base64 otherwise.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,21 +52,44 @@ impl Body {
         }
     }
 
-    /// A body whose bytes are given in base64, as `getContent` and HAR do; at most `limit` bytes of it are kept.
+    /// A whole body of text, of which at most `limit` bytes are kept.
+    pub(crate) fn from_text(mime_type: impl Into<String>, text: &str, limit: usize) -> Self {
+        let bytes = text.as_bytes();
+        Self {
+            mime_type: mime_type.into(),
+            size: bytes.len() as u64,
+            data: Some(bytes[..bytes.len().min(limit)].to_vec()),
+        }
+    }
+
+    /// A body whose bytes are given in base64, as `getContent` and HAR do; at most `limit` bytes of it are kept. White
+    /// space, the alphabet for URLs and missing padding do not matter.
     ///
     /// # Errors
     /// [`NotBase64`] when they are not.
     pub fn from_base64(mime_type: impl Into<String>, text: &str, limit: usize) -> Result<Self, NotBase64> {
-        let text = text.trim_end_matches('=');
-        let size = text.len() / 4 * 3 + [0, 0, 1, 2][text.len() % 4];
         // Whole groups of four characters, so that nothing beyond the limit is decoded.
-        let kept = text.len().min(limit.div_ceil(3).saturating_mul(4));
-        let text = text.as_bytes().get(..kept).unwrap_or_default();
-        let mut data = base64::engine::general_purpose::STANDARD_NO_PAD
-            .decode(text)
-            .map_err(|error| NotBase64 {
-                reason: error.to_string(),
-            })?;
+        let most = limit.div_ceil(3).saturating_mul(4);
+        let mut kept = Vec::with_capacity(text.len().min(most));
+        let mut count = 0;
+        for byte in text.bytes().filter(|byte| !byte.is_ascii_whitespace()) {
+            // What pads the end.
+            if byte == b'=' {
+                continue;
+            }
+            count += 1;
+            if kept.len() < most {
+                kept.push(match byte {
+                    b'-' => b'+',
+                    b'_' => b'/',
+                    byte => byte,
+                });
+            }
+        }
+        let size = count / 4 * 3 + [0, 0, 1, 2][count % 4];
+        let mut data = LENIENT.decode(&kept).map_err(|error| NotBase64 {
+            reason: error.to_string(),
+        })?;
         data.truncate(limit);
         Ok(Self {
             mime_type: mime_type.into(),

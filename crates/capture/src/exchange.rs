@@ -59,7 +59,7 @@ pub struct Response {
     /// Bytes that came over the network, headers included, where the browser tells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transfer_size: Option<u64>,
-    /// Why there is no response, such as `net::ERR_CONNECTION_REFUSED`.
+    /// Why there is no response, or no whole one, such as `net::ERR_CONNECTION_REFUSED`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }

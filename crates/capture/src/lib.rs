@@ -16,6 +16,7 @@ mod filter;
 pub mod har;
 pub mod jsonl;
 mod limits;
+mod multipart;
 mod packets;
 mod queue;
 mod redact;

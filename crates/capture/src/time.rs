@@ -10,6 +10,23 @@ pub(crate) fn parse(text: &str) -> Option<f64> {
     Some(timestamp.as_microsecond() as f64 / 1000.0)
 }
 
+/// Reads a date as HTTP's headers have it, such as `Sat, 31 Jan 2026 12:00:00 GMT`, with dashes as well.
+pub(crate) fn parse_http(text: &str) -> Option<f64> {
+    let text = text.replace('-', " ");
+    let timestamp = jiff::fmt::rfc2822::DateTimeParser::new()
+        .parse_timestamp(&text)
+        .ok()?;
+    Some(timestamp.as_millisecond() as f64)
+}
+
+/// The form that HTTP's headers have; nothing for what lies outside of the years 0 to 9999.
+pub(crate) fn format_http(milliseconds: f64) -> Option<String> {
+    let timestamp = Timestamp::from_millisecond(milliseconds as i64).ok()?;
+    jiff::fmt::rfc2822::DateTimePrinter::new()
+        .timestamp_to_rfc9110_string(&timestamp)
+        .ok()
+}
+
 /// The ISO 8601 form, in UTC with microseconds. What lies outside of the years -9999 to 9999 becomes the epoch.
 pub(crate) fn format(milliseconds: f64) -> String {
     let timestamp = Timestamp::from_microsecond((milliseconds * 1000.0).round() as i64).unwrap_or_default();

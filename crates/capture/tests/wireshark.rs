@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use qemuweb_capture::{Exchange, Limits, PacketWriter, har};
+use qemuweb_capture::{Body, Exchange, Limits, PacketWriter, har};
 
 fn exchanges() -> Vec<Exchange> {
     let archive = har::read_archive(include_str!("site.har").as_bytes(), &Limits::default()).unwrap();
@@ -85,20 +85,15 @@ fn nothing_is_malformed() {
 
 #[test]
 fn every_exchange_is_decoded() {
-    let requests = tshark(
-        &[
-            "-Y",
-            "http.request",
-            "-T",
-            "fields",
-            "-e",
-            "http.request.method",
-            "-e",
-            "http.request.full_uri",
-        ],
-        &stream(),
-    );
-    let expected: Vec<String> = exchanges()
+    let of = |fields: &[&str], filter: &str| {
+        let fields = fields.iter().flat_map(|field| ["-e", field]);
+        let arguments: Vec<&str> = ["-Y", filter, "-T", "fields"].into_iter().chain(fields).collect();
+        tshark(&arguments, &stream())
+    };
+    let (http2, http): (Vec<Exchange>, Vec<Exchange>) = exchanges()
+        .into_iter()
+        .partition(|exchange| ["h2", "h3"].contains(&exchange.request.http_version.as_str()));
+    let expected: Vec<String> = http
         .iter()
         .map(|exchange| {
             let url = &exchange.request.url;
@@ -106,17 +101,171 @@ fn every_exchange_is_decoded() {
             format!("{}\t{url}", exchange.request.method)
         })
         .collect();
-    assert_eq!(requests, expected);
-    let statuses = tshark(
-        &["-Y", "http.response", "-T", "fields", "-e", "http.response.code"],
-        &stream(),
+    assert_eq!(
+        of(&["http.request.method", "http.request.full_uri"], "http.request"),
+        expected
     );
     assert_eq!(
-        statuses,
+        of(&["http.response.code"], "http.response"),
+        ["200", "302", "200", "404", "200", "304", "200", "101", "500"]
+    );
+    assert_eq!(http2.len(), 2);
+    assert_eq!(
+        of(
+            &[
+                "http2.headers.method",
+                "http2.headers.authority",
+                "http2.headers.path"
+            ],
+            "http2.headers.method"
+        ),
         [
-            "200", "302", "200", "200", "404", "200", "304", "204", "200", "101", "500"
+            "POST\tapi.site.test\t/v1/items?page=2",
+            "DELETE\tapi.site.test\t/v1/items/3"
         ]
     );
+    assert_eq!(
+        of(&["http2.headers.status"], "http2.headers.status"),
+        ["200", "204"]
+    );
+}
+
+fn exchange_at(url: String, method: &str, protocol: &str, status: u16) -> Exchange {
+    let mut exchange = Exchange {
+        started: 1_769_860_800_000.0,
+        ..Exchange::default()
+    };
+    exchange.request.url = url;
+    exchange.request.method = method.to_owned();
+    exchange.response.http_version = protocol.to_owned();
+    exchange.response.status = status;
+    exchange.response.body = Some(Body::new("application/json", br#"{"a": 1}"#));
+    if method == "POST" {
+        exchange.request.body = Some(Body::new(
+            "application/octet-stream",
+            (0..=255).collect::<Vec<u8>>(),
+        ));
+    }
+    exchange
+}
+
+/// Ports that this tshark gives to a protocol, whichever, and some between them.
+fn ports() -> Vec<u16> {
+    let output = Command::new("tshark").args(["-G", "decodes"]).output().unwrap();
+    let decodes = String::from_utf8(output.stdout).unwrap();
+    let claimed = decodes
+        .lines()
+        .filter_map(|line| line.strip_prefix("tcp.port\t"))
+        .filter_map(|line| line.split('\t').next()?.parse().ok());
+    let mut ports: Vec<u16> = claimed
+        .chain((1..=u16::MAX).step_by(61))
+        .filter(|port| *port != 0)
+        .collect();
+    ports.sort_unstable();
+    ports.dedup();
+    ports
+}
+
+#[test]
+fn http_is_shown_on_every_port() {
+    let ports = ports();
+    assert!(ports.len() > 1500, "{}", ports.len());
+    let mut exchanges = Vec::new();
+    for port in &ports {
+        for (method, status) in [("GET", 200), ("POST", 404), ("OPTIONS", 304), ("GET", 101)] {
+            exchanges.push(exchange_at(
+                format!("http://localhost:{port}/a?b=c"),
+                method,
+                "http/1.1",
+                status,
+            ));
+        }
+        exchanges.push(exchange_at(
+            format!("https://localhost:{port}/a"),
+            "POST",
+            "h2",
+            200,
+        ));
+    }
+    let mut file = Vec::new();
+    PacketWriter::write_file(&mut file, &exchanges).unwrap();
+    let fields = [
+        "-Y",
+        "http.request || http.response || http2.headers",
+        "-T",
+        "fields",
+        "-e",
+        "http.host",
+        "-e",
+        "http.response.code",
+        "-e",
+        "http2.headers.authority",
+        "-e",
+        "http2.headers.status",
+    ];
+    let mut shown: Vec<String> = tshark(&fields, &file)
+        .iter()
+        .map(|line| line.trim().to_owned())
+        .collect();
+    shown.sort();
+    // In HTTP/1.1 four requests and their responses, in HTTP/2 one: the host has the true port.
+    let mut expected: Vec<String> = Vec::new();
+    for port in &ports {
+        expected.extend(vec![format!("localhost:{port}"); 5]);
+        expected.extend(["200", "404", "304", "101", "200"].map(str::to_owned));
+    }
+    expected.sort();
+    let missing: Vec<&String> = expected
+        .iter()
+        .filter(|line| shown.binary_search(line).is_err())
+        .collect();
+    assert_eq!(missing, Vec::<&String>::new(), "not shown as HTTP");
+    assert_eq!(shown.len(), expected.len());
+}
+
+#[test]
+fn the_true_port_and_protocol_are_told() {
+    let file = |url: &str, protocol: &str| {
+        let mut file = Vec::new();
+        PacketWriter::write_file(&mut file, &[exchange_at(url.to_owned(), "GET", protocol, 200)]).unwrap();
+        file
+    };
+    for (url, protocol, port, told) in [
+        (
+            "http://localhost:3000/",
+            "http/1.1",
+            "3000",
+            "protocol: http/1.1; port: 3000; number: 0",
+        ),
+        (
+            "http://localhost:5432/",
+            "http/1.1",
+            "80",
+            "protocol: http/1.1; port: 5432, written as 80; number: 0",
+        ),
+        (
+            "https://localhost:8443/",
+            "h3",
+            "80",
+            "protocol: h3 over TLS; port: 8443, written as 80; number: 0",
+        ),
+    ] {
+        let file = file(url, protocol);
+        let fields = [
+            "-Y",
+            "frame.comment",
+            "-T",
+            "fields",
+            "-e",
+            "tcp.dstport",
+            "-e",
+            "frame.comment",
+        ];
+        let lines = tshark(&fields, &file).concat();
+        assert!(lines.starts_with(port) && lines.contains(told), "{lines}");
+    }
+    let about = run("capinfos", &["-k"], &file("http://localhost/", ""));
+    assert!(about.contains("In Wireshark: http || http2"), "{about}");
 }
 
 #[test]
@@ -134,7 +283,7 @@ fn comments_and_names_tell_the_rest() {
     let comments = tshark(
         &[
             "-Y",
-            "http.request.method == POST",
+            "http2.headers.method == POST",
             "-T",
             "fields",
             "-e",
@@ -189,6 +338,6 @@ fn a_file_is_in_order_and_sections_can_follow_each_other() {
     let infos = run("capinfos", &["-M"], &file);
     assert!(infos.contains("Strict time order:   True"), "{infos}");
     assert!(infos.contains("File type:           pcapng"), "{infos}");
-    let requests = tshark(&["-Y", "http.request"], &sections(2));
+    let requests = tshark(&["-Y", "http.request || http2.headers.method"], &sections(2));
     assert_eq!(requests.len(), 2 * exchanges().len());
 }

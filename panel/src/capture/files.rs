@@ -143,20 +143,13 @@ pub fn import(workbench: Workbench, json: &[u8]) {
             let keep_secrets = capture.keep_secrets.get_untracked();
             capture.clear(new_id());
             capture.keep_secrets.set(keep_secrets);
+            // What was left out, left aside or mended.
+            let remarks = archive.to_string();
             let count = fill(capture, archive.exchanges, keep_secrets);
-            let reason = archive.skipped.first().map(|skipped| {
-                format!(
-                    " The first of them is entry {}: {}.",
-                    skipped.index, skipped.error
-                )
+            capture.message.set(match count {
+                1 => format!("1 request was read.{remarks}"),
+                count => format!("{count} requests were read.{remarks}"),
             });
-            let left_out = match archive.left_out {
-                0 => String::new(),
-                left_out => format!(" {left_out} entries were left out.{}", reason.unwrap_or_default()),
-            };
-            capture
-                .message
-                .set(format!("{count} requests were read.{left_out}"));
         }
         Err(error) => workbench.store.report(
             Failure::from_error(&error).with_next_step("Choose a file that a browser exported as HAR."),

@@ -175,7 +175,8 @@ fn row_view(capture: Capture, index: usize, row: &Row) -> View {
             view! { span(class=column.class(), role="gridcell") { (text) } }
         })
         .collect();
-    let failed = exchange.response.status == 0 || exchange.response.status >= 400;
+    let response = &exchange.response;
+    let failed = response.status == 0 || response.status >= 400 || response.error.is_some();
     let is_marked = move || capture.marked.with(|marked| marked.contains(&number));
     let is_selected = move || capture.selected.get() == Some(number);
     let class = move || {

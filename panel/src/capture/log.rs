@@ -240,9 +240,9 @@ impl Column {
             Self::Name => name(exchange),
             Self::Method => exchange.request.method.clone(),
             Self::Status => match (exchange.response.status, &exchange.response.error) {
-                (0, Some(_)) => "(failed)".to_owned(),
+                (_, Some(_)) => "(failed)".to_owned(),
                 (0, None) => "(none)".to_owned(),
-                (status, _) => status.to_string(),
+                (status, None) => status.to_string(),
             },
             Self::Kind => kind(exchange),
             Self::Size => size(exchange).map_or_else(String::new, bytes),

@@ -1,99 +1,59 @@
-//! HAR's objects as they stand in a file, with every field that may be missing or odd made optional.
+//! HAR's objects as we write them: every field that HAR 1.2 asks for, whole numbers without a fraction.
 
 use std::borrow::Cow;
 
-use serde::de::{DeserializeOwned, Deserializer, IgnoredAny};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::doubt::Doubt;
 use crate::exchange::{Cut, Header};
 
-/// Takes a value of the right type, and nothing instead of any other.
-fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned + Default>(deserializer: D) -> Result<T, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Either<T> {
-        Right(T),
-        Wrong(IgnoredAny),
+/// A number. Readers with types take `200.0` for no whole number, so there is no fraction where there need be none.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Number(pub(super) f64);
+
+impl Serialize for Number {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        /// Up to here each whole number is a float.
+        const EXACT: f64 = 9_007_199_254_740_992.0;
+        if self.0.fract() == 0.0 && self.0.abs() <= EXACT {
+            serializer.serialize_i64(self.0 as i64)
+        } else {
+            serializer.serialize_f64(self.0)
+        }
     }
-    Ok(match Either::deserialize(deserializer)? {
-        Either::Right(value) => value,
-        Either::Wrong(_) => T::default(),
-    })
 }
 
 /// An entry.
-#[derive(Deserialize, Serialize)]
+#[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Entry<'a> {
-    #[serde(borrow)]
-    pub(super) started_date_time: Cow<'a, str>,
-    #[serde(default, deserialize_with = "lenient")]
-    pub(super) time: f64,
-    #[serde(borrow)]
+    pub(super) started_date_time: String,
+    pub(super) time: Number,
     pub(super) request: Request<'a>,
-    #[serde(borrow)]
     pub(super) response: Response<'a>,
-    #[serde(default, deserialize_with = "lenient")]
-    pub(super) cache: Empty,
-    #[serde(default, deserialize_with = "lenient")]
+    /// Of which nothing is known.
+    pub(super) cache: Cache,
     pub(super) timings: Timings,
-    #[serde(
-        default,
-        rename = "serverIPAddress",
-        deserialize_with = "lenient",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "serverIPAddress", skip_serializing_if = "Option::is_none")]
     pub(super) server_ip: Option<String>,
-    #[serde(
-        default,
-        deserialize_with = "lenient",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub(super) connection: Option<String>,
-    #[serde(
-        default,
-        rename = "_resourceType",
-        deserialize_with = "lenient",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub(super) resource_type: Option<String>,
-    #[serde(
-        default,
-        rename = "_priority",
-        deserialize_with = "lenient",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub(super) priority: Option<String>,
-    #[serde(
-        default,
-        rename = "_initiator",
-        deserialize_with = "lenient",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub(super) initiator: Option<Initiator>,
-    #[serde(
-        default,
-        rename = "_webSocketMessages",
-        deserialize_with = "lenient",
-        skip_serializing_if = "Vec::is_empty"
-    )]
-    pub(super) messages: Vec<Message>,
-    /// Ours: what HAR has no field for.
-    #[serde(
-        default,
-        rename = "_qemuweb",
-        deserialize_with = "lenient",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub(super) extra: Option<Extra>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) connection: Option<&'a str>,
+    #[serde(rename = "_resourceType", skip_serializing_if = "Option::is_none")]
+    pub(super) resource_type: Option<&'a str>,
+    #[serde(rename = "_priority", skip_serializing_if = "Option::is_none")]
+    pub(super) priority: Option<&'a str>,
+    #[serde(rename = "_initiator", skip_serializing_if = "Option::is_none")]
+    pub(super) initiator: Option<Initiator<'a>>,
+    #[serde(rename = "_webSocketMessages", skip_serializing_if = "Vec::is_empty")]
+    pub(super) messages: Vec<Message<'a>>,
+    #[serde(rename = "_qemuweb")]
+    pub(super) extra: Extra,
 }
 
-/// HAR's `cache` object, of which nothing is kept.
-#[derive(Default, Deserialize, Serialize)]
-pub(super) struct Empty {}
+#[derive(Serialize)]
+pub(super) struct Cache {}
 
-/// What QemuWeb adds to an entry.
+/// What QemuWeb adds to an entry: what HAR has no field for.
 #[derive(Default, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Extra {
@@ -103,7 +63,7 @@ pub(super) struct Extra {
     pub(super) cut: Vec<Cut>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) doubts: Vec<Doubt>,
-    /// Sizes of bodies that were cut: the request's.
+    /// The size of a request's body that was cut.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) request_body_size: Option<u64>,
     /// Whether the request's body is in base64, which HAR cannot tell.
@@ -112,154 +72,108 @@ pub(super) struct Extra {
     /// Sizes of WebSocket messages that were cut, by their index.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) message_sizes: Vec<(usize, u64)>,
+    /// Timings that HAR asks for and nobody knows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) unknown_timings: Vec<Cow<'static, str>>,
 }
 
-#[derive(Deserialize, Serialize)]
+#[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Request<'a> {
-    #[serde(borrow)]
-    pub(super) method: Cow<'a, str>,
-    #[serde(borrow)]
-    pub(super) url: Cow<'a, str>,
-    #[serde(default, deserialize_with = "lenient")]
-    pub(super) http_version: String,
-    #[serde(default, deserialize_with = "lenient")]
-    pub(super) headers: Vec<Header>,
-    #[serde(default, skip_deserializing)]
+    pub(super) method: &'a str,
+    pub(super) url: &'a str,
+    pub(super) http_version: &'a str,
+    pub(super) cookies: Vec<Cookie>,
+    pub(super) headers: &'a [Header],
     pub(super) query_string: Vec<Header>,
-    /// Never filled: the headers have them.
-    #[serde(default, skip_deserializing)]
-    pub(super) cookies: [u8; 0],
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) post_data: Option<PostData<'a>>,
-    #[serde(default, deserialize_with = "lenient")]
     pub(super) headers_size: i64,
-    #[serde(default, deserialize_with = "lenient")]
     pub(super) body_size: i64,
 }
 
-#[derive(Deserialize, Serialize)]
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Cookie {
+    pub(super) name: String,
+    pub(super) value: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) path: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) domain: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) expires: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) http_only: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) secure: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) same_site: Option<String>,
+}
+
+#[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct PostData<'a> {
-    #[serde(default, deserialize_with = "lenient")]
-    pub(super) mime_type: String,
-    #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
+    pub(super) mime_type: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) text: Option<Cow<'a, str>>,
-    #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Vec::is_empty")]
-    pub(super) params: Vec<Header>,
 }
 
-#[derive(Deserialize, Serialize)]
+#[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Response<'a> {
-    #[serde(default, deserialize_with = "lenient")]
-    pub(super) status: f64,
-    #[serde(default, deserialize_with = "lenient")]
-    pub(super) status_text: String,
-    #[serde(default, deserialize_with = "lenient")]
-    pub(super) http_version: String,
-    #[serde(default, deserialize_with = "lenient")]
-    pub(super) headers: Vec<Header>,
-    /// Never filled: the headers have them.
-    #[serde(default, skip_deserializing)]
-    pub(super) cookies: [u8; 0],
-    #[serde(default, borrow)]
-    pub(super) content: Option<Content<'a>>,
-    #[serde(default, rename = "redirectURL", deserialize_with = "lenient")]
-    pub(super) redirect_url: String,
-    #[serde(default, deserialize_with = "lenient")]
+    pub(super) status: u16,
+    pub(super) status_text: &'a str,
+    pub(super) http_version: &'a str,
+    pub(super) cookies: Vec<Cookie>,
+    pub(super) headers: &'a [Header],
+    pub(super) content: Content<'a>,
+    #[serde(rename = "redirectURL")]
+    pub(super) redirect_url: &'a str,
     pub(super) headers_size: i64,
-    #[serde(default, deserialize_with = "lenient")]
     pub(super) body_size: i64,
-    #[serde(
-        default,
-        rename = "_transferSize",
-        deserialize_with = "lenient",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub(super) transfer_size: Option<f64>,
-    #[serde(
-        default,
-        rename = "_error",
-        deserialize_with = "lenient",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub(super) error: Option<String>,
+    #[serde(rename = "_transferSize", skip_serializing_if = "Option::is_none")]
+    pub(super) transfer_size: Option<u64>,
+    #[serde(rename = "_error", skip_serializing_if = "Option::is_none")]
+    pub(super) error: Option<&'a str>,
 }
 
-#[derive(Default, Deserialize, Serialize)]
+#[derive(Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Content<'a> {
-    #[serde(default, deserialize_with = "lenient")]
-    pub(super) size: f64,
-    #[serde(default, deserialize_with = "lenient")]
-    pub(super) mime_type: String,
-    #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
+    pub(super) size: i64,
+    pub(super) mime_type: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) text: Option<Cow<'a, str>>,
-    #[serde(
-        default,
-        deserialize_with = "lenient",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub(super) encoding: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) encoding: Option<&'static str>,
 }
 
-/// HAR's timings: -1 where one does not apply.
-#[derive(Default, Deserialize, Serialize)]
+/// HAR's timings: the first four are -1 where they do not apply, the last three must not be negative.
+#[derive(Serialize)]
 pub(super) struct Timings {
-    #[serde(default, deserialize_with = "lenient")]
-    pub(super) blocked: Option<f64>,
-    #[serde(default, deserialize_with = "lenient")]
-    pub(super) dns: Option<f64>,
-    #[serde(default, deserialize_with = "lenient")]
-    pub(super) connect: Option<f64>,
-    #[serde(default, deserialize_with = "lenient")]
-    pub(super) ssl: Option<f64>,
-    #[serde(default, deserialize_with = "lenient")]
-    pub(super) send: Option<f64>,
-    #[serde(default, deserialize_with = "lenient")]
-    pub(super) wait: Option<f64>,
-    #[serde(default, deserialize_with = "lenient")]
-    pub(super) receive: Option<f64>,
+    pub(super) blocked: Number,
+    pub(super) dns: Number,
+    pub(super) connect: Number,
+    pub(super) ssl: Number,
+    pub(super) send: Number,
+    pub(super) wait: Number,
+    pub(super) receive: Number,
 }
 
-#[derive(Default, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Initiator {
-    #[serde(default, rename = "type", deserialize_with = "lenient")]
-    pub(super) kind: String,
-    #[serde(
-        default,
-        deserialize_with = "lenient",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub(super) url: Option<String>,
-    #[serde(
-        default,
-        deserialize_with = "lenient",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub(super) line_number: Option<f64>,
-    #[serde(default, deserialize_with = "lenient", skip_serializing)]
-    pub(super) stack: Option<Stack>,
+#[derive(Serialize)]
+pub(super) struct Initiator<'a> {
+    #[serde(rename = "type")]
+    pub(super) kind: &'a str,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Stack {
-    #[serde(default, deserialize_with = "lenient")]
-    pub(super) call_frames: Vec<Initiator>,
-}
-
-#[derive(Default, Deserialize, Serialize)]
-pub(super) struct Message {
-    #[serde(default, rename = "type", deserialize_with = "lenient")]
-    pub(super) direction: String,
+/// As Chromium writes it.
+#[derive(Serialize)]
+pub(super) struct Message<'a> {
+    #[serde(rename = "type")]
+    pub(super) direction: &'static str,
     /// In seconds since the epoch.
-    #[serde(default, deserialize_with = "lenient")]
-    pub(super) time: f64,
-    #[serde(default, deserialize_with = "lenient")]
-    pub(super) opcode: f64,
-    #[serde(default, deserialize_with = "lenient")]
-    pub(super) data: String,
+    pub(super) time: Number,
+    pub(super) opcode: u8,
+    pub(super) data: Cow<'a, str>,
 }

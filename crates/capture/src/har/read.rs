@@ -1,384 +1,721 @@
-//! From HAR to exchanges.
+//! From an entry to an exchange.
 
-use std::fmt;
-use std::net::IpAddr;
+use std::borrow::Cow;
+use std::net::{IpAddr, SocketAddr};
 
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
-
-use super::model;
+use super::archive::{HarError, kind_of};
+use super::fields::{Lenient, epoch, fields, present};
+use super::lists::{self, Cookie, Param};
+use super::model::Extra;
+use super::remarks::{Fate, Remarks};
+use super::text;
 use crate::body::Body;
-use crate::exchange::{Cut, Direction, Exchange, Header, Message, Request, Response, Timings};
+use crate::exchange::{Cut, Direction, Exchange, Header, Message, Request, Response, Timings, header};
 use crate::limits::Limits;
-use crate::time;
 
-/// Most entries whose reason for being left out is kept.
-const MAX_REASONS: usize = 100;
+/// Where recorders write why a request failed: Chromium, WebKit and mitmproxy; Playwright; others.
+const ERRORS: [&str; 4] = ["_error", "_failureText", "_errorText", "_errorMessage"];
+/// Seconds since the epoch before which no page's WebSocket was recorded: those count from something else.
+const FIRST_TIME: f64 = 1e8;
 
-/// Why something is no HAR.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum HarError {
-    /// The text is no JSON, or no HAR.
-    #[error("expected an HTTP archive (HAR 1.2), a JSON object with log.entries; found: {0}")]
-    Json(#[from] serde_json::Error),
-    /// An entry's date is none.
-    #[error(
-        "expected startedDateTime to be a date and time such as 2026-01-31T12:00:00.000Z, found {found:?}"
-    )]
-    Date {
-        /// What stands there, shortened.
-        found: String,
-    },
-    /// A response's body is said to be base64 and is not.
-    #[error("the response of {url}")]
-    Body {
-        /// The URL, shortened.
-        url: String,
-        /// What is wrong with it.
-        source: crate::body::NotBase64,
-    },
-}
-
-/// An entry that was left out.
-#[derive(Debug)]
-pub struct Skipped {
-    /// Which one, counted from 0.
-    pub index: usize,
-    /// Why.
-    pub error: HarError,
-}
-
-/// What was found in a HAR file.
-#[derive(Debug, Default)]
-pub struct Archive {
-    /// The exchanges, numbered from 1.
-    pub exchanges: Vec<Exchange>,
-    /// Entries that were left out because they are none: the first hundred of them.
-    pub skipped: Vec<Skipped>,
-    /// How many entries were left out, for whichever reason.
-    pub left_out: usize,
-}
-
-/// Reads a HAR file, within limits.
-///
-/// # Errors
-/// [`HarError::Json`] when the file is no HAR at all; an entry that is none is left out instead.
-///
-/// # Examples
-///
-/// ```
-/// use qemuweb_capture::{Limits, har};
-///
-/// let text = r#"{"log": {"version": "1.2", "entries": [{
-///     "startedDateTime": "2026-01-31T12:00:00Z", "time": 12.5,
-///     "request": {"method": "GET", "url": "https://example.org/"},
-///     "response": {"status": 200, "content": {"mimeType": "text/plain", "text": "hello"}}
-/// }, {"nonsense": true}]}}"#;
-/// let archive = har::read_archive(text.as_bytes(), &Limits::default())?;
-/// assert_eq!(archive.exchanges[0].response.status, 200);
-/// assert_eq!(archive.skipped[0].index, 1);
-/// # Ok::<(), har::HarError>(())
-/// ```
-pub fn read_archive(json: &[u8], limits: &Limits) -> Result<Archive, HarError> {
-    // Some tools write a byte order mark.
-    let json = json.strip_prefix(b"\xef\xbb\xbf").unwrap_or(json);
+/// Reads one entry within limits. Where it does not tell when it started, that is when the one `before` it did.
+pub(super) fn read_entry_with(
+    json: &str,
+    limits: &Limits,
+    remarks: &mut Remarks,
+    before: Option<f64>,
+) -> Result<Exchange, HarError> {
+    let repaired;
     let mut reader = Reader {
+        lenient: Lenient { remarks },
         limits,
-        archive: Archive::default(),
-        memory: 0,
+        extra: None,
     };
-    let mut deserializer = serde_json::Deserializer::from_slice(json);
-    Field {
-        name: "log",
-        inner: Field {
-            name: "entries",
-            inner: Entries(&mut reader),
-        },
-    }
-    .deserialize(&mut deserializer)?;
-    deserializer.end()?;
-    Ok(reader.archive)
-}
-
-/// Reads one entry, such as `chrome.devtools.network` gives, within limits. Its number is 0.
-///
-/// # Errors
-/// A [`HarError`] that tells what is missing or wrong.
-pub fn read_entry(json: &str, limits: &Limits) -> Result<Exchange, HarError> {
-    let entry: model::Entry<'_> = serde_json::from_str(json)?;
-    let mut exchange = exchange(entry, limits)?;
+    let mut exchange = match fields(json, ENTRY) {
+        Ok(fields) => reader.exchange(json, fields, before)?,
+        Err(_) if !json.starts_with('{') => return Err(HarError::NoRequest { found: kind_of(json) }),
+        Err(error) => {
+            repaired = text::repair(json);
+            let fields = fields(&repaired, ENTRY).map_err(|_| error)?;
+            reader.lenient.remarks.note(Fate::Mended, "JSON that is none");
+            reader.exchange(&repaired, fields, before)?
+        }
+    };
     limits.apply(&mut exchange);
     Ok(exchange)
 }
 
-struct Reader<'a> {
-    limits: &'a Limits,
-    archive: Archive,
-    memory: usize,
+/// The fields of an entry, without those that tell of a failure.
+const ENTRY: [&str; 13] = [
+    "startedDateTime",
+    "time",
+    "request",
+    "response",
+    "timings",
+    "serverIPAddress",
+    "connection",
+    "_connectionId",
+    "_resourceType",
+    "_priority",
+    "_initiator",
+    "_webSocketMessages",
+    "_qemuweb",
+];
+
+struct Reader<'r> {
+    lenient: Lenient<'r>,
+    limits: &'r Limits,
+    /// What we added, in a file of ours.
+    extra: Option<Extra>,
 }
 
 impl Reader<'_> {
-    fn take(&mut self, index: usize, json: &str) {
-        let archive = &mut self.archive;
-        if archive.exchanges.len() >= self.limits.exchanges || self.memory >= self.limits.capture {
-            archive.left_out += 1;
+    fn exchange(
+        &mut self,
+        json: &str,
+        fields: [Option<&str>; ENTRY.len()],
+        before: Option<f64>,
+    ) -> Result<Exchange, HarError> {
+        let [
+            started,
+            time,
+            request,
+            response,
+            timings,
+            address,
+            connection,
+            connection_id,
+            resource_type,
+            priority,
+            initiator,
+            messages,
+            extra,
+        ] = fields;
+        self.extra = present(extra).map(|extra| {
+            serde_json::from_str(extra).unwrap_or_else(|_| {
+                self.lenient.remarks.note(Fate::LeftAside, "what QemuWeb adds");
+                Extra::default()
+            })
+        });
+        let Some(request) = present(request) else {
+            return Err(HarError::NoRequest { found: kind_of(json) });
+        };
+        let mut exchange = Exchange {
+            request: self.request(request),
+            ..Exchange::default()
+        };
+        if exchange.request.url.is_empty() && exchange.request.method.is_empty() && self.extra.is_none() {
+            return Err(HarError::NoRequest { found: kind_of(json) });
+        }
+        let lenient = &mut self.lenient;
+        if present(started).is_none() {
+            lenient.remarks.note(Fate::Missing, "the start time");
+        }
+        exchange.started = lenient
+            .date(started, "the start time")
+            .or(before)
+            .unwrap_or_default();
+        exchange.time = lenient.duration(time, "the duration").unwrap_or_default();
+        exchange.server_ip = self.address(address);
+        let lenient = &mut self.lenient;
+        // Chromium writes the server's port to `connection`.
+        let connection = present(connection_id).or(connection);
+        exchange.connection = some(lenient.text(connection, "the connection"));
+        exchange.resource_type = some(lenient.text(resource_type, "the resource type"));
+        exchange.priority = some(lenient.text(priority, "the priority"));
+        exchange.initiator = self.initiator(initiator);
+        exchange.timings = self.timings(timings);
+        self.response(response, &mut exchange);
+        self.failure(json, response, &mut exchange);
+        self.messages(messages, &mut exchange);
+        let extra = self.extra.take().unwrap_or_default();
+        exchange.redacted = extra.redacted;
+        exchange.cut.extend(extra.cut);
+        exchange.doubts.extend(extra.doubts);
+        if exchange.messages.iter().any(|message| message.body.is_cut()) {
+            exchange.note_cut(Cut::Messages);
+        }
+        Ok(exchange)
+    }
+
+    fn request(&mut self, json: &str) -> Request {
+        const NAMES: [&str; 8] = [
+            "method",
+            "url",
+            "httpVersion",
+            "headers",
+            "queryString",
+            "cookies",
+            "postData",
+            "bodySize",
+        ];
+        let lenient = &mut self.lenient;
+        let [method, url, version, headers, query, cookies, data, size] =
+            lenient.object(Some(json), NAMES, "the request");
+        for (field, what) in [(method, "the method"), (url, "the URL")] {
+            if present(field).is_none() {
+                lenient.remarks.note(Fate::Missing, what);
+            }
+        }
+        let mut request = Request {
+            method: owned(lenient.text(method, "the method")),
+            url: owned(lenient.text(url, "the URL")),
+            http_version: owned(lenient.text(version, "the protocol's version")),
+            headers: self.headers(headers, "the value of a header", "the headers"),
+            body: None,
+        };
+        let query = self.headers(query, "a value of the query", "the query's list");
+        if lists::complete_query(&mut request.url, &query) {
+            self.lenient
+                .remarks
+                .note(Fate::Mended, "a query that stands only in its list");
+        }
+        let cookies = self.cookies(cookies);
+        if lists::complete_cookies(&mut request.headers, &cookies) {
+            self.lenient
+                .remarks
+                .note(Fate::Mended, "cookies that stand only in their list");
+        }
+        let size = self
+            .lenient
+            .size(size, "the size of the request's body")
+            .unwrap_or_default();
+        request.body = self.request_body(data, size, &request.headers);
+        request
+    }
+
+    fn request_body(&mut self, json: Option<&str>, size: u64, headers: &[Header]) -> Option<Body> {
+        let json = present(json)?;
+        let what = "the request's body";
+        let lenient = &mut self.lenient;
+        let (told, text, params) = if json.starts_with('{') {
+            let [mime_type, text, params] = lenient.object(Some(json), ["mimeType", "text", "params"], what);
+            let told = owned(lenient.text(mime_type, "the type of the request's body"));
+            (told, lenient.text_or_json(text, what), params)
+        } else {
+            if json.starts_with('"') {
+                lenient.remarks.note(Fate::Mended, what);
+            }
+            (String::new(), lenient.text_or_json(Some(json), what), None)
+        };
+        let mime_type = lists::mime_type(told, headers);
+        let params = match &text {
+            Some(text) if !text.is_empty() => Vec::new(),
+            _ => self.params(params),
+        };
+        let extra = self.extra.as_ref();
+        let is_base64 = extra.is_some_and(|extra| extra.request_body_base64);
+        let told_size = extra
+            .and_then(|extra| extra.request_body_size)
+            .unwrap_or_default();
+        let limit = self.limits.body;
+        let mut body = match text {
+            _ if !params.is_empty() => lists::form(mime_type, &params, size, limit),
+            Some(text) if is_base64 => Body::from_base64(mime_type.clone(), &text, limit)
+                .unwrap_or_else(|_| Body::from_text(mime_type, &text, limit)),
+            // A body that is said to have bytes, but is not told.
+            Some(text) if text.is_empty() && size > 0 && extra.is_none() => Body::unknown(mime_type, size),
+            Some(text) => Body::from_text(mime_type, &text, limit),
+            None if extra.is_none() => Body::unknown(mime_type, size),
+            None => Body::unknown(mime_type, 0),
+        };
+        body.size = body.size.max(told_size);
+        Some(body)
+    }
+
+    /// A form's fields.
+    fn params<'a>(&mut self, json: Option<&'a str>) -> Vec<Param<'a>> {
+        let mut params = Vec::new();
+        self.lenient
+            .items(json, "the form's fields", |lenient, key, item| {
+                let mut param = Param {
+                    name: String::new(),
+                    value: None,
+                    file_name: None,
+                    content_type: None,
+                };
+                if let Some(key) = key {
+                    param.name = key.into_owned();
+                    param.value = lenient.text(Some(item), "a form's field");
+                } else {
+                    let names = ["name", "value", "fileName", "contentType"];
+                    let [name, value, file_name, content_type] =
+                        lenient.object(Some(item), names, "a form's field");
+                    param.name = owned(lenient.text(name, "a form's field"));
+                    param.value = lenient.text(value, "a form's field");
+                    param.file_name = some(lenient.text(file_name, "the name of a form's file"));
+                    param.content_type = some(lenient.text(content_type, "the type of a form's file"));
+                }
+                params.push(param);
+            });
+        params
+    }
+
+    /// Names with values, from a list or an object. One whose value is no text goes alone.
+    fn headers(&mut self, json: Option<&str>, one: &'static str, all: &'static str) -> Vec<Header> {
+        let mut headers = Vec::new();
+        let most = self.limits.headers;
+        self.lenient.items(json, all, |lenient, key, item| {
+            // One more than is kept, so that it is known that there were more.
+            if headers.len() > most {
+                return;
+            }
+            let (name, value) = match key {
+                Some(key) => (Some(key), Some(item)),
+                None => {
+                    let [name, value] = lenient.object(Some(item), ["name", "value"], one);
+                    (lenient.text(name, "the name of a header"), value)
+                }
+            };
+            let Some(name) = name else { return };
+            let value = match value {
+                None => Some(Cow::Borrowed("")),
+                Some("null") => {
+                    lenient.remarks.note(Fate::LeftAside, one);
+                    None
+                }
+                value => lenient.text(value, one),
+            };
+            headers.extend(value.map(|value| Header {
+                name: name.into_owned(),
+                value: value.into_owned(),
+            }));
+        });
+        headers
+    }
+
+    fn cookies(&mut self, json: Option<&str>) -> Vec<Cookie> {
+        let mut cookies = Vec::new();
+        let most = self.limits.headers;
+        self.lenient
+            .items(json, "the list of cookies", |lenient, key, item| {
+                if cookies.len() >= most {
+                    return;
+                }
+                let what = "a cookie";
+                if let Some(key) = key {
+                    cookies.push(Cookie {
+                        name: key.into_owned(),
+                        value: owned(lenient.text(Some(item), what)),
+                        ..Cookie::default()
+                    });
+                    return;
+                }
+                let names = [
+                    "name", "value", "path", "domain", "expires", "httpOnly", "secure", "sameSite",
+                ];
+                let [name, value, path, domain, expires, http_only, secure, same_site] =
+                    lenient.object(Some(item), names, what);
+                let is_true = |json: Option<&str>| json.is_some_and(|json| json.trim_matches('"') == "true");
+                cookies.push(Cookie {
+                    name: owned(lenient.text(name, what)),
+                    value: owned(lenient.text(value, what)),
+                    path: some(lenient.text(path, what)),
+                    domain: some(lenient.text(domain, what)),
+                    // Written as "" or -1 where there is none.
+                    expires: present(expires)
+                        .filter(|expires| *expires != "\"\"")
+                        .and_then(|expires| lenient.date(Some(expires), "the end of a cookie"))
+                        .filter(|expires| *expires > 0.0),
+                    http_only: is_true(http_only),
+                    secure: is_true(secure),
+                    same_site: some(lenient.text(same_site, what)),
+                });
+            });
+        cookies
+    }
+
+    fn response(&mut self, json: Option<&str>, exchange: &mut Exchange) {
+        const NAMES: [&str; 7] = [
+            "status",
+            "statusText",
+            "httpVersion",
+            "headers",
+            "cookies",
+            "content",
+            "_transferSize",
+        ];
+        if present(json).is_none() {
+            self.lenient.remarks.note(Fate::Missing, "the response");
+        }
+        let lenient = &mut self.lenient;
+        let [
+            status,
+            status_text,
+            version,
+            headers,
+            cookies,
+            content,
+            transfer_size,
+        ] = lenient.object(json, NAMES, "the response");
+        // What is negative stands for "none", as in Playwright's files.
+        let status = lenient.number(status, "the status").unwrap_or_default().max(0.0);
+        if status > f64::from(u16::MAX) {
+            lenient.remarks.note(Fate::LeftAside, "the status");
+        }
+        exchange.response = Response {
+            status: if status > f64::from(u16::MAX) {
+                0
+            } else {
+                status as u16
+            },
+            status_text: owned(lenient.text(status_text, "the status text")),
+            http_version: owned(lenient.text(version, "the protocol's version")),
+            headers: self.headers(headers, "the value of a header", "the headers"),
+            body: None,
+            transfer_size: self.lenient.size(transfer_size, "the transferred size"),
+            error: None,
+        };
+        let cookies = self.cookies(cookies);
+        if lists::complete_set_cookies(&mut exchange.response.headers, &cookies) {
+            self.lenient
+                .remarks
+                .note(Fate::Mended, "cookies that stand only in their list");
+        }
+        exchange.response.body = self.response_body(content, &exchange.response.headers);
+    }
+
+    fn response_body(&mut self, json: Option<&str>, headers: &[Header]) -> Option<Body> {
+        let json = present(json)?;
+        let what = "the response's body";
+        let limit = self.limits.body;
+        let lenient = &mut self.lenient;
+        if json.starts_with('"') {
+            let text = lenient.text(Some(json), what)?;
+            lenient.remarks.note(Fate::Mended, what);
+            let mime_type = lists::mime_type(String::new(), headers);
+            return (!text.is_empty()).then(|| Body::from_text(mime_type, &text, limit));
+        }
+        let names = ["size", "mimeType", "text", "encoding"];
+        let [size, mime_type, text, encoding] = lenient.object(Some(json), names, what);
+        let size = lenient
+            .size(size, "the size of the response's body")
+            .unwrap_or_default();
+        let told = owned(lenient.text(mime_type, "the type of the response's body"));
+        let encoding = owned(lenient.text(encoding, "the encoding of the response's body"));
+        let text = lenient.text_or_json(text, what);
+        let is_cut = self
+            .extra
+            .as_ref()
+            .is_some_and(|extra| extra.cut.contains(&Cut::ResponseBody));
+        if text.is_none() && size == 0 && lists::is_unknown(&told) {
+            return None;
+        }
+        let mime_type = lists::mime_type(told, headers);
+        let mut body = match text {
+            Some(text) if encoding.eq_ignore_ascii_case("base64") => {
+                Body::from_base64(mime_type.clone(), &text, limit).unwrap_or_else(|_| {
+                    self.lenient
+                        .remarks
+                        .note(Fate::LeftAside, "a body that is said to be base64 and is not");
+                    Body::unknown(mime_type, size)
+                })
+            }
+            // Chromium gives this for bodies that it does not have.
+            Some(text) if text.is_empty() && size > 0 && !is_cut => Body::unknown(mime_type, size),
+            Some(text) => Body::from_text(mime_type, &text, limit),
+            None => Body::unknown(mime_type, size),
+        };
+        // Only our own files mean by a larger size that the body was cut; others count it before a change of charset.
+        if is_cut {
+            body.size = body.size.max(size);
+        }
+        Some(body)
+    }
+
+    /// Why the request failed, where somebody says so.
+    fn failure(&mut self, entry: &str, response: Option<&str>, exchange: &mut Exchange) {
+        let lenient = &mut self.lenient;
+        let mut texts: Vec<String> = Vec::new();
+        for json in [response, Some(entry)] {
+            let what = "the reason of a failure";
+            for reason in fields(json.unwrap_or_default(), ERRORS).unwrap_or_default() {
+                let text = match reason.filter(|reason| reason.starts_with('{')) {
+                    Some(object) => {
+                        let parts: [Option<&str>; 2] =
+                            lenient.object(Some(object), ["message", "code"], what);
+                        lenient.text(parts[0].or(parts[1]), what)
+                    }
+                    None => lenient.text(reason, what),
+                };
+                texts.extend(some(text).filter(|text| text != "false"));
+            }
+        }
+        let charles = response.and_then(|json| fields(json, ["_charlesStatus"]).ok());
+        if let Some([status]) = charles {
+            let status = owned(lenient.text(status, "Charles' status"));
+            let is_failure = ["", "complete"]
+                .iter()
+                .all(|fine| !status.eq_ignore_ascii_case(fine));
+            texts.extend(is_failure.then(|| format!("Charles: {status}")));
+        }
+        if let Ok([Some("true")]) = fields(entry, ["_wasAborted"]) {
+            texts.push("aborted".to_owned());
+        }
+        let Some(error) = texts.into_iter().next() else {
+            return;
+        };
+        if is_none(&error, exchange) && self.extra.is_none() {
             return;
         }
-        match read_entry(json, self.limits) {
-            Ok(mut exchange) => {
-                exchange.number = archive.exchanges.len() as u64 + 1;
-                self.memory += exchange.footprint();
-                archive.exchanges.push(exchange);
-            }
-            Err(error) => {
-                archive.left_out += 1;
-                if archive.skipped.len() < MAX_REASONS {
-                    archive.skipped.push(Skipped { index, error });
-                }
-            }
+        // A status without anything else of a response is what the recorder had put there before.
+        let response = &mut exchange.response;
+        let is_bare = response.headers.is_empty()
+            && response.transfer_size.is_none_or(|size| size == 0)
+            && response.body.as_ref().is_none_or(|body| body.size == 0);
+        if is_bare && self.extra.is_none() && response.status != 0 && response.status != 101 {
+            response.status = 0;
+            response.status_text.clear();
+            lenient
+                .remarks
+                .note(Fate::LeftAside, "the status of a request that failed");
+        }
+        response.error = Some(error);
+    }
+
+    fn timings(&mut self, json: Option<&str>) -> Timings {
+        let names = ["blocked", "dns", "connect", "ssl", "send", "wait", "receive"];
+        let lenient = &mut self.lenient;
+        let values = lenient.object(json, names, "the timings");
+        let extra = self.extra.as_ref();
+        let mut values = names.iter().zip(values).map(|(name, value)| {
+            let is_unknown =
+                extra.is_some_and(|extra| extra.unknown_timings.iter().any(|unknown| unknown == name));
+            lenient.duration(value.filter(|_| !is_unknown), "a timing")
+        });
+        let mut next = || values.next().flatten();
+        Timings {
+            blocked: next(),
+            dns: next(),
+            connect: next(),
+            ssl: next(),
+            send: next(),
+            wait: next(),
+            receive: next(),
         }
     }
-}
 
-/// Goes into one field of an object and passes over the others.
-struct Field<S> {
-    name: &'static str,
-    inner: S,
-}
-
-impl<'de, S: DeserializeSeed<'de, Value = ()>> DeserializeSeed<'de> for Field<S> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de, S: DeserializeSeed<'de, Value = ()>> Visitor<'de> for Field<S> {
-    type Value = ();
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "an object with {:?}", self.name)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let mut inner = Some(self.inner);
-        while let Some(key) = map.next_key::<std::borrow::Cow<'_, str>>()? {
-            if key == self.name
-                && let Some(seed) = inner.take()
-            {
-                map.next_value_seed(seed)?;
-            } else {
-                // Passed over without recursion: `&RawValue` only looks for the end.
-                map.next_value::<&RawValue>()?;
-            }
+    fn initiator(&mut self, json: Option<&str>) -> Option<String> {
+        let json = present(json)?;
+        let what = "the initiator";
+        let lenient = &mut self.lenient;
+        if !json.starts_with('{') {
+            return some(lenient.text(Some(json), what));
         }
-        match inner {
-            None => Ok(()),
-            Some(_) => Err(serde::de::Error::missing_field(self.name)),
+        let [kind, url, line, stack] =
+            lenient.object(Some(json), ["type", "url", "lineNumber", "stack"], what);
+        let kind = owned(lenient.text(kind, what));
+        let (mut url, mut line) = (present(url), line);
+        if url.is_none() {
+            let [frames] = lenient.object(stack, ["callFrames"], what);
+            let mut top = None;
+            lenient.items(frames, what, |_, _, frame| top = top.or(Some(frame)));
+            [url, line] = lenient.object(top, ["url", "lineNumber"], what);
         }
-    }
-}
-
-/// The list of entries: each is first found, then read by itself, so that one that is wrong spoils no other.
-struct Entries<'a, 'b>(&'a mut Reader<'b>);
-
-impl<'de> DeserializeSeed<'de> for Entries<'_, '_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_seq(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Entries<'_, '_> {
-    type Value = ();
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a list of entries")
+        let line = lenient.size(line, what).map(|line| format!(":{line}"));
+        let url = owned(lenient.text(url, what));
+        some(Some(Cow::Owned(
+            format!("{kind} {url}{}", line.unwrap_or_default())
+                .trim()
+                .to_owned(),
+        )))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+    /// An address, also with a port, in brackets, with a zone or behind a name.
+    fn address(&mut self, json: Option<&str>) -> Option<IpAddr> {
+        let what = "the server's address";
+        let text = self.lenient.text(json, what)?;
+        let first = text.split([',', ' ']).next().unwrap_or_default();
+        let address = first.rsplit('/').next().unwrap_or_default();
+        if address.is_empty() {
+            return None;
+        }
+        // The zone tells of one machine's own interface.
+        let zone = address
+            .split_once('%')
+            .map_or("", |(_, zone)| zone.split(']').next().unwrap_or_default());
+        let plain = address.replacen(&format!("%{zone}"), "", 1);
+        let found = plain
+            .parse()
+            .or_else(|_| plain.trim_start_matches('[').trim_end_matches(']').parse())
+            .or_else(|_| plain.parse().map(|address: SocketAddr| address.ip()))
+            .ok();
+        if found.is_none() {
+            self.lenient.remarks.note(Fate::LeftAside, what);
+        }
+        found
+    }
+
+    fn messages(&mut self, json: Option<&str>, exchange: &mut Exchange) {
+        let mut messages = Vec::new();
+        let most = self.limits.messages;
+        let limit = self.limits.body;
+        let extra = self.extra.as_ref();
+        let mut last = exchange.started;
+        let mut error = None;
         let mut index = 0;
-        while let Some(entry) = list.next_element::<&RawValue>()? {
-            self.0.take(index, entry.get());
-            index += 1;
-        }
-        Ok(())
-    }
-}
-
-fn exchange(entry: model::Entry<'_>, limits: &Limits) -> Result<Exchange, HarError> {
-    let started = time::parse(&entry.started_date_time).ok_or_else(|| HarError::Date {
-        found: entry.started_date_time.chars().take(60).collect(),
-    })?;
-    let extra = entry.extra.unwrap_or_default();
-    let url = entry.request.url.into_owned();
-    let response_body = entry
-        .response
-        .content
-        .map(|content| response_body(content, &extra, limits))
-        .transpose()
-        .map_err(|source| HarError::Body {
-            url: url.chars().take(200).collect(),
-            source,
-        })?
-        .flatten();
-    let request_body = entry
-        .request
-        .post_data
-        .map(|data| request_body(data, &extra, limits));
-    let mut exchange = Exchange {
-        number: 0,
-        started,
-        time: finite(entry.time).unwrap_or_default(),
-        request: Request {
-            method: entry.request.method.into_owned(),
-            url,
-            http_version: entry.request.http_version,
-            headers: entry.request.headers,
-            body: request_body,
-        },
-        response: Response {
-            status: u16::try_from(whole(entry.response.status)).unwrap_or(0),
-            status_text: entry.response.status_text,
-            http_version: entry.response.http_version,
-            headers: entry.response.headers,
-            body: response_body,
-            transfer_size: entry.response.transfer_size.and_then(finite).map(whole),
-            error: entry.response.error.filter(|error| !error.is_empty()),
-        },
-        timings: timings(&entry.timings),
-        server_ip: entry.server_ip.as_deref().and_then(address),
-        connection: entry.connection.filter(|name| !name.is_empty()),
-        resource_type: entry.resource_type,
-        priority: entry.priority,
-        initiator: entry.initiator.as_ref().and_then(initiator),
-        messages: messages(entry.messages, &extra, limits),
-        cut: extra.cut,
-        doubts: extra.doubts,
-        redacted: extra.redacted,
-    };
-    if exchange.messages.iter().any(|message| message.body.is_cut()) {
-        exchange.note_cut(Cut::Messages);
-    }
-    Ok(exchange)
-}
-
-fn request_body(data: model::PostData<'_>, extra: &model::Extra, limits: &Limits) -> Body {
-    let text = match data.text {
-        Some(text) => text.into_owned(),
-        None if data.params.is_empty() => {
-            return Body::unknown(data.mime_type, extra.request_body_size.unwrap_or(0));
-        }
-        // Only the fields of a form are there.
-        None => form_text(&data.params),
-    };
-    let base64 = extra
-        .request_body_base64
-        .then(|| Body::from_base64(data.mime_type.clone(), &text, limits.body).ok())
-        .flatten();
-    let mut body = base64.unwrap_or_else(|| Body::new(data.mime_type, text));
-    body.size = body.size.max(extra.request_body_size.unwrap_or(0));
-    body
-}
-
-fn form_text(fields: &[Header]) -> String {
-    let fields: Vec<String> = fields
-        .iter()
-        .map(|field| format!("{}={}", field.name, field.value))
-        .collect();
-    fields.join("&")
-}
-
-fn response_body(
-    content: model::Content<'_>,
-    extra: &model::Extra,
-    limits: &Limits,
-) -> Result<Option<Body>, crate::body::NotBase64> {
-    let size = whole(content.size);
-    let mut body = match content.text {
-        Some(text) if content.encoding.as_deref() == Some("base64") => {
-            Body::from_base64(content.mime_type, &text, limits.body)?
-        }
-        Some(text) => Body::new(content.mime_type, text.into_owned()),
-        None if size == 0 && content.mime_type.is_empty() => return Ok(None),
-        None => Body::unknown(content.mime_type, size),
-    };
-    // Only our own files mean by a larger size that the body was cut; others count it before a change of charset.
-    if extra.cut.contains(&Cut::ResponseBody) {
-        body.size = body.size.max(size);
-    }
-    Ok(Some(body))
-}
-
-fn messages(list: Vec<model::Message>, extra: &model::Extra, limits: &Limits) -> Vec<Message> {
-    let message = |(index, message): (usize, model::Message)| {
-        let opcode = whole(message.opcode).min(15) as u8;
-        let binary = (opcode == 2)
-            .then(|| Body::from_base64("", &message.data, limits.body).ok())
-            .flatten();
-        let mut body = binary.unwrap_or_else(|| Body::new("", message.data));
-        if let Some((_, size)) = extra.message_sizes.iter().find(|(cut, _)| *cut == index) {
-            body.size = body.size.max(*size);
-        }
-        Message {
-            direction: if message.direction == "send" {
-                Direction::Send
+        self.lenient
+            .items(json, "the WebSocket messages", |lenient, _, item| {
+                // One more than is kept, so that it is known that there were more.
+                if messages.len() > most {
+                    return;
+                }
+                let position = index;
+                index += 1;
+                let what = "a WebSocket message";
+                let names = [
+                    "type",
+                    "time",
+                    "opcode",
+                    "data",
+                    "direction",
+                    "text",
+                    "payload",
+                    "base64Encoded",
+                    "encoding",
+                ];
+                let [
+                    kind,
+                    time,
+                    opcode,
+                    data,
+                    direction,
+                    text,
+                    payload,
+                    base64,
+                    encoding,
+                ] = lenient.object(Some(item), names, what);
+                let kind = owned(lenient.text(present(kind).or(direction), what)).to_ascii_lowercase();
+                let data = [data, text, payload].into_iter().find_map(present);
+                let data = lenient.text_or_json(data, what).unwrap_or_default();
+                if kind == "error" {
+                    error.get_or_insert_with(|| data.chars().take(1024).collect::<String>());
+                    return;
+                }
+                let opcode = opcode_of(lenient, opcode);
+                let is_base64 = present(base64) == Some("true") || encoding == Some("\"base64\"");
+                let mut body = message_body(lenient, &data, opcode, is_base64, limit);
+                let told =
+                    extra.and_then(|extra| extra.message_sizes.iter().find(|(cut, _)| *cut == position));
+                if let Some((_, size)) = told {
+                    body.size = body.size.max(*size);
+                }
+                let time = if extra.is_some() {
+                    lenient.number(time, "the time of a WebSocket message")
+                } else {
+                    message_time(lenient, time)
+                };
+                last = time.map_or(last, |seconds| (seconds * 1e6).round() / 1e3);
+                messages.push(Message {
+                    direction: match kind.as_str() {
+                        "send" | "sent" | "request" | "out" | "outgoing" | "client" => Direction::Send,
+                        _ => Direction::Receive,
+                    },
+                    time: last,
+                    opcode,
+                    body,
+                });
+            });
+        exchange.messages = messages;
+        if let Some(error) = error.filter(|_| exchange.response.error.is_none()) {
+            let error = if error.is_empty() {
+                "the WebSocket failed".to_owned()
             } else {
-                Direction::Receive
-            },
-            time: (finite(message.time).unwrap_or_default() * 1_000_000.0).round() / 1000.0,
-            opcode,
-            body,
+                error
+            };
+            exchange.response.error = Some(error);
         }
-    };
-    list.into_iter().enumerate().map(message).collect()
-}
-
-fn timings(timings: &model::Timings) -> Timings {
-    let applies = |value: Option<f64>| value.and_then(finite).filter(|value| *value >= 0.0);
-    Timings {
-        blocked: applies(timings.blocked),
-        dns: applies(timings.dns),
-        connect: applies(timings.connect),
-        ssl: applies(timings.ssl),
-        send: applies(timings.send),
-        wait: applies(timings.wait),
-        receive: applies(timings.receive),
     }
 }
 
-fn initiator(initiator: &model::Initiator) -> Option<String> {
-    let top_frame = initiator
-        .stack
-        .as_ref()
-        .and_then(|stack| stack.call_frames.first());
-    let place = if initiator.url.is_some() {
-        Some(initiator)
+/// The opcode of RFC 6455, by its number or name. Without one it is text.
+fn opcode_of(lenient: &mut Lenient<'_>, json: Option<&str>) -> u8 {
+    const NAMES: [(&str, u8); 6] = [
+        ("continuation", 0),
+        ("text", 1),
+        ("binary", 2),
+        ("close", 8),
+        ("ping", 9),
+        ("pong", 10),
+    ];
+    let text = owned(
+        present(json)
+            .and_then(|json| json.trim_matches('"').split('.').next())
+            .map(Cow::Borrowed),
+    );
+    let name = NAMES.iter().find(|(name, _)| text.eq_ignore_ascii_case(name));
+    match (name, text.parse()) {
+        (Some((_, opcode)), _) => *opcode,
+        (None, Ok(opcode @ 0..=15)) => opcode,
+        _ => {
+            if present(json).is_some() {
+                lenient
+                    .remarks
+                    .note(Fate::LeftAside, "the kind of a WebSocket message");
+            }
+            1
+        }
+    }
+}
+
+/// Seconds since the epoch. What counts from something else, such as the start of the browser, tells nothing.
+fn message_time(lenient: &mut Lenient<'_>, json: Option<&str>) -> Option<f64> {
+    let what = "the time of a WebSocket message";
+    let json = present(json)?;
+    let time = if json.starts_with('"') {
+        lenient
+            .date(Some(json), what)
+            .map(|milliseconds| milliseconds / 1e3)
     } else {
-        top_frame
+        lenient.number(Some(json), what).map(epoch)
     };
-    let line = place
-        .and_then(|place| place.line_number)
-        .map(|line| format!(":{}", whole(line)));
-    let url = place.and_then(|place| place.url.as_deref()).unwrap_or_default();
-    let text = format!("{} {url}{}", initiator.kind, line.unwrap_or_default());
-    let text = text.trim();
-    (!text.is_empty()).then(|| text.to_owned())
+    let known = time.filter(|time| *time >= FIRST_TIME);
+    if time.is_some() && known.is_none() {
+        lenient.remarks.note(Fate::LeftAside, what);
+    }
+    known
 }
 
-/// An address, in brackets or not.
-fn address(text: &str) -> Option<IpAddr> {
-    text.trim_start_matches('[').trim_end_matches(']').parse().ok()
+/// Chromium tells by opcode 2 alone that the data is base64.
+fn message_body(lenient: &mut Lenient<'_>, data: &str, opcode: u8, is_base64: bool, limit: usize) -> Body {
+    let is_strict = || {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte);
+        data.len().is_multiple_of(4) && data.bytes().all(is_plain)
+    };
+    if is_base64 || opcode == 2 && is_strict() {
+        if let Ok(body) = Body::from_base64("", data, limit) {
+            return body;
+        }
+    }
+    if opcode == 2 {
+        lenient
+            .remarks
+            .note(Fate::Mended, "a binary WebSocket message that is no base64");
+    }
+    Body::from_text("", data, limit)
 }
 
-fn finite(value: f64) -> Option<f64> {
-    value.is_finite().then_some(value)
+/// Whether an error beside a response is none: Chromium says that the request was aborted where nothing was left to read
+/// for the page, as with HEAD, downloads, and navigations that bring no document.
+fn is_none(error: &str, exchange: &Exchange) -> bool {
+    let response = &exchange.response;
+    let is_download = || {
+        header(&response.headers, "content-disposition")
+            .is_some_and(|value| value.trim_start().to_ascii_lowercase().starts_with("attachment"))
+    };
+    error == "net::ERR_ABORTED"
+        && response.status >= 200
+        && (exchange.request.method.eq_ignore_ascii_case("HEAD")
+            || is_download()
+            || [204, 205].contains(&response.status)
+            || exchange.resource_type.as_deref() == Some("document") && !response.headers.is_empty())
 }
 
-/// A number that should be a whole one and not negative; floats that do not fit become the nearest one that does.
-fn whole(value: f64) -> u64 {
-    value as u64
+fn owned(text: Option<Cow<'_, str>>) -> String {
+    text.map(Cow::into_owned).unwrap_or_default()
+}
+
+/// A text that says something.
+fn some(text: Option<Cow<'_, str>>) -> Option<String> {
+    text.map(Cow::into_owned).filter(|text| !text.is_empty())
 }

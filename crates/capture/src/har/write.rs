@@ -8,10 +8,11 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use serde::ser::{SerializeSeq, Serializer};
 
-use super::model;
+use super::lists::{self, Cookie};
+use super::model::{self, Number};
 use crate::body::Body;
-use crate::exchange::{Direction, Exchange, Header, Message, header};
-use crate::{time, url};
+use crate::exchange::{Direction, Exchange, Message, Timings, header};
+use crate::time;
 
 /// Writes a HAR 1.2 file. Secrets are in it if they are in the exchanges: see [`crate::Redactor`].
 ///
@@ -65,96 +66,107 @@ impl<'a, I: IntoIterator<Item = &'a Exchange> + Clone> Serialize for Entries<I> 
 }
 
 fn entry(exchange: &Exchange) -> model::Entry<'_> {
-    let request = &exchange.request;
-    let response = &exchange.response;
-    let timings = &exchange.timings;
+    let (request, response) = (&exchange.request, &exchange.response);
     model::Entry {
-        started_date_time: time::format(exchange.started).into(),
-        time: exchange.time,
+        started_date_time: time::format(exchange.started),
+        time: Number(exchange.time),
         request: model::Request {
-            method: Cow::Borrowed(&request.method),
-            url: Cow::Borrowed(&request.url),
-            http_version: request.http_version.clone(),
-            headers: request.headers.clone(),
-            query_string: query(&request.url),
-            cookies: [],
+            method: &request.method,
+            url: &request.url,
+            http_version: &request.http_version,
+            cookies: lists::cookies(&request.headers).into_iter().map(cookie).collect(),
+            headers: &request.headers,
+            query_string: lists::query(&request.url),
             post_data: request.body.as_ref().map(post_data),
             headers_size: -1,
             body_size: request.body.as_ref().map_or(0, size),
         },
         response: model::Response {
-            status: f64::from(response.status),
-            status_text: response.status_text.clone(),
-            http_version: response.http_version.clone(),
-            headers: response.headers.clone(),
-            cookies: [],
-            content: Some(response.body.as_ref().map(content).unwrap_or_default()),
-            redirect_url: header(&response.headers, "location")
-                .unwrap_or_default()
-                .to_owned(),
+            status: response.status,
+            status_text: &response.status_text,
+            http_version: &response.http_version,
+            cookies: lists::set_cookies(&response.headers)
+                .into_iter()
+                .map(cookie)
+                .collect(),
+            headers: &response.headers,
+            content: response.body.as_ref().map(content).unwrap_or_default(),
+            redirect_url: header(&response.headers, "location").unwrap_or_default(),
             headers_size: -1,
             body_size: -1,
-            transfer_size: response.transfer_size.map(|size| size as f64),
-            error: response.error.clone(),
+            transfer_size: response.transfer_size,
+            error: response.error.as_deref(),
         },
-        cache: model::Empty {},
-        timings: model::Timings {
-            blocked: timings.blocked.or(Some(-1.0)),
-            dns: timings.dns.or(Some(-1.0)),
-            connect: timings.connect.or(Some(-1.0)),
-            ssl: timings.ssl.or(Some(-1.0)),
-            // These three must not be left out.
-            send: timings.send.or(Some(-1.0)),
-            wait: timings.wait.or(Some(-1.0)),
-            receive: timings.receive.or(Some(-1.0)),
-        },
+        cache: model::Cache {},
+        timings: timings(&exchange.timings),
         server_ip: exchange.server_ip.map(|address| address.to_string()),
-        connection: exchange.connection.clone(),
-        resource_type: exchange.resource_type.clone(),
-        priority: exchange.priority.clone(),
-        initiator: exchange.initiator.as_ref().map(|text| model::Initiator {
-            kind: text.clone(),
-            ..model::Initiator::default()
-        }),
+        connection: exchange.connection.as_deref(),
+        resource_type: exchange.resource_type.as_deref(),
+        priority: exchange.priority.as_deref(),
+        initiator: exchange
+            .initiator
+            .as_deref()
+            .map(|kind| model::Initiator { kind }),
         messages: exchange.messages.iter().map(message).collect(),
-        extra: Some(model::Extra {
-            redacted: exchange.redacted,
-            cut: exchange.cut.clone(),
-            doubts: exchange.doubts.clone(),
-            request_body_size: request
-                .body
-                .as_ref()
-                .filter(|body| (body.bytes().len() as u64) < body.size)
-                .map(|body| body.size),
-            request_body_base64: request
-                .body
-                .as_ref()
-                .is_some_and(|body| body.data.is_some() && whole_text(body).is_none()),
-            message_sizes: exchange
-                .messages
-                .iter()
-                .enumerate()
-                .filter(|(_, message)| message.body.is_cut())
-                .map(|(index, message)| (index, message.body.size))
-                .collect(),
-        }),
+        extra: extra(exchange),
     }
 }
 
-fn query(url: &str) -> Vec<Header> {
-    let pair = |pair: &str| {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        Header {
-            name: url::decode(name),
-            value: url::decode(value),
-        }
-    };
-    url::Url::split(url)
-        .query
+fn extra(exchange: &Exchange) -> model::Extra {
+    let body = exchange.request.body.as_ref();
+    let timings = &exchange.timings;
+    model::Extra {
+        redacted: exchange.redacted,
+        cut: exchange.cut.clone(),
+        doubts: exchange.doubts.clone(),
+        request_body_size: body
+            .filter(|body| (body.bytes().len() as u64) < body.size)
+            .map(|body| body.size),
+        request_body_base64: body.is_some_and(|body| body.data.is_some() && whole_text(body).is_none()),
+        message_sizes: exchange
+            .messages
+            .iter()
+            .enumerate()
+            .filter(|(_, message)| message.body.is_cut())
+            .map(|(index, message)| (index, message.body.size))
+            .collect(),
+        unknown_timings: [
+            ("send", timings.send),
+            ("wait", timings.wait),
+            ("receive", timings.receive),
+        ]
         .into_iter()
-        .flat_map(|query| query.split('&'))
-        .map(pair)
-        .collect()
+        .filter(|(_, timing)| timing.is_none())
+        .map(|(name, _)| Cow::Borrowed(name))
+        .collect(),
+    }
+}
+
+fn timings(timings: &Timings) -> model::Timings {
+    let optional = |timing: Option<f64>| Number(timing.unwrap_or(-1.0));
+    let required = |timing: Option<f64>| Number(timing.unwrap_or_default());
+    model::Timings {
+        blocked: optional(timings.blocked),
+        dns: optional(timings.dns),
+        connect: optional(timings.connect),
+        ssl: optional(timings.ssl),
+        send: required(timings.send),
+        wait: required(timings.wait),
+        receive: required(timings.receive),
+    }
+}
+
+fn cookie(cookie: Cookie) -> model::Cookie {
+    model::Cookie {
+        name: cookie.name,
+        value: cookie.value,
+        path: cookie.path,
+        domain: cookie.domain,
+        expires: cookie.expires.map(time::format),
+        http_only: cookie.http_only.then_some(true),
+        secure: cookie.secure.then_some(true),
+        same_site: cookie.same_site,
+    }
 }
 
 fn size(body: &Body) -> i64 {
@@ -168,13 +180,12 @@ fn whole_text(body: &Body) -> Option<&str> {
 
 fn post_data(body: &Body) -> model::PostData<'_> {
     model::PostData {
-        mime_type: body.mime_type.clone(),
+        mime_type: &body.mime_type,
         text: match (whole_text(body), &body.data) {
             (Some(text), _) => Some(Cow::Borrowed(text)),
             (None, Some(data)) => Some(STANDARD.encode(data).into()),
             (None, None) => None,
         },
-        params: Vec::new(),
     }
 }
 
@@ -182,25 +193,25 @@ fn content(body: &Body) -> model::Content<'_> {
     let text = whole_text(body);
     let base64 = body.data.as_ref().filter(|_| text.is_none());
     model::Content {
-        size: body.size as f64,
-        mime_type: body.mime_type.clone(),
+        size: size(body),
+        mime_type: &body.mime_type,
         text: match base64 {
             Some(data) => Some(STANDARD.encode(data).into()),
             None => text.map(Cow::Borrowed),
         },
-        encoding: base64.map(|_| "base64".to_owned()),
+        encoding: base64.map(|_| "base64"),
     }
 }
 
-fn message(message: &Message) -> model::Message {
+fn message(message: &Message) -> model::Message<'_> {
     let text = whole_text(&message.body).filter(|_| message.opcode != 2);
     model::Message {
         direction: match message.direction {
-            Direction::Send => "send".to_owned(),
-            Direction::Receive => "receive".to_owned(),
+            Direction::Send => "send",
+            Direction::Receive => "receive",
         },
-        time: message.time / 1000.0,
-        opcode: f64::from(message.opcode),
-        data: text.map_or_else(|| STANDARD.encode(message.body.bytes()), str::to_owned),
+        time: Number(message.time / 1000.0),
+        opcode: message.opcode,
+        data: text.map_or_else(|| STANDARD.encode(message.body.bytes()).into(), Cow::Borrowed),
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use super::ports;
 use crate::exchange::Exchange;
 use crate::limits::cut_text;
 use crate::url::Url;
@@ -14,8 +15,6 @@ const CLIENT_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
 const UNKNOWN: u32 = 0xc612_0000;
 /// How many addresses that range has.
 const UNKNOWN_COUNT: u32 = 1 << 17;
-/// Ephemeral ports, as RFC 6335 has them.
-const FIRST_PORT: u16 = 49_152;
 /// Most names that are remembered.
 const MAX_NAMES: usize = 65_536;
 /// Longest name.
@@ -37,7 +36,8 @@ pub(super) struct Addresses {
 }
 
 impl Addresses {
-    pub(super) fn endpoints(&mut self, exchange: &Exchange, url: &Url<'_>) -> Endpoints {
+    /// `http2` says whether the conversation will be in HTTP/2.
+    pub(super) fn endpoints(&mut self, exchange: &Exchange, url: &Url<'_>, http2: bool) -> Endpoints {
         let host = url.host.trim_start_matches('[').trim_end_matches(']');
         let address = exchange.server_ip.or_else(|| host.parse().ok());
         let address = address.unwrap_or_else(|| self.stand_in(host));
@@ -45,11 +45,11 @@ impl Addresses {
             IpAddr::V4(_) => IpAddr::V4(CLIENT_V4),
             IpAddr::V6(_) => IpAddr::V6(CLIENT_V6),
         };
-        let port = FIRST_PORT + (self.conversations % u32::from(u16::MAX - FIRST_PORT)) as u16;
+        let port = ports::client(self.conversations);
         self.conversations = self.conversations.wrapping_add(1);
         Endpoints {
             client: SocketAddr::new(client, port),
-            server: SocketAddr::new(address, port_of(url)),
+            server: SocketAddr::new(address, ports::server(url.port_number(), http2)),
         }
     }
 
@@ -78,13 +78,5 @@ impl Addresses {
 
     pub(super) fn forget_told(&mut self) {
         self.told.clear();
-    }
-}
-
-/// The port, but 80 for that of TLS: there, tools would expect TLS.
-fn port_of(url: &Url<'_>) -> u16 {
-    match url.port_number() {
-        443 | 0 => 80,
-        port => port,
     }
 }

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use etherparse::{PacketBuilder, TcpOptionElement};
 
 use super::addresses::Endpoints;
-use super::{http, websocket};
+use super::{http, http2, websocket};
 use crate::exchange::{Direction, Exchange};
 use crate::url::Url;
 
@@ -52,6 +52,7 @@ pub(super) struct Conversation {
 
 impl Conversation {
     pub(super) fn new(exchange: &Exchange, url: &Url<'_>, endpoints: Endpoints, comment: String) -> Self {
+        let is_http2 = is_http2(exchange);
         let timings = &exchange.timings;
         let after = |parts: &[Option<f64>]| {
             let sum: f64 = parts.iter().flatten().sum();
@@ -67,7 +68,11 @@ impl Conversation {
             from: Direction::Send,
             start: sent_from,
             end: sent,
-            bytes: http::request(exchange, url),
+            bytes: if is_http2 {
+                http2::request(exchange, url)
+            } else {
+                http::request(exchange, url)
+            },
             comment: Some(comment),
         }];
         if exchange.response.status != 0 {
@@ -75,9 +80,20 @@ impl Conversation {
                 from: Direction::Receive,
                 start: answered,
                 end: received,
-                bytes: http::response(exchange),
+                bytes: if is_http2 {
+                    http2::response(exchange)
+                } else {
+                    http::response(exchange)
+                },
                 comment: None,
             });
+            flights.extend(is_http2.then(|| Flight {
+                from: Direction::Send,
+                start: received,
+                end: received,
+                bytes: http2::acknowledgement(),
+                comment: None,
+            }));
         }
         if http::is_upgrade(exchange) {
             flights.extend(exchange.messages.iter().map(|message| Flight {
@@ -110,6 +126,19 @@ impl Conversation {
         let steps = opening.into_iter().chain(flights).chain(closing);
         steps.map(|step| step.packet(&self.endpoints))
     }
+}
+
+/// The protocol of an exchange; empty when nobody told.
+pub(super) fn protocol(exchange: &Exchange) -> &str {
+    [&exchange.response.http_version, &exchange.request.http_version]
+        .into_iter()
+        .find(|version| !version.is_empty())
+        .map_or("", String::as_str)
+}
+
+/// Whether an exchange is written in HTTP/2. WebSockets are shown as an upgrade of HTTP/1.1.
+pub(super) fn is_http2(exchange: &Exchange) -> bool {
+    http2::is_name(protocol(exchange)) && !http::is_upgrade(exchange)
 }
 
 /// Whole microseconds in nanoseconds; what is out of range becomes the nearest bound, of which the later leaves room for

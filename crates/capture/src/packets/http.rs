@@ -40,20 +40,24 @@ pub(super) fn request(exchange: &Exchange, url: &Url<'_>) -> Vec<u8> {
 /// The response.
 pub(super) fn response(exchange: &Exchange) -> Vec<u8> {
     let response = &exchange.response;
-    let upgrade = is_upgrade(exchange);
     let mut text = format!("HTTP/1.1 {:03} ", response.status.clamp(100, 999));
     text += &clean(&response.status_text);
     text += "\r\n";
-    headers(&mut text, &response.headers, upgrade);
+    headers(&mut text, &response.headers, is_upgrade(exchange));
+    let body = response_body(exchange);
+    if let Some(body) = body {
+        line(&mut text, "Content-Length", &body.len().to_string());
+    }
+    finish(text, body.unwrap_or_default())
+}
+
+/// The response's body as far as it is kept; nothing where a response must not have one.
+pub(super) fn response_body(exchange: &Exchange) -> Option<&[u8]> {
+    let response = &exchange.response;
     let has_none = exchange.request.method.eq_ignore_ascii_case("HEAD")
         || response.status < 200
         || [204, 304].contains(&response.status);
-    let body = response.body.as_ref().map(Body::bytes).filter(|_| !has_none);
-    let body = body.unwrap_or_default();
-    if !has_none {
-        line(&mut text, "Content-Length", &body.len().to_string());
-    }
-    finish(text, body)
+    (!has_none).then(|| response.body.as_ref().map(Body::bytes).unwrap_or_default())
 }
 
 /// Whether the connection became a WebSocket.
@@ -69,29 +73,37 @@ fn finish(mut text: String, body: &[u8]) -> Vec<u8> {
 }
 
 fn headers(text: &mut String, headers: &[Header], upgrade: bool) {
-    for header in headers {
-        let name = header.name.to_ascii_lowercase();
-        // Pseudo headers of HTTP/2 start with a colon.
-        let is_about_connection = ["connection", "upgrade"].contains(&name.as_str()) && !upgrade;
-        if LEFT_OUT.contains(&name.as_str()) || name.starts_with(':') || is_about_connection {
-            continue;
-        }
-        // Several cookies come as several lines in one value.
-        for value in header.value.split('\n') {
-            line(text, &header.name, value);
-        }
+    for (name, value) in sent(headers, upgrade) {
+        line(text, &name, &value);
     }
 }
 
+/// Names and values of the headers that hold for what is written.
+pub(super) fn sent(headers: &[Header], upgrade: bool) -> impl Iterator<Item = (String, String)> {
+    let holds = move |header: &&Header| {
+        let name = header.name.to_ascii_lowercase();
+        // Pseudo headers of HTTP/2 start with a colon.
+        let is_about_connection = ["connection", "upgrade"].contains(&name.as_str()) && !upgrade;
+        !LEFT_OUT.contains(&name.as_str()) && !name.starts_with(':') && !is_about_connection
+    };
+    // Several cookies come as several lines in one value.
+    let lines = |header: &'_ Header| {
+        let name = token(&header.name, "X-Unnamed");
+        let values: Vec<String> = header.value.split('\n').map(clean).collect();
+        values.into_iter().map(move |value| (name.clone(), value))
+    };
+    headers.iter().filter(holds).flat_map(lines)
+}
+
 fn line(text: &mut String, name: &str, value: &str) {
-    text.push_str(&token(name, "X-Unnamed"));
+    text.push_str(name);
     text.push_str(": ");
     text.push_str(&clean(value));
     text.push_str("\r\n");
 }
 
 /// The path and query of a request line.
-fn target(url: &Url<'_>) -> String {
+pub(super) fn target(url: &Url<'_>) -> String {
     let path = if url.path.starts_with('/') { url.path } else { "/" };
     let query = url.query.map(|query| format!("?{query}")).unwrap_or_default();
     let encode = |c: char| match c {
@@ -106,14 +118,14 @@ fn target(url: &Url<'_>) -> String {
 }
 
 /// A method or header name without what must not stand in one.
-fn token(text: &str, empty: &str) -> String {
+pub(super) fn token(text: &str, empty: &str) -> String {
     let is_token = |c: &char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(*c);
     let token: String = text.chars().filter(is_token).collect();
     if token.is_empty() { empty.to_owned() } else { token }
 }
 
 /// A value without line ends and other controls.
-fn clean(text: &str) -> String {
+pub(super) fn clean(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { ' ' } else { c })
         .collect()

@@ -1,12 +1,14 @@
 //! Exchanges as packets: each becomes a TCP conversation of its own, in pcapng.
 //!
-//! What a browser sent in HTTP/2 or over TLS is written as plain HTTP/1.1, with the lengths of the bodies as they are
-//! kept; a comment on the request tells what it was. Packets carry right checksums, sequence numbers and
-//! acknowledgements, and the times of the exchange.
+//! What went over TLS is written without it, with the lengths of the bodies as they are kept: HTTP/1.1 as text, HTTP/2
+//! and HTTP/3 as HTTP/2. A comment on the request tells what it was. Packets carry right checksums, sequence numbers and
+//! acknowledgements, and the times of the exchange. Ports that readers take for other protocols are written as 80.
 
 mod addresses;
 mod conversation;
 mod http;
+mod http2;
+mod ports;
 mod websocket;
 
 #[cfg(test)]
@@ -35,6 +37,12 @@ use crate::url::Url;
 
 /// Longest comment on a packet, in bytes.
 const MAX_COMMENT: usize = 4096;
+
+/// What a file says of itself.
+const ABOUT: &str = "Traffic of a web page, as the browser's DevTools told it: one TCP conversation for each request. \
+    What went over TLS is written without it; HTTP/2 and HTTP/3 are written as HTTP/2. In Wireshark: http || http2. A \
+    port that Wireshark takes for another protocol's, and that of HTTP/2, is written as 80. The comment on a request's \
+    first packet has the true URL, port and protocol.";
 
 /// Writes exchanges as a stream of pcapng blocks.
 ///
@@ -69,10 +77,13 @@ impl PacketWriter {
         self.addresses.forget_told();
         let header = SectionHeaderBlock {
             endianness: Endianness::Little,
-            options: vec![SectionHeaderOption::UserApplication(Cow::Borrowed(concat!(
-                "QemuWeb ",
-                env!("CARGO_PKG_VERSION")
-            )))],
+            options: vec![
+                SectionHeaderOption::Comment(Cow::Borrowed(ABOUT)),
+                SectionHeaderOption::UserApplication(Cow::Borrowed(concat!(
+                    "QemuWeb ",
+                    env!("CARGO_PKG_VERSION")
+                ))),
+            ],
             ..SectionHeaderBlock::default()
         };
         let interface = InterfaceDescriptionBlock {
@@ -133,8 +144,10 @@ impl PacketWriter {
 
     fn conversation(&mut self, exchange: &Exchange) -> Conversation {
         let url = Url::split(&exchange.request.url);
-        let endpoints = self.addresses.endpoints(exchange, &url);
-        Conversation::new(exchange, &url, endpoints, comment(exchange))
+        let http2 = conversation::is_http2(exchange);
+        let endpoints = self.addresses.endpoints(exchange, &url, http2);
+        let comment = comment(exchange, &url, endpoints.server.port());
+        Conversation::new(exchange, &url, endpoints, comment)
     }
 
     /// Tells the server's name once per section.
@@ -192,17 +205,22 @@ fn block<'a>(writer: &mut impl Write, block: impl PcapNgBlock<'a>) -> io::Result
 }
 
 /// What the packets cannot tell: the URL, the protocol, what was done to the bodies.
-fn comment(exchange: &Exchange) -> String {
-    let url = Url::split(&exchange.request.url);
-    let protocol = [&exchange.response.http_version, &exchange.request.http_version]
-        .into_iter()
-        .find(|version| !version.is_empty())
-        .map_or("unknown", String::as_str);
+fn comment(exchange: &Exchange, url: &Url<'_>, port: u16) -> String {
+    let protocol = match conversation::protocol(exchange) {
+        "" => "unknown",
+        protocol => protocol,
+    };
+    let told = url.port_number();
     let mut lines = vec![
         format!("{} {}", exchange.request.method, exchange.request.url),
         format!(
-            "protocol: {protocol}{}; number: {}",
+            "protocol: {protocol}{}; port: {told}{}; number: {}",
             if url.is_tls() { " over TLS" } else { "" },
+            if told == port {
+                String::new()
+            } else {
+                format!(", written as {port}")
+            },
             exchange.number
         ),
     ];
