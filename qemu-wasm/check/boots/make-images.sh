@@ -188,7 +188,6 @@ kernels() {
   cp "$debs/boot/memtest86+x64.bin" "$debs/usr/lib/memtest86+/memtest86+x64.iso" .
   cp "$debs"/boot/xen-*-amd64.gz xen.gz
   gzip -dc xen.gz >xen
-  gzip -dc "$debs"/boot/gnumach-*.gz >gnumach
   local architecture
   for architecture in amd64 arm64; do
     cp "$debs/usr/lib/debian-installer/images/13/$architecture/text/debian-installer/$architecture/linux" "installer-$architecture-linux"
@@ -213,15 +212,20 @@ arm64_kernels() {
   done
 }
 
-# A disk that only UEFI can start: no code in its first sector, a boot loader in its EFI system partition.
-uefi_disk() {
-  local part=$objects/esp.img
-  gpt uefi.img 40 uefi
+# Disks that only UEFI can start: no code in the first sector, a boot loader in the EFI system partition.
+uefi_disks() {
+  grub-mkimage -O x86_64-efi -p / -c "$src/grub-uefi.cfg" -o "$objects/bootx64.efi" echo normal serial terminal
+  uefi_disk "$objects/bootx64.efi" BOOTX64.EFI uefi-x86_64.img
+  uefi_disk "$debs/usr/lib/ipxe/ipxe-arm64.efi" BOOTAA64.EFI uefi-aarch64.img
+}
+
+uefi_disk() { # PROGRAM NAME DISK
+  local part=$objects/$2.img
   mkfs.fat -F 32 -C "$part" 37888 >/dev/null
-  grub-mkimage -O x86_64-efi -p / -c "$src/grub-uefi.cfg" -o "$objects/bootx64.efi" echo halt normal serial sleep terminal
   mmd -i "$part" ::/EFI ::/EFI/BOOT
-  mcopy -i "$part" "$objects/bootx64.efi" ::/EFI/BOOT/BOOTX64.EFI
-  put_partition uefi.img "$part"
+  mcopy -i "$part" "$1" "::/EFI/BOOT/$2"
+  gpt "$3" 40 uefi
+  put_partition "$3" "$part"
 }
 
 some
@@ -234,5 +238,5 @@ if [[ $1 == all ]]; then
   boot_loaders
   kernels
   arm64_kernels
-  uefi_disk
+  uefi_disks
 fi
