@@ -153,6 +153,7 @@ fn end_to_end(paths: &Paths, summary: &mut Summary) -> Result<()> {
     cargo
         .args(["test", "--package", "qemuweb-e2e", "--no-fail-fast"])
         .env("QEMUWEB_EXTENSION", paths.extension())
+        .env("QEMUWEB_BOOTS", build::boot_images(paths, "some")?)
         .env("QEMUWEB_E2E_REPORTS", paths.target.join("e2e"));
     run("e2e", &mut cargo, summary)
 }
