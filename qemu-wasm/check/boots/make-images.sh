@@ -185,7 +185,7 @@ boot_loaders() {
 }
 
 kernels() {
-  cp "$debs/boot/memtest86+x64.bin" "$debs/usr/lib/memtest86+/memtest86+x64.iso" .
+  cp "$debs/boot/memtest86+x64.bin" .
   cp "$debs"/boot/xen-*-amd64.gz xen.gz
   gzip -dc xen.gz >xen
   local architecture

@@ -202,7 +202,6 @@ unexpected:
 .code16
 virtual:
   say runs
-  tell text
   movw $0x3000, %ax
   movw %ax, %es
   movw $0x0201, %ax
@@ -223,6 +222,7 @@ virtual:
   cmpw %bp, %dx
   je 1b
   say clock
+  tell text /* last: the BIOS is slow to write to a serial port, and would be interrupted by our own text */
 2: hlt
   jmp 2b
 3: say no_disk

@@ -165,9 +165,6 @@ fn loaders() -> Vec<Boot> {
         pc("iPXE's CD")
             .disk("ipxe.iso")
             .then([Step::Says("Open Source Network Boot")]),
-        pc("memtest86+'s CD")
-            .disk("memtest86+x64.iso")
-            .then([Step::Says("Memtest86+ v7")]),
         pc("a disk for UEFI")
             .disk("uefi-x86_64.img")
             .memory(256)
