@@ -273,6 +273,21 @@ pub enum KernelKind {
 }
 
 impl KernelKind {
+    /// The kind that a file's name promises, for one whose content is not seen yet.
+    pub(crate) fn promised_by(name: &str) -> Self {
+        const BEGINNINGS: &[(&str, KernelKind)] = &[
+            ("ipxe", KernelKind::Ipxe),
+            ("memdisk", KernelKind::Memdisk),
+            ("memtest", KernelKind::Memtest),
+            ("xen-", KernelKind::Xen),
+        ];
+        let name = name.to_ascii_lowercase();
+        let known = BEGINNINGS
+            .iter()
+            .find(|(beginning, _)| name.starts_with(beginning));
+        known.map_or(Self::Linux, |(_, kind)| *kind)
+    }
+
     /// Whether it speaks through a PC's BIOS, or starts what does.
     pub fn needs_bios(self) -> bool {
         self != Self::Linux
@@ -320,7 +335,7 @@ pub struct VmInputs {
     /// just the console.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kernel_cmdline: Option<String>,
-    /// What the kernel is; taken for Linux when absent. The host, which sees the content, sets it.
+    /// What the kernel is; guessed from the file's name when absent. The host, which sees the content, sets it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kernel_kind: Option<KernelKind>,
     /// Further disks, which do not change what is booted.

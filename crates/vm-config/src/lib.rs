@@ -39,8 +39,8 @@ mod types;
 mod validate;
 
 pub use builder::{
-    AGENT_CHANNEL, AGENT_PORT_NAME, BALLOON, CAPTURE_CHANNEL, CAPTURE_PORT_NAME, MAX_DISKS, PACKET_CHANNEL,
-    PACKET_PORT_NAME, QMP_CHANNEL, SERIAL_CHANNEL, build_qemu_args, split_args,
+    AGENT_CHANNEL, AGENT_PORT_NAME, BALLOON, CAPTURE_CHANNEL, CAPTURE_PORT_NAME, MAX_DISKS, MAX_FLOPPIES,
+    PACKET_CHANNEL, PACKET_PORT_NAME, QMP_CHANNEL, SERIAL_CHANNEL, build_qemu_args, split_args, starts_disk,
 };
 pub use content::{
     CONTENT_HEAD, Compression, Content, DiskImage, InitrdFor, Layout, Role, Sample, Seen, Snapshot, Volume,

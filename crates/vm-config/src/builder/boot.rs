@@ -25,7 +25,7 @@ pub(super) enum Boot {
 /// A kernel to start.
 pub(super) struct KernelBoot {
     source: InputSource,
-    /// What it is, which for a kernel that nobody has seen is taken for Linux.
+    /// What it is, which for a kernel that nobody has seen its name tells.
     pub(super) kind: KernelKind,
     /// Whether it is the package's own.
     pub(super) is_ours: bool,
@@ -87,7 +87,9 @@ impl Builder<'_> {
         // The profile's command line and initrd belong to the profile's kernel.
         let is_default = self.inputs.kernel.is_none();
         let from = if is_default { default } else { self.inputs };
-        let kind = from.kernel_kind.unwrap_or(KernelKind::Linux);
+        let kind = from
+            .kernel_kind
+            .unwrap_or_else(|| KernelKind::promised_by(kernel.file_name()));
         let console = kind.console_arguments(self.profile.arch.console());
         let default_cmdline = default
             .kernel_cmdline

@@ -13,7 +13,7 @@ pub const MAX_DISKS: usize = 16;
 /// Our QEMU's option of qcow2 that makes an internal snapshot the disk (`qemu-wasm/patches/qemu`).
 const LOAD_SNAPSHOT: &str = "load-snapshot";
 /// The floppy drives of a PC.
-const MAX_FLOPPIES: usize = 2;
+pub const MAX_FLOPPIES: usize = 2;
 
 impl Builder<'_> {
     /// The boot disk, with the path of the field that names it.

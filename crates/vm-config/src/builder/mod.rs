@@ -21,7 +21,7 @@ pub use consoles::{
     QMP_CHANNEL, SERIAL_CHANNEL,
 };
 pub use devices::BALLOON;
-pub use disks::MAX_DISKS;
+pub use disks::{MAX_DISKS, MAX_FLOPPIES};
 pub use extra::split_args;
 pub(crate) use firmware::whole_pc;
 
@@ -68,6 +68,13 @@ pub fn build_qemu_args(
     builder.warnings.push(ConfigWarning::WholePc);
     let boot = builder.choose_boot();
     builder.build(boot)
+}
+
+/// Whether such a machine starts its first disk, and no kernel.
+pub fn starts_disk(profile: &VmProfile, inputs: &VmInputs, overrides: Option<&VmOverrides>) -> bool {
+    let no_overrides = VmOverrides::default();
+    let mut builder = Builder::new(profile, inputs, overrides.unwrap_or(&no_overrides));
+    matches!(builder.choose_boot(), Boot::Disk(_))
 }
 
 /// The request and the answer under construction. Each module beside this one adds one concern.

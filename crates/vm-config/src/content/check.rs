@@ -3,6 +3,7 @@
 use super::sample::{Sample, Seen};
 use super::volumes::{LARGEST_FLOPPY, Layout, is_floppy_size};
 use super::{Compression, Content, Unusable, recognize};
+use crate::error::excerpt;
 use crate::firmware::uefi;
 use crate::inputs::{DiskFormat, Firmware, KernelKind};
 use crate::types::{Arch, FileKind};
@@ -226,7 +227,10 @@ fn disk(content: &Content, size: u64, role: Role) -> Result<(), Wrong> {
         let found = format!("{size} bytes, which are no 512-byte sectors");
         Wrong {
             found: (*content == Content::Unknown).then_some(found),
-            ..Wrong::new("disk image", "a raw or qcow2 image")
+            ..Wrong::new(
+                "disk image",
+                "a raw image, or one in qcow2, VMDK, VDI, VHDX, VHD or another format of QEMU's",
+            )
         }
     })?;
     starts(content, role)
@@ -306,6 +310,31 @@ fn next_step(content: &Content, kind: FileKind) -> &'static str {
 }
 
 impl Content {
+    /// Finds an internal snapshot of the image called `name` by its own name or id.
+    ///
+    /// # Errors
+    /// [`WrongContent`] that lists those that there are.
+    pub fn find_snapshot(&self, name: &str, wanted: &str) -> Result<(), WrongContent> {
+        let snapshots = self.snapshots();
+        if snapshots
+            .iter()
+            .any(|known| known.id == wanted || known.name == wanted)
+        {
+            return Ok(());
+        }
+        let names: Vec<_> = snapshots.iter().map(|known| known.name.as_str()).collect();
+        Err(WrongContent {
+            name: name.to_owned(),
+            part: "image with that snapshot".to_owned(),
+            expected: format!("a snapshot called {}", excerpt(wanted)),
+            found: match names.as_slice() {
+                [] => "none".to_owned(),
+                names => names.join(", "),
+            },
+            next_step: "Choose one of those that are in the image, or none for its latest state.",
+        })
+    }
+
     /// The firmware that has to start a disk of this content on a machine of `arch`, where the person chose none.
     pub fn firmware_on(&self, arch: Arch) -> Option<Firmware> {
         self.firmware()

@@ -200,9 +200,14 @@ impl Content {
         }
     }
 
-    /// The system that a disk holds, where its image shows it.
+    /// The system that a disk holds, where its image shows it or its format lets expect it.
     pub fn system(&self) -> Option<System> {
-        let volume = self.disk()?.volume?;
+        let image = self.disk()?;
+        // Other emulators' disks were installed on other hardware than virtio.
+        if !matches!(image.format, DiskFormat::Raw | DiskFormat::Qcow2) {
+            return Some(System::Other);
+        }
+        let volume = image.volume?;
         match volume.layout {
             Layout::Unknown => None,
             Layout::FileSystem(_) => Some(System::Linux),
