@@ -246,6 +246,7 @@ impl Folder {
                 FileKind::Disk if has_extension(&mount.path, "qcow2") => "disk.qcow2",
                 FileKind::Disk | FileKind::Cdrom => "disk.raw",
                 FileKind::Floppy => "floppy.raw",
+                FileKind::Firmware => "firmware",
             };
             let path = self.0.join(name);
             let path = path.to_str().expect("a path in UTF-8");
