@@ -20,7 +20,7 @@ case ${1:-} in
   *) fail "unknown set '${1:-}'" "say: build-boots.sh [--print-output] some|all" ;;
 esac
 root=$("$QEMU_WASM_DIR/toolchain.sh" --print-output boots | tail -1)
-mapfile -t inputs < <(find "$BOOTS" -type f ! -name '*.md' | LC_ALL=C sort)
+mapfile -t inputs < <(find "$BOOTS" -type f ! -name update-lock.sh | LC_ALL=C sort)
 inputs+=("$CHECK/userspace.c" "$CHECK/debian-cloud.lock")
 output=$CACHE/boots/$1-$(hash_of "=${root##*/}" "${inputs[@]}")
 if [[ -n $print_only || -e $output/.complete ]]; then

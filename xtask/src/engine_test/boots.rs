@@ -25,6 +25,8 @@ struct Boot {
     initrd: Option<&'static str>,
     append: Option<&'static str>,
     disks: Vec<&'static str>,
+    /// The internal snapshot that is the first disk.
+    snapshot: Option<&'static str>,
     /// Whether the profile's kernel is started although there is a disk.
     is_beside_kernel: bool,
     memory_mib: Option<u32>,
@@ -100,6 +102,9 @@ impl Boot {
             .transpose()?;
         for disk in &self.disks {
             launch.attach_disk(&images.join(disk))?;
+        }
+        if let Some(disk) = &mut launch.inputs.disk {
+            disk.snapshot = self.snapshot.map(str::to_owned);
         }
         Ok(launch)
     }

@@ -68,7 +68,7 @@ fn sectors() -> Vec<Boot> {
             .then(V86),
         pc("GPT without a boot loader")
             .disk("gpt-without-loader.img")
-            .refused(&["boot"]),
+            .refused(&["a boot loader"]),
     ]
 }
 
@@ -193,11 +193,23 @@ fn formats() -> Vec<Boot> {
         .iter()
         .map(|file| pc(file).disk(file).then(FROM_DISK))
         .collect();
-    boots.push(
+    boots.extend([
         pc("qcow2 with a data file elsewhere")
             .disk("data-file.qcow2")
             .refused(&["data-file.raw"]),
-    );
+        pc("an internal snapshot")
+            .disk("snapshots.qcow2")
+            .snapshot("bootable")
+            .then(FROM_DISK),
+        // Its boot sector was erased after the snapshot.
+        pc("an image with snapshots, as it is now")
+            .disk("snapshots.qcow2")
+            .refused(&["a boot loader"]),
+        pc("an internal snapshot that there is none of")
+            .disk("snapshots.qcow2")
+            .snapshot("another")
+            .refused(&["bootable", "empty"]),
+    ]);
     boots
 }
 
@@ -357,6 +369,7 @@ fn boot(name: &'static str, profile: &'static str) -> Boot {
         initrd: None,
         append: None,
         disks: Vec::new(),
+        snapshot: None,
         is_beside_kernel: false,
         memory_mib: None,
         limit: SOON,
@@ -389,6 +402,14 @@ impl Boot {
     fn disk(mut self, file: &'static str) -> Self {
         self.disks.push(file);
         self
+    }
+
+    /// The state of the first disk that is started.
+    fn snapshot(self, name: &'static str) -> Self {
+        Boot {
+            snapshot: Some(name),
+            ..self
+        }
     }
 
     /// A disk beside the profile's kernel.
