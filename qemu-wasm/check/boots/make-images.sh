@@ -162,21 +162,28 @@ initial_ram_disks() {
   { (cd "$objects/early" && find early | cpio --quiet -o -H newc -R 0:0 --reproducible) && cat initrd.gz; } >initrd-concatenated
 }
 
+# syslinux_disk BOOT-SECTOR DISK: with the partition table that sfdisk makes of the standard input
+syslinux_disk() {
+  local part=$objects/$2.part
+  truncate -s 16M "$2"
+  sfdisk --quiet "$2"
+  dd if="$debs/usr/lib/syslinux/mbr/$1" of="$2" conv=notrunc status=none
+  mkfs.fat -F 16 -C "$part" 14336 >/dev/null
+  mcopy -i "$part" "$src/syslinux.cfg" ::
+  syslinux --install "$part"
+  put_partition "$2" "$part"
+}
+
 boot_loaders() {
   local tree=$objects/isolinux
   cp "$debs/usr/lib/grub-rescue/grub-rescue-cdrom.iso" "$debs/usr/lib/grub-rescue/grub-rescue-floppy.img" .
   cp "$debs/usr/lib/ipxe/ipxe.iso" "$debs/usr/lib/syslinux/memdisk" .
-  # A floppy, and a disk with a partition.
+  # A floppy, and disks with a partition table of each kind.
   mkfs.fat -C syslinux-floppy.img 1440 >/dev/null
   mcopy -i syslinux-floppy.img "$src/syslinux.cfg" ::
   syslinux --install syslinux-floppy.img
-  truncate -s 16M syslinux-disk.img
-  printf 'label: dos\nstart=2048, type=6, bootable\n' | sfdisk --quiet syslinux-disk.img
-  dd if="$debs/usr/lib/syslinux/mbr/mbr.bin" of=syslinux-disk.img conv=notrunc status=none
-  mkfs.fat -F 16 -C "$objects/fat.img" 15360 >/dev/null
-  put_partition syslinux-disk.img "$objects/fat.img"
-  mcopy -i syslinux-disk.img@@1M "$src/syslinux.cfg" ::
-  syslinux --offset 1048576 --install syslinux-disk.img
+  printf 'label: dos\nstart=2048, type=6, bootable\n' | syslinux_disk mbr.bin syslinux-disk.img
+  printf 'label: gpt\nstart=2048, type=linux, attrs=LegacyBIOSBootable\n' | syslinux_disk gptmbr.bin syslinux-gpt.img
   # A CD that starts the multiboot kernel.
   mkdir -p "$tree"
   cp /usr/lib/ISOLINUX/isolinux.bin "$debs"/usr/lib/syslinux/modules/bios/{ldlinux,libcom32,mboot}.c32 multiboot.elf module-1.txt "$tree/"

@@ -159,6 +159,9 @@ fn loaders() -> Vec<Boot> {
             .disk("syslinux-floppy.img")
             .then(syslinux),
         pc("syslinux on a disk").disk("syslinux-disk.img").then(syslinux),
+        pc("syslinux on a disk with a GPT")
+            .disk("syslinux-gpt.img")
+            .then(syslinux),
         pc("isolinux")
             .disk("isolinux.iso")
             .then([Step::Says("by isolinux"), Step::Says("HAS: first module")]),
@@ -236,6 +239,18 @@ fn data_disks() -> Vec<Boot> {
             DEFAULT_PROFILE_ID,
             "ext4.img",
             "mount -t ext4 /dev/vda /mnt && cat /mnt/file.txt",
+        ),
+        read(
+            "XFS",
+            DEFAULT_PROFILE_ID,
+            "xfs.qcow2",
+            "mount -t xfs /dev/vda /mnt && cat /mnt/file.txt",
+        ),
+        read(
+            "btrfs",
+            DEFAULT_PROFILE_ID,
+            "btrfs.img",
+            "mount -t btrfs /dev/vda /mnt && cat /mnt/file.txt",
         ),
         read(
             "FAT of a floppy's size",
