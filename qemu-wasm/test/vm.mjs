@@ -132,8 +132,9 @@ export class Vm {
    * @param arch x86_64 or aarch64
    * @param heapMiB size of QEMU's memory, guest memory included
    * @param files { path: Uint8Array } laid into QEMU's file system
+   * @param program the emulator's WebAssembly.Module, if it was compiled before
    */
-  static async start({ output, arch, heapMiB = 512, args, files = {} }) {
+  static async start({ output, arch, heapMiB = 512, args, files = {}, program }) {
     const vm = new Vm();
     const pages = heapMiB * 16;
     vm.memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
@@ -141,7 +142,14 @@ export class Vm {
     vm.exited = new Promise((resolve) => { vm.onEnd = resolve; });
     const note = (line) => { vm.log.push(line); if (process.env.VERBOSE) console.error(line); };
     const { default: createQemu } = await import(pathToFileURL(join(output, `qemu-system-${arch}.js`)));
+    const compiled = program && {
+      instantiateWasm(imports, receive) {
+        WebAssembly.instantiate(program, imports).then((instance) => receive(instance, program));
+        return {};
+      },
+    };
     vm.module = await createQemu({
+      ...compiled,
       wasmMemory: vm.memory,
       stdin: () => undefined,
       print: note,

@@ -1,9 +1,10 @@
 //! A Chromium with the extension, a page, DevTools on it and the panel in them.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use qemuweb_driver::{Browser, DevTools, Extension, LaunchOptions, Session};
 use tempfile::TempDir;
 
@@ -37,6 +38,26 @@ pub fn extension_dir() -> PathBuf {
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/extension"),
         PathBuf::from,
     )
+}
+
+/// What people bring to boot, made by `qemu-wasm/check/boots/build-boots.sh some`: below `$QEMUWEB_BOOTS`, or else made now.
+pub fn boot_images() -> Result<PathBuf> {
+    if let Some(made) = std::env::var_os("QEMUWEB_BOOTS") {
+        return Ok(made.into());
+    }
+    let recipe = Path::new(env!("CARGO_MANIFEST_DIR")).join("../qemu-wasm/check/boots/build-boots.sh");
+    let output = Command::new(&recipe)
+        .arg("some")
+        .output()
+        .context("cannot run build-boots.sh")?;
+    ensure!(
+        output.status.success(),
+        "build-boots.sh: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let printed =
+        String::from_utf8(output.stdout).context("build-boots.sh printed a path that is no UTF-8")?;
+    Ok(printed.trim_end().into())
 }
 
 impl Desk {

@@ -12,7 +12,7 @@ mod report;
 mod scenario;
 mod site;
 
-pub use desk::{BOOT, Desk, extension_dir};
+pub use desk::{BOOT, Desk, boot_images, extension_dir};
 pub use home::{Home, element};
 pub use panel::Panel;
 pub use report::{Report, directory};

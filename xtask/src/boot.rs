@@ -2,6 +2,7 @@
 //! (`panel.html?automation`, whose `window.qemuweb` is the client of the VM host).
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -14,7 +15,7 @@ use qemuweb_vm_config::{Attachment, DEFAULT_PROFILE_ID, DiskInput, InputSource, 
 use serde_json::{Value, json};
 
 use crate::console::Console;
-use crate::shell::{Happened, Terminal};
+use crate::shell::{Deadline, Happened, Terminal};
 
 /// What to boot.
 pub(crate) struct Launch {
@@ -117,6 +118,9 @@ struct Ended {
     why: String,
 }
 
+/// VMs that were launched, to tell them apart in one browser.
+static COUNT: AtomicU32 = AtomicU32::new(0);
+
 /// How long the browser may take to accept a launch (the files are only named by then, not read).
 const ACCEPT: Duration = Duration::from_secs(60);
 
@@ -139,7 +143,8 @@ impl Vm {
             let files: Vec<_> = launch.files.iter().map(PathBuf::as_path).collect();
             page.set_files("automation.fileInput()", &files)?;
         }
-        let id = format!("cli-{}", std::process::id());
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let id = format!("cli-{}-{count}", std::process::id());
         let arguments: Vec<String> = [
             json!(id),
             json!(launch.profile),
@@ -195,6 +200,22 @@ impl Vm {
             self.wait(Duration::from_millis(200))?;
         }
         Ok(())
+    }
+
+    /// Waits until it has ended by itself, and tells why it did.
+    pub(crate) fn wait_end(&mut self, deadline: Deadline) -> Result<String> {
+        loop {
+            if let Happened::Ended(why) = self.wait(deadline.at_most(Duration::from_secs(1)))? {
+                return Ok(why);
+            }
+            deadline.check("the VM to end")?;
+        }
+    }
+
+    /// Cuts its power and closes its page.
+    pub(crate) fn close(mut self, browser: &Browser) -> Result<()> {
+        self.force_stop()?;
+        browser.close_target(&self.page)
     }
 
     /// Takes one event in; whether the console or the VM's life went on.

@@ -59,17 +59,17 @@ pub(crate) fn everything(needs: &Needs) -> Result<Paths> {
 /// Runs the recipes; what the cache has already is not built again.
 pub(crate) fn build_images(paths: &Paths) -> Result<Images> {
     Ok(Images {
-        qemu: run_recipe(paths, "qemu-wasm/build.sh")?,
-        guest: run_recipe(paths, "qemu-wasm/guest/build.sh")?,
+        qemu: run_recipe(paths, "qemu-wasm/build.sh", &[])?,
+        guest: run_recipe(paths, "qemu-wasm/guest/build.sh", &[])?,
     })
 }
 
-fn run_recipe(paths: &Paths, script: &str) -> Result<PathBuf> {
-    if let Some(made) = recipe_output(paths, script)?.filter(|output| is_complete(output)) {
+fn run_recipe(paths: &Paths, script: &str, arguments: &[&str]) -> Result<PathBuf> {
+    if let Some(made) = recipe_output(paths, script, arguments)?.filter(|output| is_complete(output)) {
         return Ok(made);
     }
-    eprintln!("$ {script}");
-    let printed = process::output(&mut paths.script(script))?;
+    eprintln!("$ {}", [&[script], arguments].concat().join(" "));
+    let printed = process::output(paths.script(script).args(arguments))?;
     let output = PathBuf::from(printed.lines().last().unwrap_or_default());
     if !is_complete(&output) {
         bail!("{script} ended well, but {} is not complete", output.display());
@@ -79,13 +79,18 @@ fn run_recipe(paths: &Paths, script: &str) -> Result<PathBuf> {
 
 /// The initramfs with programs that check and measure the engine, made if the cache lacks it.
 pub(crate) fn check_images(paths: &Paths) -> Result<PathBuf> {
-    run_recipe(paths, "qemu-wasm/check/build.sh")
+    run_recipe(paths, "qemu-wasm/check/build.sh", &[])
+}
+
+/// What people bring to boot, made if the cache lacks it: `set` is `some` or `all`.
+pub(crate) fn boot_images(paths: &Paths, set: &str) -> Result<PathBuf> {
+    run_recipe(paths, "qemu-wasm/check/boots/build-boots.sh", &[set])
 }
 
 /// What the cache has; an error when it has not all.
 pub(crate) fn cached_images(paths: &Paths) -> Result<Images> {
     let cached = |script: &str| -> Result<PathBuf> {
-        recipe_output(paths, script)?
+        recipe_output(paths, script, &[])?
             .filter(|output| is_complete(output))
             .with_context(|| format!("the cache has no output of {script}: run `cargo xtask build`"))
     };
@@ -95,8 +100,8 @@ pub(crate) fn cached_images(paths: &Paths) -> Result<Images> {
     })
 }
 
-fn recipe_output(paths: &Paths, script: &str) -> Result<Option<PathBuf>> {
-    let printed = process::output(paths.script(script).arg("--print-output"))?;
+fn recipe_output(paths: &Paths, script: &str, arguments: &[&str]) -> Result<Option<PathBuf>> {
+    let printed = process::output(paths.script(script).arg("--print-output").args(arguments))?;
     Ok(printed.lines().last().map(PathBuf::from))
 }
 

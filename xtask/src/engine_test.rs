@@ -1,9 +1,11 @@
 //! `cargo xtask engine-test`: is what our engine computes right? QEMU's own TCG tests and the differential test
-//! (`qemu-wasm/check`), in full: first in Node, then in guests in Chromium, whose compiler is another one.
+//! (`qemu-wasm/check`), in full: first in Node, then in guests in Chromium, whose compiler is another one. Then all that people
+//! bring to boot.
+
+mod boots;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use qemuweb_driver::{Browser, LaunchOptions};
@@ -52,7 +54,6 @@ pub(crate) fn main(flags: &EngineTest) -> Result<()> {
         ..Needs::run()
     })?;
     let images = build::cached_images(&paths)?;
-    let check = build::check_images(&paths)?;
     let wanted = |step: &str| flags.only.as_deref().is_none_or(|only| step.contains(only));
     let mut summary = Summary::default();
     if wanted("node") {
@@ -75,12 +76,13 @@ pub(crate) fn main(flags: &EngineTest) -> Result<()> {
             }
         };
         step("random", &|| {
-            random(&paths, &images, &guest.launch(&check, "initramfs.cpio")?, flags)
+            random(&paths, &images, &guest.launch(&paths, "initramfs.cpio")?, flags)
         });
         step("tcg", &|| {
-            tcg(&paths, guest.target, &guest.launch(&check, "tcg-initramfs.cpio")?)
+            tcg(&paths, guest.target, &guest.launch(&paths, "tcg-initramfs.cpio")?)
         });
     }
+    boots::main(&paths, &wanted, &mut summary)?;
     if summary.print() {
         Ok(())
     } else {
@@ -89,7 +91,8 @@ pub(crate) fn main(flags: &EngineTest) -> Result<()> {
 }
 
 impl Guest {
-    fn launch(&self, check: &Path, initramfs: &str) -> Result<Launch> {
+    fn launch(&self, paths: &Paths, initramfs: &str) -> Result<Launch> {
+        let check = build::check_images(paths)?;
         let mut launch = Launch::profile(self.profile);
         launch.overrides.cpu = Some(self.cpu.to_owned());
         launch.inputs.initrd = Some(launch.attach(&check.join(self.target).join(initramfs))?);

@@ -139,7 +139,27 @@ fn scripts(paths: &Paths, summary: &mut Summary) -> Result<()> {
     for script in SCRIPTS {
         run(script, &mut paths.script(script), summary)?;
     }
-    Ok(())
+    accepted(paths, summary)
+}
+
+/// Whether our QEMU takes what the builder makes.
+fn accepted(paths: &Paths, summary: &mut Summary) -> Result<()> {
+    let images = build::cached_images(paths)?;
+    let mut cargo = process::cargo(&paths.root);
+    cargo
+        .args([
+            "test",
+            "--package",
+            "qemuweb-vm-config",
+            "--test",
+            "accepted",
+            "ours",
+            "--",
+            "--ignored",
+            "--nocapture",
+        ])
+        .env("QEMUWEB_QEMU", &images.qemu);
+    run("accepted by our QEMU", &mut cargo, summary)
 }
 
 fn end_to_end(paths: &Paths, summary: &mut Summary) -> Result<()> {
@@ -153,6 +173,7 @@ fn end_to_end(paths: &Paths, summary: &mut Summary) -> Result<()> {
     cargo
         .args(["test", "--package", "qemuweb-e2e", "--no-fail-fast"])
         .env("QEMUWEB_EXTENSION", paths.extension())
+        .env("QEMUWEB_BOOTS", build::boot_images(paths, "some")?)
         .env("QEMUWEB_E2E_REPORTS", paths.target.join("e2e"));
     run("e2e", &mut cargo, summary)
 }

@@ -6,9 +6,9 @@ use qemuweb_runtime::Failure;
 use qemuweb_runtime::protocol::{ProfileRef, VmDefinition};
 use qemuweb_runtime::web::failure_from_exception;
 use qemuweb_vm_config::{
-    Arch, Attachment, Content, DiskInput, FileKind, InputSource, Media, QemuArgsResult, VmInputs, VmProfile,
-    build_qemu_args, check_content, default_profiles, find_profile, infrastructure_profiles,
-    required_heap_mib,
+    Arch, Attachment, Content, DiskInput, FileKind, InitrdFor, InputSource, KernelKind, MAX_FLOPPIES, Media,
+    QemuArgsResult, Role, Sample, VmInputs, VmProfile, build_qemu_args, check_content, default_profiles,
+    find_profile, infrastructure_profiles, required_heap_mib, starts_disk,
 };
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::Blob;
@@ -44,16 +44,7 @@ impl Definition {
             attached: files::open(&files, &file_names(&vm.inputs)).await?,
             stored: contents,
         };
-        let arch = vm.profile.arch;
-        for disk in vm.inputs.disk.iter_mut().chain(&mut vm.inputs.additional_disks) {
-            recognize_disk(disk, arch, &blobs).await?;
-        }
-        let (kernel, initrd) = (&vm.inputs.kernel, &vm.inputs.initrd);
-        for (source, kind) in [(kernel, FileKind::Kernel), (initrd, FileKind::Initrd)] {
-            if let Some(source) = source {
-                recognize(source, kind, arch, &blobs).await?;
-            }
-        }
+        recognize_all(&mut vm, &blobs).await?;
         Ok(Self { vm, files })
     }
 
@@ -107,7 +98,7 @@ impl Definition {
 fn attachments(inputs: &mut VmInputs) -> impl Iterator<Item = &mut Attachment> {
     inputs.sources_mut().filter_map(|source| match source {
         InputSource::Attachment(attachment) => Some(attachment),
-        InputSource::Builtin(_) | InputSource::Url(_) | InputSource::Stored(_) => None,
+        _ => None,
     })
 }
 
@@ -174,7 +165,7 @@ impl Blobs<'_> {
     /// The bytes of an attached or stored file; `None` for other sources.
     fn of(&self, source: &InputSource) -> Result<Option<&Blob>, Failure> {
         match source {
-            InputSource::Builtin(_) | InputSource::Url(_) => Ok(None),
+            InputSource::Builtin(_) | InputSource::Url(_) | InputSource::UrlWithCredentials(_) => Ok(None),
             InputSource::Stored(file) => match self.stored.get(&file.hash) {
                 Some(blob) => Ok(Some(blob)),
                 None => Err(library::not_stored(file)),
@@ -194,33 +185,106 @@ impl Blobs<'_> {
     }
 }
 
-/// Refuses a file that is here and cannot be a `kind` for this architecture, and tells what it is.
-async fn recognize(
-    source: &InputSource,
-    kind: FileKind,
-    arch: Arch,
-    blobs: &Blobs<'_>,
-) -> Result<Option<Content>, Failure> {
+/// Recognizes all files that are here, the kernel first, which says what an initial RAM disk has to be.
+async fn recognize_all(vm: &mut VmDefinition, blobs: &Blobs<'_>) -> Result<(), Failure> {
+    let VmDefinition {
+        profile,
+        inputs,
+        overrides,
+    } = vm;
+    let arch = profile.arch;
+    inputs.kernel_kind = None;
+    let mut beside = match (&inputs.kernel, &profile.default_inputs.kernel) {
+        (None, Some(InputSource::Builtin(_))) => InitrdFor::BuiltIn,
+        _ => InitrdFor::Unseen,
+    };
+    if let Some(kernel) = &inputs.kernel {
+        inputs.kernel_kind = recognize_kernel(kernel, arch, blobs).await?;
+        beside = inputs.kernel_kind.map_or(beside, InitrdFor::Kernel);
+    }
+    if let Some(initrd) = &inputs.initrd {
+        let role = Role {
+            beside,
+            ..Role::of(FileKind::Initrd, arch)
+        };
+        recognize(initrd, role, blobs).await?;
+    }
+    let by_pc = arch == Arch::X86_64 && starts_disk(profile, inputs, Some(overrides));
+    let is_only = inputs.additional_disks.is_empty() && profile.default_inputs.additional_disks.is_empty();
+    let mut floppies = 0;
+    for (number, disk) in inputs
+        .disk
+        .iter_mut()
+        .chain(&mut inputs.additional_disks)
+        .enumerate()
+    {
+        let boots = by_pc && is_only && number == 0;
+        recognize_disk(disk, arch, boots, by_pc && floppies < MAX_FLOPPIES, blobs).await?;
+        floppies += usize::from(disk.media == Some(Media::Floppy));
+    }
+    Ok(())
+}
+
+/// Refuses a file that is here and cannot play its part, and tells what it is.
+async fn recognize(source: &InputSource, role: Role, blobs: &Blobs<'_>) -> Result<Option<Content>, Failure> {
     let Some(blob) = blobs.of(source)? else {
         return Ok(None);
     };
     let name = source.file_name();
-    let head = blob::head(blob).await.map_err(|exception| {
-        failure_from_exception(format!("could not read {name}"), &exception)
-            .with_next_step("Choose the file again: it may have been moved or changed.")
-    })?;
-    check_content(kind, name, &head, blob.size() as u64, arch)
+    let verdict = blob::examine(blob, |sample| check_content(role, name, sample)).await;
+    verdict
+        .map_err(|exception| unreadable(name, &exception))?
         .map(Some)
         .map_err(|error| Failure::from_error(&error).with_next_step(error.next_step))
 }
 
-/// Sets the format and the drive of an attached or stored disk image from its content. The format is never left to QEMU's
-/// probing, nor to the file's name.
-async fn recognize_disk(disk: &mut DiskInput, arch: Arch, blobs: &Blobs<'_>) -> Result<(), Failure> {
-    let kind = disk.media.map_or(FileKind::Disk, Media::kind);
-    if let Some(content) = recognize(&disk.source, kind, arch, blobs).await? {
+fn unreadable(name: &str, exception: &JsValue) -> Failure {
+    failure_from_exception(format!("could not read {name}"), exception)
+        .with_next_step("Choose the file again: it may have been moved or changed.")
+}
+
+/// Refuses a kernel that is here and is none, and tells its kind. Of a packed one the beginning is looked at; whether it is
+/// a kernel at all, the VM's Worker tells, which unpacks it.
+async fn recognize_kernel(
+    source: &InputSource,
+    arch: Arch,
+    blobs: &Blobs<'_>,
+) -> Result<Option<KernelKind>, Failure> {
+    let found = recognize(source, Role::of(FileKind::Kernel, arch), blobs).await?;
+    match (&found, blobs.of(source)?) {
+        (Some(Content::Compressed(_)), Some(blob)) => {
+            let head = blob::unpacked_head(blob).await;
+            let head = head.map_err(|exception| unreadable(source.file_name(), &exception))?;
+            let inside = qemuweb_vm_config::recognize(&Sample::whole(head));
+            Ok(inside.ok().and_then(|content| content.kernel_kind()))
+        }
+        _ => Ok(found.and_then(|content| content.kernel_kind())),
+    }
+}
+
+/// Sets what follows for an attached or stored disk image from its content: its format, which is never left to QEMU's probing
+/// nor to the file's name, its drive, and what is needed to start it.
+async fn recognize_disk(
+    disk: &mut DiskInput,
+    arch: Arch,
+    boots: bool,
+    may_be_floppy: bool,
+    blobs: &Blobs<'_>,
+) -> Result<(), Failure> {
+    let role = Role {
+        boots,
+        ..Role::of(disk.media.map_or(FileKind::Disk, Media::kind), arch)
+    };
+    if let Some(content) = recognize(&disk.source, role, blobs).await? {
         disk.format = Some(content.disk_format());
-        disk.media = disk.media.or(content.disk_kind().media());
+        disk.media = disk.media.or(content.drive(may_be_floppy).media());
+        disk.system = content.system();
+        disk.firmware = content.firmware_on(arch);
+        if let Some(wanted) = &disk.snapshot {
+            content
+                .find_snapshot(disk.source.file_name(), wanted)
+                .map_err(|error| Failure::from_error(&error).with_next_step(error.next_step))?;
+        }
     }
     Ok(())
 }

@@ -152,11 +152,10 @@ async fn read_and_store(
         .and_then(|file| file.dyn_ref::<Blob>())
         .ok_or_else(|| Failure::new("expected a file as the first attachment"))?;
     let size = blob.size() as u64;
-    let (content, kind, arch) = {
-        let head = blob::head(blob).await.map_err(|e| unreadable(&name, &e))?;
-        check_any_content(&name, &head, size)
-            .map_err(|error| Failure::from_error(&error).with_next_step(error.next_step))?
-    };
+    let (content, kind, arch) = blob::examine(blob, |sample| check_any_content(&name, sample))
+        .await
+        .map_err(|exception| unreadable(&name, &exception))?
+        .map_err(|error| Failure::from_error(&error).with_next_step(error.next_step))?;
     check_room(state, &name, size).await?;
     let hash = hash(state, &name, blob, size).await?;
     if let Some(known) = state.borrow().library.find(&hash) {

@@ -6,7 +6,7 @@
 
 use qemuweb_runtime::Failure;
 use qemuweb_runtime::vm_worker::VmWorkerCommand;
-use qemuweb_vm_config::{Arch, InputSource, VmInputs, VmProfile, build_qemu_args};
+use qemuweb_vm_config::{Arch, FileKind, InputSource, VmInputs, VmProfile, build_qemu_args};
 
 use super::State;
 use super::worker::VmWorker;
@@ -46,8 +46,8 @@ impl State {
     pub(super) fn prepare_profile(&mut self, profile: &VmProfile) {
         let files = build_qemu_args(profile, &VmInputs::default(), None).files_to_mount;
         let guest_files = files.into_iter().filter_map(|file| match file.source {
-            InputSource::Builtin(file) => Some(file.path),
-            InputSource::Attachment(_) | InputSource::Url(_) | InputSource::Stored(_) => None,
+            InputSource::Builtin(builtin) if file.kind != FileKind::Firmware => Some(builtin.path),
+            _ => None,
         });
         self.prepare(profile.arch, guest_files.collect());
     }

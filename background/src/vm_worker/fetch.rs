@@ -2,35 +2,42 @@
 //!
 //! Bytes stay in JavaScript's buffers, which the browser takes back: this module's own memory would never shrink again.
 
-use js_sys::{Reflect, Uint8Array};
+use js_sys::{Array, Reflect, Uint8Array};
 use qemuweb_runtime::Failure;
 use qemuweb_runtime::web::failure_from_exception;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{ReadableStream, ReadableStreamDefaultReader, ReadableWritablePair, Response};
+use web_sys::{
+    Blob, ReadableStream, ReadableStreamDefaultReader, ReferrerPolicy, RequestCredentials, RequestInit,
+    Response,
+};
 
 use super::{ProgressMeter, scope};
-
-#[wasm_bindgen]
-extern "C" {
-    /// The browser's decompressor, which web-sys lacks: a pair of a readable and a writable stream.
-    type DecompressionStream;
-
-    #[wasm_bindgen(constructor, catch)]
-    fn new(format: &str) -> Result<DecompressionStream, JsValue>;
-}
+use crate::blob::gunzip;
 
 /// Most bytes that one file may have in QEMU's memory file system. Larger disks are attached as files, which are
 /// read in place.
 const MAX_FILE: u32 = 1 << 30;
 
-/// The bytes at an address of the web, whose size is told to `meter` as soon as the server tells it.
+/// The bytes at an address of the web, whose size is told to `meter` as soon as the server tells it. The host of the address
+/// gets the person's cookies only if they asked for that (`with_credentials`), and never learns who asks.
 ///
 /// # Errors
 /// As [`fetch`].
-pub(super) async fn fetch_url(url: &str, meter: &ProgressMeter) -> Result<Uint8Array, Failure> {
+pub(super) async fn fetch_url(
+    url: &str,
+    with_credentials: bool,
+    meter: &ProgressMeter,
+) -> Result<Uint8Array, Failure> {
     meter.expect_file();
-    fetch_with(url, false, Some(meter), |response| {
+    let options = RequestInit::new();
+    options.set_referrer_policy(ReferrerPolicy::NoReferrer);
+    options.set_credentials(if with_credentials {
+        RequestCredentials::Include
+    } else {
+        RequestCredentials::Omit
+    });
+    fetch_with(url, &options, false, Some(meter), |response| {
         let header = |name| response.headers().get(name).ok().flatten();
         // An encoded answer is shorter than its content.
         if header("content-encoding").is_none()
@@ -51,17 +58,18 @@ pub(super) async fn fetch(
     decompress: bool,
     meter: Option<&ProgressMeter>,
 ) -> Result<Uint8Array, Failure> {
-    fetch_with(url, decompress, meter, |_| ()).await
+    fetch_with(url, &RequestInit::new(), decompress, meter, |_| ()).await
 }
 
 async fn fetch_with(
     url: &str,
+    options: &RequestInit,
     decompress: bool,
     meter: Option<&ProgressMeter>,
     answered: impl FnOnce(&Response),
 ) -> Result<Uint8Array, Failure> {
     let failed = |exception: JsValue| failure_from_exception(format!("could not fetch {url}"), &exception);
-    let response: Response = JsFuture::from(scope().fetch_with_str(url))
+    let response: Response = JsFuture::from(scope().fetch_with_str_and_init(url, options))
         .await
         .map_err(|exception| {
             failed(exception).with_next_step(
@@ -71,10 +79,16 @@ async fn fetch_with(
         })?
         .unchecked_into();
     if !response.ok() {
-        return Err(Failure::new(format!(
+        let failure = Failure::new(format!(
             "could not fetch {url}: expected status 200, found {}",
             response.status()
-        )));
+        ));
+        return Err(match response.status() {
+            401 | 403 => failure.with_next_step(
+                "If you are signed in there, choose in the VM's settings that the file is fetched with your cookies.",
+            ),
+            _ => failure.with_next_step("Check the address."),
+        });
     }
     answered(&response);
     let empty = || Failure::new(format!("could not fetch {url}: the answer has no body"));
@@ -103,10 +117,6 @@ pub(super) async fn fetch_json<T: serde::de::DeserializeOwned>(url: &str) -> Res
     })
 }
 
-fn gunzip(body: &ReadableStream) -> Result<ReadableStream, JsValue> {
-    Ok(body.pipe_through(DecompressionStream::new("gzip")?.unchecked_ref::<ReadableWritablePair>()))
-}
-
 enum ReadError {
     Exception(JsValue),
     TooLarge,
@@ -116,6 +126,25 @@ impl From<JsValue> for ReadError {
     fn from(exception: JsValue) -> Self {
         Self::Exception(exception)
     }
+}
+
+/// What is packed with gzip in `bytes`.
+///
+/// # Errors
+/// A [`Failure`] when it is no gzip, or more than [`MAX_FILE`].
+pub(super) async fn unpack(name: &str, bytes: &Uint8Array) -> Result<Uint8Array, Failure> {
+    let unpacked = async {
+        let packed = Blob::new_with_u8_array_sequence(&Array::of1(bytes))?;
+        read_all(&gunzip(&packed.stream())?, None).await
+    };
+    unpacked.await.map_err(|error| match error {
+        ReadError::Exception(exception) => failure_from_exception(
+            format!("could not unpack {name}, which is packed with gzip"),
+            &exception,
+        )
+        .with_next_step("Get it again: it may be damaged or cut off."),
+        ReadError::TooLarge => Failure::new(format!("{name} unpacks to more than {} MiB", MAX_FILE >> 20)),
+    })
 }
 
 async fn read_all(body: &ReadableStream, meter: Option<&ProgressMeter>) -> Result<Uint8Array, ReadError> {

@@ -1,46 +1,77 @@
 //! The files of a machine: where each comes from, and whether it is what the machine needs it for.
 
+use std::ops::Range;
+
+use futures_util::future::try_join_all;
 use js_sys::Uint8Array;
 use qemuweb_runtime::Failure;
 use qemuweb_runtime::web::failure_from_exception;
-use qemuweb_vm_config::{Arch, CONTENT_HEAD, FileKind, FileMountInfo, InputSource, check_content};
+use qemuweb_vm_config::{
+    Arch, Compression, Content, FileKind, FileMountInfo, InitrdFor, InputSource, KernelKind, Role, Sample,
+    Seen, check_content,
+};
 use wasm_bindgen::prelude::*;
 use web_sys::Blob;
 
 use super::Sources;
-use super::fetch::fetch_url;
+use super::fetch::{fetch_url, unpack};
 use crate::blob;
 
 /// A file on its way into QEMU's file system.
-pub(super) enum Content {
+pub(super) enum File {
     Bytes(Uint8Array),
     Blob(Blob),
 }
 
-/// The content of `file`, checked. A heap of `heap_mib` must have room for what QEMU reads at once.
-pub(super) async fn content(
-    file: &FileMountInfo,
+/// The contents of `files`, checked. A heap of `heap_mib` must have room for what QEMU reads at once.
+pub(super) async fn contents(
+    files: &[FileMountInfo],
     arch: Arch,
     sources: &Sources<'_>,
     heap_mib: u32,
-) -> Result<Content, Failure> {
-    let mut content = find(&file.source, sources).await?;
-    if matches!(file.kind, FileKind::Kernel | FileKind::Initrd) {
-        content = in_memory(content, file.source.file_name(), heap_mib).await?;
+) -> Result<Vec<File>, Failure> {
+    let found = files.iter().map(async |file| {
+        let content = find(file, sources).await?;
+        match file.kind {
+            FileKind::Kernel | FileKind::Initrd => {
+                in_memory(content, file.source.file_name(), heap_mib).await
+            }
+            _ => Ok(content),
+        }
+    });
+    let mut contents = try_join_all(found).await?;
+    let mut beside = InitrdFor::Unseen;
+    // The kernel comes first among the files, and says what the initial RAM disk has to be.
+    for (file, content) in files.iter().zip(&mut contents) {
+        if matches!(file.source, InputSource::Builtin(_)) {
+            // The package's own are what they are.
+            if file.kind == FileKind::Kernel {
+                beside = InitrdFor::BuiltIn;
+            }
+            continue;
+        }
+        let found = check(file, content, arch, beside).await?;
+        if let Some(kind) = found {
+            beside = InitrdFor::Kernel(kind);
+        }
     }
-    check(file, &content, arch).await?;
-    Ok(content)
+    Ok(contents)
 }
 
-async fn find(source: &InputSource, sources: &Sources<'_>) -> Result<Content, Failure> {
-    match source {
-        InputSource::Builtin(file) => Ok(Content::Bytes(sources.package.guest_file(&file.path).await?)),
-        InputSource::Url(url) => Ok(Content::Bytes(fetch_url(url, sources.package.meter()).await?)),
+async fn find(file: &FileMountInfo, sources: &Sources<'_>) -> Result<File, Failure> {
+    let package = sources.package;
+    match &file.source {
+        InputSource::Builtin(builtin) if file.kind == FileKind::Firmware => {
+            Ok(File::Bytes(package.qemu_file(&builtin.path).await?))
+        }
+        InputSource::Builtin(builtin) => Ok(File::Bytes(package.guest_file(&builtin.path).await?)),
+        InputSource::Url(url) => Ok(File::Bytes(fetch_url(url, false, package.meter()).await?)),
+        InputSource::UrlWithCredentials(url) => Ok(File::Bytes(fetch_url(url, true, package.meter()).await?)),
         InputSource::Attachment(attachment) => sources
             .attachments
             .get(attachment.index as usize)
             .and_then(|file| file.dyn_ref::<Blob>())
-            .map(|blob| Content::Blob(blob.clone()))
+            .map(|blob| File::Blob(blob.clone()))
             .ok_or_else(|| missing(&attachment.name)),
         // The host attaches stored files.
         InputSource::Stored(file) => Err(missing(&file.name)),
@@ -51,32 +82,84 @@ fn missing(name: &str) -> Failure {
     Failure::new(format!("the file {name} did not reach the VM's Worker"))
 }
 
-/// Refuses a file that cannot be what the machine needs it for. The package's own are what they are.
-async fn check(file: &FileMountInfo, content: &Content, arch: Arch) -> Result<(), Failure> {
-    if matches!(file.source, InputSource::Builtin(_)) {
-        return Ok(());
-    }
+/// Refuses a file that cannot be what the machine needs it for; unpacks a packed kernel, which QEMU does on Arm only; and
+/// tells what kind of kernel it is.
+async fn check(
+    file: &FileMountInfo,
+    content: &mut File,
+    arch: Arch,
+    beside: InitrdFor,
+) -> Result<Option<KernelKind>, Failure> {
     let name = file.source.file_name();
-    let size = match content {
-        Content::Bytes(bytes) => u64::from(bytes.length()),
-        Content::Blob(blob) => blob.size() as u64,
+    let role = Role {
+        boots: file.boots,
+        beside,
+        ..Role::of(file.kind, arch)
     };
-    let found = check_content(file.kind, name, &head(content, name).await?, size, arch)
-        .map_err(|error| Failure::from_error(&error).with_next_step(error.next_step))?;
-    // A URL's content is seen here for the first time; QEMU was told the format that its name promised.
+    let mut found = judge(role, name, content).await?;
+    if let (FileKind::Kernel, Content::Compressed(Compression::Gzip), File::Bytes(bytes)) =
+        (file.kind, &found, &*content)
+    {
+        *content = File::Bytes(unpack(name, bytes).await?);
+        found = judge(role, name, content).await?;
+    }
+    if file.kind.media().is_some() {
+        check_disk(file, &found)?;
+    }
+    Ok(found.kernel_kind())
+}
+
+async fn judge(role: Role, name: &str, content: &File) -> Result<Content, Failure> {
+    let verdict = content.examine(|sample| check_content(role, name, sample)).await;
+    verdict
+        .map_err(|exception| unreadable(name, &exception))?
+        .map_err(|error| Failure::from_error(&error).with_next_step(error.next_step))
+}
+
+/// A URL's content is seen here for the first time; QEMU was told the format that its name promised, and the snapshot that the
+/// person named.
+fn check_disk(file: &FileMountInfo, found: &Content) -> Result<(), Failure> {
+    let name = file.source.file_name();
     let format = found.disk_format().as_str();
-    if file.kind.media().is_some() && !file.path.ends_with(&format!(".{format}")) {
+    if !file.path.ends_with(&format!(".{format}")) {
         return Err(Failure::new(format!(
             "{name} is not in the format that its name promises: it is a {format} image"
         ))
         .with_next_step(format!("Set the disk's format to {format}.")));
     }
-    Ok(())
+    match &file.snapshot {
+        Some(wanted) => found
+            .find_snapshot(name, wanted)
+            .map_err(|error| Failure::from_error(&error).with_next_step(error.next_step)),
+        None => Ok(()),
+    }
+}
+
+impl File {
+    fn size(&self) -> u64 {
+        match self {
+            Self::Bytes(bytes) => u64::from(bytes.length()),
+            Self::Blob(blob) => blob.size() as u64,
+        }
+    }
+
+    /// What `judge` says of the file, which is read as far as it asks for.
+    async fn examine<T>(&self, judge: impl Fn(&Sample) -> Seen<T>) -> Result<T, JsValue> {
+        match self {
+            Self::Blob(blob) => blob::examine(blob, judge).await,
+            Self::Bytes(bytes) => {
+                let end = |place: u64| u32::try_from(place).unwrap_or(u32::MAX);
+                let part =
+                    async |range: Range<u64>| Ok(bytes.subarray(end(range.start), end(range.end)).to_vec());
+                blob::examine_with(self.size(), part, judge).await
+            }
+        }
+    }
 }
 
 /// A kernel or an initial RAM disk, which QEMU maps: Emscripten can map files in memory only.
-async fn in_memory(content: Content, name: &str, heap_mib: u32) -> Result<Content, Failure> {
-    let Content::Blob(blob) = content else {
+async fn in_memory(content: File, name: &str, heap_mib: u32) -> Result<File, Failure> {
+    let File::Blob(blob) = content else {
         return Ok(content);
     };
     let limit = f64::from(heap_mib) * 1_048_576.0;
@@ -89,19 +172,8 @@ async fn in_memory(content: Content, name: &str, heap_mib: u32) -> Result<Conten
     }
     let bytes = blob::read(&blob).await;
     bytes
-        .map(Content::Bytes)
+        .map(File::Bytes)
         .map_err(|exception| unreadable(name, &exception))
-}
-
-/// The first bytes of a file, enough to recognize it.
-async fn head(content: &Content, name: &str) -> Result<Vec<u8>, Failure> {
-    match content {
-        #[expect(clippy::cast_possible_truncation, reason = "36 KiB")]
-        Content::Bytes(bytes) => Ok(bytes.subarray(0, CONTENT_HEAD as u32).to_vec()),
-        Content::Blob(blob) => blob::head(blob)
-            .await
-            .map_err(|exception| unreadable(name, &exception)),
-    }
 }
 
 fn unreadable(name: &str, exception: &JsValue) -> Failure {

@@ -1,6 +1,6 @@
 //! Building the machine: QEMU's module, its memory, its files; then `main`.
 
-use futures_util::future::{try_join, try_join_all};
+use futures_util::future::try_join;
 use js_sys::{Array, Function, Object, Promise, Reflect, SharedArrayBuffer, WebAssembly};
 use qemuweb_runtime::Failure;
 use qemuweb_runtime::protocol::Phase;
@@ -11,7 +11,7 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 
 use super::emscripten::{Fs, QemuModule};
-use super::files::{Content, content};
+use super::files::{File, contents};
 use super::package::qemu_url;
 use super::threads::Threads;
 use super::{ProgressMeter, Sources, report};
@@ -31,10 +31,7 @@ pub(super) async fn boot(
     threads: &Threads,
 ) -> Result<(), Failure> {
     sources.package.meter().tell();
-    let machine_files = try_join_all(files.iter().map(async |file| {
-        let content = content(file, arch, sources, heap_mib).await?;
-        Ok((file.path.clone(), content))
-    }));
+    let machine_files = contents(files, arch, sources, heap_mib);
     // The browser compiles QEMU while the files come.
     let (program, (firmware, machine_files)) = try_join(
         sources.package.program(arch),
@@ -43,7 +40,8 @@ pub(super) async fn boot(
     .await?;
     let firmware = firmware
         .into_iter()
-        .map(|(path, bytes)| (path, Content::Bytes(bytes)));
+        .map(|(path, bytes)| (path, File::Bytes(bytes)));
+    let machine_files = files.iter().map(|file| file.path.clone()).zip(machine_files);
 
     ProgressMeter::new(Phase::Load).tell();
     let memory = memory(heap_mib)?;
@@ -75,23 +73,40 @@ pub(super) async fn boot(
 
 /// QEMU's memory: shared, and never grown, so that everybody's views of it stay good.
 fn memory(heap_mib: u32) -> Result<WebAssembly::Memory, Failure> {
-    let pages = heap_mib.saturating_mul(16);
-    let refused = |exception: JsValue| {
-        failure_from_exception(
+    shared_memory(heap_mib).map_err(|exception| {
+        let failure = failure_from_exception(
             format!("the browser has no {heap_mib} MiB of memory for this VM"),
             &exception,
-        )
-        .with_next_step("Give the VM less memory, or stop another one.")
-    };
+        );
+        match largest_below(heap_mib) {
+            Some(largest) => failure.with_next_step(format!(
+                "It has {largest} MiB at present: give the guest {} MiB less, or stop another VM.",
+                heap_mib - largest
+            )),
+            None => failure.with_next_step("Stop another VM, or close other pages."),
+        }
+    })
+}
+
+fn shared_memory(heap_mib: u32) -> Result<WebAssembly::Memory, JsValue> {
+    let pages = heap_mib.saturating_mul(16);
     let descriptor = Object::new();
     for (name, value) in [
         ("initial", pages.into()),
         ("maximum", pages.into()),
         ("shared", JsValue::TRUE),
     ] {
-        Reflect::set(&descriptor, &name.into(), &value).map_err(refused)?;
+        Reflect::set(&descriptor, &name.into(), &value)?;
     }
-    WebAssembly::Memory::new(&descriptor).map_err(refused)
+    WebAssembly::Memory::new(&descriptor)
+}
+
+/// The largest memory in MiB that the browser gives now, of those that are smaller by whole steps.
+fn largest_below(heap_mib: u32) -> Option<u32> {
+    const STEP: u32 = 64;
+    let smaller = (1..heap_mib / STEP).rev().map(|steps| steps * STEP);
+    // What is not touched costs nothing, and is freed again.
+    smaller.into_iter().find(|mib| shared_memory(*mib).is_ok())
 }
 
 async fn instantiate(
@@ -191,16 +206,16 @@ fn listener(take: impl Fn(JsValue) + 'static) -> JsValue {
 }
 
 /// Puts a file at `path`: bytes into memory, a Blob as a link to where it is mounted.
-fn put(module: &QemuModule, fs: &Fs, index: usize, path: &str, content: Content) -> Result<(), JsValue> {
+fn put(module: &QemuModule, fs: &Fs, index: usize, path: &str, content: File) -> Result<(), JsValue> {
     let folder = path.rsplit_once('/').map_or("/", |(folder, _)| folder);
     fs.mkdir_tree(folder)?;
     match content {
-        Content::Bytes(bytes) => {
+        File::Bytes(bytes) => {
             let options = Object::new();
             Reflect::set(&options, &"canOwn".into(), &JsValue::TRUE)?;
             fs.write_file(path, &bytes, &options)
         }
-        Content::Blob(blob) => {
+        File::Blob(blob) => {
             let mount_point = format!("/blob/{index}");
             fs.mkdir_tree(&mount_point)?;
             let entry = Object::new();

@@ -62,6 +62,8 @@ struct QemuBuild {
 struct Output {
     bytes: u64,
     sha256: String,
+    /// Of a file that is decompressed when it is fetched.
+    uncompressed_bytes: Option<u64>,
 }
 
 /// What `guest-build.json` says of the package's guests, as far as it is needed here: by architecture.
@@ -135,6 +137,22 @@ impl Package {
             Ok((format!("/{name}"), bytes.await?))
         }))
         .await
+    }
+
+    /// A file of QEMU's build by its path there, decompressed if that ends in `.gz`: one that few machines need.
+    ///
+    /// # Errors
+    /// A [`Failure`] when it cannot be fetched.
+    pub(super) fn qemu_file(&self, path: &str) -> Pending<Uint8Array> {
+        let (build, name) = (self.qemu.clone(), path.to_owned());
+        self.file(qemu_url(path), async move {
+            let build = build.await?;
+            let output = build.outputs.get(&name).ok_or_else(|| {
+                Failure::new(format!("this package was built without {name}"))
+                    .with_next_step("Choose an image for BIOS.")
+            })?;
+            Ok(Some(output.uncompressed_bytes.unwrap_or(output.bytes)))
+        })
     }
 
     /// A file of a built-in guest by its path in the package's guest folder, decompressed if that ends in `.gz`.

@@ -167,6 +167,11 @@ pub enum ConfigWarning {
         /// The machine type.
         machine: String,
     },
+    /// What is started is no guest of ours, and no Linux.
+    #[error(
+        "what starts expects a PC as they were: the machine is one (pc, with IDE disks), whatever the profile says"
+    )]
+    WholePc,
     /// A field has no effect on this machine.
     #[error("{field}: ignored, {reason}")]
     Ignored {

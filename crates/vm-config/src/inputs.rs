@@ -1,5 +1,7 @@
 //! What a machine boots: kernels, initial RAM disks and disk images, and where their bytes come from.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::types::{DiskInterface, FileKind};
@@ -13,8 +15,10 @@ pub enum InputSource {
     Builtin(BuiltinFile),
     /// A file or blob that is sent along with the message that carries this description.
     Attachment(Attachment),
-    /// An `http` or `https` address.
+    /// An `http` or `https` address, fetched without the person's cookies.
     Url(String),
+    /// An address that is fetched with the person's cookies for its host, because they asked for that.
+    UrlWithCredentials(String),
     /// A file that the person has stored in the extension.
     Stored(StoredFile),
 }
@@ -25,12 +29,22 @@ impl InputSource {
         Self::Builtin(BuiltinFile { path: path.into() })
     }
 
+    /// The address that it is fetched from.
+    pub fn url(&self) -> Option<&str> {
+        match self {
+            Self::Url(url) | Self::UrlWithCredentials(url) => Some(url),
+            Self::Builtin(_) | Self::Attachment(_) | Self::Stored(_) => None,
+        }
+    }
+
     /// The name of the file that it is, without folders, for display and to guess a format from.
     pub fn file_name(&self) -> &str {
         let path = match self {
             Self::Builtin(file) => file.path.as_str(),
             Self::Attachment(attachment) => attachment.name.as_str(),
-            Self::Url(url) => url.split(['?', '#']).next().unwrap_or_default(),
+            Self::Url(url) | Self::UrlWithCredentials(url) => {
+                url.split(['?', '#']).next().unwrap_or_default()
+            }
             Self::Stored(file) => file.name.as_str(),
         };
         path.rsplit('/').next().unwrap_or_default()
@@ -94,6 +108,15 @@ pub struct DiskInput {
     /// The drive that it is put into; a hard disk's when absent. The host, which sees the content, sets it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub media: Option<Media>,
+    /// The internal snapshot of a qcow2 image that is the disk, by its name or id; the image's latest state when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<String>,
+    /// The system that it holds, which decides what kind of PC starts it. The host, which sees the content, sets it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system: Option<System>,
+    /// The firmware that can start it, if only one can. The host, which sees the content, sets it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub firmware: Option<Firmware>,
 }
 
 impl DiskInput {
@@ -105,6 +128,9 @@ impl DiskInput {
             format: None,
             interface: None,
             media: None,
+            snapshot: None,
+            system: None,
+            firmware: None,
         }
     }
 }
@@ -142,6 +168,26 @@ pub enum DiskFormat {
     Raw,
     /// QEMU's copy-on-write format.
     Qcow2,
+    /// Its first version.
+    Qcow,
+    /// What was to follow it.
+    Qed,
+    /// VMware's.
+    Vmdk,
+    /// VirtualBox's.
+    Vdi,
+    /// Hyper-V's.
+    Vhdx,
+    /// Virtual PC's (VHD).
+    Vpc,
+    /// Parallels'.
+    Parallels,
+    /// Bochs's, with holes.
+    Bochs,
+    /// Compressed images of Linux live systems.
+    Cloop,
+    /// macOS's.
+    Dmg,
 }
 
 impl DiskFormat {
@@ -150,7 +196,123 @@ impl DiskFormat {
         match self {
             Self::Raw => "raw",
             Self::Qcow2 => "qcow2",
+            Self::Qcow => "qcow",
+            Self::Qed => "qed",
+            Self::Vmdk => "vmdk",
+            Self::Vdi => "vdi",
+            Self::Vhdx => "vhdx",
+            Self::Vpc => "vpc",
+            Self::Parallels => "parallels",
+            Self::Bochs => "bochs",
+            Self::Cloop => "cloop",
+            Self::Dmg => "dmg",
         }
+    }
+
+    /// The format that a file's name promises.
+    pub(crate) fn promised_by(name: &str) -> Self {
+        /// Names that differ from the format's own.
+        const EXTENSIONS: &[(&str, DiskFormat)] = &[
+            ("qcow2", DiskFormat::Qcow2),
+            ("qcow", DiskFormat::Qcow),
+            ("qed", DiskFormat::Qed),
+            ("vmdk", DiskFormat::Vmdk),
+            ("vdi", DiskFormat::Vdi),
+            ("vhdx", DiskFormat::Vhdx),
+            ("hdd", DiskFormat::Parallels),
+            ("hds", DiskFormat::Parallels),
+            ("dmg", DiskFormat::Dmg),
+        ];
+        let name = name.to_ascii_lowercase();
+        let name = name.strip_suffix(".gz").unwrap_or(&name);
+        let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
+        let known = EXTENSIONS.iter().find(|(known, _)| *known == extension);
+        known.map_or(Self::Raw, |(_, format)| *format)
+    }
+}
+
+/// What a disk holds, as far as it decides which hardware it is started with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum System {
+    /// Linux, which has drivers for virtio.
+    Linux,
+    /// Anything else, which expects a PC as they were.
+    Other,
+}
+
+/// What starts a disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum Firmware {
+    /// A PC's BIOS (SeaBIOS).
+    Bios,
+    /// UEFI (EDK2).
+    Uefi,
+}
+
+/// What a kernel is, as far as QEMU starts it in another way or it takes other arguments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum KernelKind {
+    /// Linux, or what is started and called as it is.
+    Linux,
+    /// A kernel for Multiboot.
+    Multiboot,
+    /// The Xen hypervisor.
+    Xen,
+    /// iPXE, whose initial RAM disk is a script.
+    Ipxe,
+    /// SYSLINUX's memdisk, whose initial RAM disk is the image of a disk.
+    Memdisk,
+    /// Memtest86+.
+    Memtest,
+}
+
+impl KernelKind {
+    /// The kind that a file's name promises, for one whose content is not seen yet.
+    pub(crate) fn promised_by(name: &str) -> Self {
+        const BEGINNINGS: &[(&str, KernelKind)] = &[
+            ("ipxe", KernelKind::Ipxe),
+            ("memdisk", KernelKind::Memdisk),
+            ("memtest", KernelKind::Memtest),
+            ("xen-", KernelKind::Xen),
+        ];
+        let name = name.to_ascii_lowercase();
+        let known = BEGINNINGS
+            .iter()
+            .find(|(beginning, _)| name.starts_with(beginning));
+        known.map_or(Self::Linux, |(_, kind)| *kind)
+    }
+
+    /// Whether it speaks through a PC's BIOS, or starts what does.
+    pub fn needs_bios(self) -> bool {
+        self != Self::Linux
+    }
+
+    /// The command line that has it speak on the serial console `console`. iPXE takes each word for a command.
+    pub fn console_arguments(self, console: &str) -> String {
+        match self {
+            Self::Linux | Self::Memtest => format!("console={console}"),
+            Self::Xen => "console=com1".to_owned(),
+            Self::Multiboot | Self::Ipxe | Self::Memdisk => String::new(),
+        }
+    }
+}
+
+impl fmt::Display for KernelKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Linux => "Linux",
+            Self::Multiboot => "Multiboot",
+            Self::Xen => "Xen",
+            Self::Ipxe => "iPXE",
+            Self::Memdisk => "memdisk",
+            Self::Memtest => "Memtest86+",
+        })
     }
 }
 
@@ -173,6 +335,9 @@ pub struct VmInputs {
     /// just the console.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kernel_cmdline: Option<String>,
+    /// What the kernel is; guessed from the file's name when absent. The host, which sees the content, sets it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kernel_kind: Option<KernelKind>,
     /// Further disks, which do not change what is booted.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub additional_disks: Vec<DiskInput>,
@@ -193,12 +358,7 @@ impl VmInputs {
 
     /// The addresses among the sources.
     pub fn urls(&self) -> Vec<&str> {
-        self.sources()
-            .filter_map(|source| match source {
-                InputSource::Url(url) => Some(url.as_str()),
-                InputSource::Builtin(_) | InputSource::Attachment(_) | InputSource::Stored(_) => None,
-            })
-            .collect()
+        self.sources().filter_map(InputSource::url).collect()
     }
 
     /// As [`Self::sources`], to be changed.

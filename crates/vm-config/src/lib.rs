@@ -26,6 +26,7 @@
 mod builder;
 mod content;
 mod error;
+mod firmware;
 mod inputs;
 mod limits;
 mod machine;
@@ -38,16 +39,22 @@ mod types;
 mod validate;
 
 pub use builder::{
-    AGENT_CHANNEL, AGENT_PORT_NAME, BALLOON, CAPTURE_CHANNEL, CAPTURE_PORT_NAME, MAX_DISKS, PACKET_CHANNEL,
-    PACKET_PORT_NAME, QMP_CHANNEL, SERIAL_CHANNEL, build_qemu_args, split_args,
+    AGENT_CHANNEL, AGENT_PORT_NAME, BALLOON, CAPTURE_CHANNEL, CAPTURE_PORT_NAME, MAX_DISKS, MAX_FLOPPIES,
+    PACKET_CHANNEL, PACKET_PORT_NAME, QMP_CHANNEL, SERIAL_CHANNEL, build_qemu_args, split_args, starts_disk,
 };
-pub use content::{CONTENT_HEAD, Content, WrongContent, check_any_content, check_content, recognize};
+pub use content::{
+    CONTENT_HEAD, Compression, Content, DiskImage, InitrdFor, Layout, Role, Sample, Seen, Snapshot, Volume,
+    WrongContent, check_any_content, check_content, recognize,
+};
 pub use error::{ConfigError, ConfigWarning};
+pub use firmware::{Uefi, uefi};
 pub use inputs::*;
 pub use limits::{
     MAX_HEAP_MIB, MAX_SMP, QEMU_OWN_MIB, default_tb_size_mib, guest_memory_mib, largest_guest_mib,
     required_heap_mib, tb_size_mib,
 };
 pub use profile_file::{PROFILE_SCHEMA, export_profile, import_profile};
-pub use profiles::{DEFAULT_PROFILE_ID, default_profiles, find_profile, infrastructure_profiles};
+pub use profiles::{
+    DEFAULT_PROFILE_ID, WHOLE_PC_PROFILE_ID, default_profiles, find_profile, infrastructure_profiles,
+};
 pub use types::*;

@@ -2,8 +2,9 @@
 
 use crate::types::{VmOverrides, VmProfile};
 
-/// The largest heap of a 32-bit WebAssembly memory, in MiB.
-pub const MAX_HEAP_MIB: u32 = 4096;
+/// The largest heap, in MiB: the last MiB of a 32-bit WebAssembly memory stays out, as the length in bytes of all 4 GiB is no
+/// 32-bit number.
+pub const MAX_HEAP_MIB: u32 = 4095;
 
 /// What QEMU needs beside guest memory and translated code, in MiB: its own data, the engine's compiled code, thread
 /// stacks, device state, video memory, and the two flash banks of 64 MiB each of the `virt` machine. With 256 MiB,

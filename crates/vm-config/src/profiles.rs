@@ -3,13 +3,22 @@
 //! Each boots the built-in guest of its architecture when the user names nothing, except those that say in
 //! their help text which image they need.
 
+use crate::builder::whole_pc;
 use crate::inputs::{InputSource, VmInputs};
 use crate::types::{Arch, DiskInterface, NetMode, SerialMode, VmDeviceConfig, VmProfile};
 
 /// The id of the profile that starts when none is named.
 pub const DEFAULT_PROFILE_ID: &str = "minimal-x86_64";
 
-/// The profiles for general use: the seed's five, `microvm-x86_64`, and one for Debian's disk of each architecture.
+/// The id of the profile for systems that are none of ours.
+pub const WHOLE_PC_PROFILE_ID: &str = "pc-x86_64";
+
+/// The processor of a PC: QEMU's plain one with what distributions compile for, x86-64-v2. Names like `Haswell` would bring
+/// what TCG lacks, and warnings of it.
+const PC_CPU: &str = "qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt";
+
+/// The profiles for general use: the seed's five, `pc-x86_64`, `microvm-x86_64`, and one for Debian's disk of each
+/// architecture.
 pub fn default_profiles() -> Vec<VmProfile> {
     vec![
         VmProfile {
@@ -30,6 +39,21 @@ pub fn default_profiles() -> Vec<VmProfile> {
             id: "linux-x86_64-pc-graphics".into(),
             name: "Linux PC (x86-64), graphics".into(),
             description: "A PC with a VGA adapter, USB, and a serial console.".into(),
+            ..pc()
+        }),
+        whole_pc(&VmProfile {
+            id: WHOLE_PC_PROFILE_ID.into(),
+            name: "PC (x86-64) for other systems".into(),
+            description: "A PC as they were, with all its parts: floppies, IDE disks, VGA text, PS/2, timers, serial and \
+                          parallel ports. For disks, CDs and floppies that bring a system of their own."
+                .into(),
+            memory_mib: 256,
+            kernel_help_text: Some(
+                "Supply a disk, CD or floppy image to start, or a kernel that a PC's BIOS serves: memtest86+, iPXE, memdisk, \
+                 one for Multiboot."
+                    .into(),
+            ),
+            default_inputs: VmInputs::default(),
             ..pc()
         }),
         VmProfile {
@@ -113,9 +137,13 @@ pub fn infrastructure_profiles() -> Vec<VmProfile> {
         VmProfile {
             id: "busybox-router".into(),
             name: "BusyBox router".into(),
-            description: "A small router for virtual networks (routing, NAT, DHCP), run by the built-in Linux.".into(),
+            description:
+                "A small router for virtual networks (routing, NAT, DHCP), run by the built-in Linux.".into(),
             memory_mib: 128,
-            devices: VmDeviceConfig { net: NetMode::User, ..console_devices() },
+            devices: VmDeviceConfig {
+                net: NetMode::User,
+                ..console_devices()
+            },
             ..pc()
         },
         VmProfile {
@@ -124,11 +152,14 @@ pub fn infrastructure_profiles() -> Vec<VmProfile> {
             description: "A machine for a secrets server.".into(),
             memory_mib: 1024,
             kernel_help_text: Some(
-                "Supply a bootable x86-64 disk image (raw or qcow2) with HashiCorp Vault installed: QemuWeb \
+                "Supply a bootable x86-64 disk image with HashiCorp Vault installed: QemuWeb \
                  ships none."
                     .into(),
             ),
-            devices: VmDeviceConfig { net: NetMode::User, ..console_devices() },
+            devices: VmDeviceConfig {
+                net: NetMode::User,
+                ..console_devices()
+            },
             default_inputs: VmInputs::default(),
             ..pc()
         },
@@ -138,11 +169,14 @@ pub fn infrastructure_profiles() -> Vec<VmProfile> {
             description: "A light base for images of your own.".into(),
             memory_mib: 256,
             kernel_help_text: Some(
-                "Supply an Alpine Linux disk image for x86-64 (raw or qcow2), or Alpine's vmlinuz-virt as kernel \
+                "Supply an Alpine Linux disk image for x86-64, or Alpine's vmlinuz-virt as kernel \
                  and initramfs-virt as initrd: QemuWeb ships none."
                     .into(),
             ),
-            devices: VmDeviceConfig { net: NetMode::User, ..console_devices() },
+            devices: VmDeviceConfig {
+                net: NetMode::User,
+                ..console_devices()
+            },
             default_inputs: VmInputs::default(),
             ..pc()
         },
@@ -170,7 +204,7 @@ fn pc() -> VmProfile {
         description: String::new(),
         arch: Arch::X86_64,
         machine: "q35".into(),
-        cpu: Some("qemu64".into()),
+        cpu: Some(PC_CPU.into()),
         memory_mib: 512,
         smp: 1,
         supports_graphics: false,

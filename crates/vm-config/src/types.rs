@@ -9,7 +9,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{ConfigError, ConfigWarning};
-use crate::inputs::{InputSource, Media, VmInputs};
+use crate::inputs::{Firmware, InputSource, Media, VmInputs};
 
 /// The guest's processor architecture, which is also the QEMU binary that runs it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -179,6 +179,9 @@ pub struct VmOverrides {
     /// Whether to start a kernel or the disk's boot loader; see [`BootFrom`] for the default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub boot_from: Option<BootFrom>,
+    /// What starts a disk; what the disk needs when absent, or else a PC's BIOS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub firmware: Option<Firmware>,
     /// The order in which a PC's firmware tries devices.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub boot_order: Vec<BootDevice>,
@@ -271,6 +274,12 @@ pub struct FileMountInfo {
     /// Whether the guest may only read it. QEMU itself opens every file for reading only at present: what a
     /// guest writes to a writable disk goes to a temporary layer.
     pub readonly: bool,
+    /// Whether the machine's firmware starts it, and has nothing else to start.
+    #[serde(default)]
+    pub boots: bool,
+    /// The internal snapshot that is to be in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<String>,
 }
 
 /// The part that a mounted file plays.
@@ -287,13 +296,15 @@ pub enum FileKind {
     Cdrom,
     /// An image of a floppy.
     Floppy,
+    /// Firmware of the package, by its path below QEMU's build, or its variables.
+    Firmware,
 }
 
 impl FileKind {
     /// The drive for an image of this kind.
     pub fn media(self) -> Option<Media> {
         match self {
-            Self::Kernel | Self::Initrd => None,
+            Self::Kernel | Self::Initrd | Self::Firmware => None,
             Self::Disk => Some(Media::Disk),
             Self::Cdrom => Some(Media::Cdrom),
             Self::Floppy => Some(Media::Floppy),

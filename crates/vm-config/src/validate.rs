@@ -175,6 +175,15 @@ pub(crate) fn check_disk_count(field: &str, count: usize) -> Result<(), ConfigEr
     })
 }
 
+/// The name or id of an internal snapshot.
+pub(crate) fn check_snapshot(field: &str, name: &str) -> Result<(), ConfigError> {
+    /// QEMU's own limit, in bytes (`QEMUSnapshotInfo`).
+    const LONGEST: usize = 255;
+    let sound = (1..=LONGEST).contains(&name.len()) && !name.contains('\0');
+    let expected = || format!("1 to {LONGEST} bytes of text");
+    ensure(sound, || ConfigError::invalid(field, expected(), name))
+}
+
 /// A kernel's command line.
 pub(crate) fn check_cmdline(field: &str, cmdline: &str) -> Result<(), ConfigError> {
     /// The most that Linux reads on the architectures that there are, in bytes.
@@ -211,7 +220,7 @@ pub(crate) fn check_source(source: &InputSource, field: &str) -> Result<(), Conf
             let expected = format!("a file with content as {}", excerpt(&file.name));
             ConfigError::out_of_range(format!("{field}.attachment.size"), expected, 0)
         }),
-        InputSource::Url(url) => {
+        InputSource::Url(url) | InputSource::UrlWithCredentials(url) => {
             let address = url
                 .strip_prefix("https://")
                 .or_else(|| url.strip_prefix("http://"));

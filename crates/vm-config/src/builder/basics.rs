@@ -34,9 +34,10 @@ impl Builder<'_> {
         let (name, options) = profile.machine.split_once(',').unwrap_or((&profile.machine, ""));
         let mut machine = name.to_owned();
         if self.machine.is_pc() {
-            self.leave_out_of_pc(&mut machine);
-            // Without a display, the firmware talks on the serial line, so that a boot menu can be used.
-            if matches!(boot, Boot::Disk) && !profile.supports_graphics {
+            if matches!(boot, Boot::Kernel(kernel) if kernel.is_ours) {
+                self.leave_out_of_pc(&mut machine);
+            } else {
+                // The panel shows the serial line: the firmware talks there, too, and with it whatever speaks through it.
                 machine.push_str(",graphics=off");
             }
         }
@@ -47,7 +48,7 @@ impl Builder<'_> {
         self.option("-machine", machine);
     }
 
-    /// Leaves out of a PC what a guest would only spend time to look for: every instruction is emulated, and
+    /// Leaves out of a PC what our own guests would only spend time to look for: every instruction is emulated, and
     /// the six empty places of a SATA controller alone take a third of a second.
     fn leave_out_of_pc(&self, machine: &mut String) {
         machine.push_str(",smbus=off,usb=off,hpet=off,vmport=off,smm=off");

@@ -2,7 +2,7 @@
 
 use super::Builder;
 use crate::error::{ConfigError, ConfigWarning};
-use crate::inputs::InputSource;
+use crate::inputs::{Firmware, InputSource, KernelKind, Media};
 use crate::types::{BootDevice, BootFrom, FileKind};
 use crate::validate::check_cmdline;
 
@@ -14,12 +14,23 @@ const LONGEST_BOOT_ORDER: usize = 3;
 
 /// The decision on what starts.
 pub(super) enum Boot {
-    /// A kernel, its initial RAM disk, and its command line.
-    Kernel(InputSource, Option<InputSource>, String),
-    /// The firmware, and with it the disk.
-    Disk,
+    /// A kernel.
+    Kernel(KernelBoot),
+    /// Firmware, and with it the disk.
+    Disk(Firmware),
     /// There is nothing to start.
     Nothing,
+}
+
+/// A kernel to start.
+pub(super) struct KernelBoot {
+    source: InputSource,
+    /// What it is, which for a kernel that nobody has seen its name tells.
+    pub(super) kind: KernelKind,
+    /// Whether it is the package's own.
+    pub(super) is_ours: bool,
+    initrd: Option<InputSource>,
+    cmdline: String,
 }
 
 impl Builder<'_> {
@@ -29,7 +40,8 @@ impl Builder<'_> {
             || self.inputs.kernel_cmdline.is_some()
             || self.overrides.cmdline.is_some();
         let has_disk = self.main_disk().is_some();
-        let boots_disks = self.machine.boots_disks() && !self.profile.requires_kernel;
+        let by_uefi = self.chosen_firmware() == Firmware::Uefi;
+        let boots_disks = by_uefi || self.machine.boots_disks() && !self.profile.requires_kernel;
         match self.overrides.boot_from {
             Some(BootFrom::Kernel) => self.kernel_boot(),
             Some(BootFrom::Disk) if !boots_disks => {
@@ -43,7 +55,7 @@ impl Builder<'_> {
             None => {
                 let boot = self.kernel_boot();
                 let attaches_only =
-                    matches!(&boot, Boot::Kernel(_, _, cmdline) if !has_word(cmdline, "root="));
+                    matches!(&boot, Boot::Kernel(kernel) if !has_word(&kernel.cmdline, "root="));
                 if has_disk && !from_kernel && attaches_only {
                     let machine = self.profile.machine.clone();
                     self.warnings.push(ConfigWarning::DiskNotBooted { machine });
@@ -55,7 +67,7 @@ impl Builder<'_> {
 
     fn disk_boot(&mut self) -> Boot {
         if self.main_disk().is_none() {
-            return self.nothing("supply a disk image (raw or qcow2) to boot from");
+            return self.nothing("supply a disk image to boot from");
         }
         if self.inputs.initrd.is_some() || self.inputs.kernel.is_some() {
             let reason = "the machine boots from its disk";
@@ -64,7 +76,7 @@ impl Builder<'_> {
                 reason,
             });
         }
-        Boot::Disk
+        Boot::Disk(self.chosen_firmware())
     }
 
     fn kernel_boot(&mut self) -> Boot {
@@ -74,7 +86,11 @@ impl Builder<'_> {
         };
         // The profile's command line and initrd belong to the profile's kernel.
         let is_default = self.inputs.kernel.is_none();
-        let console = format!("console={}", self.profile.arch.console());
+        let from = if is_default { default } else { self.inputs };
+        let kind = from
+            .kernel_kind
+            .unwrap_or_else(|| KernelKind::promised_by(kernel.file_name()));
+        let console = kind.console_arguments(self.profile.arch.console());
         let default_cmdline = default
             .kernel_cmdline
             .as_ref()
@@ -89,13 +105,19 @@ impl Builder<'_> {
         let added = self.overrides.cmdline.as_deref().unwrap_or_default().trim();
         let cmdline = format!("{base} {added}").trim().to_owned();
         if names_disk_as_root(&cmdline) && !self.has_disks() {
-            return self.nothing("the kernel is told to start from a disk: supply its image (raw or qcow2)");
+            return self.nothing("the kernel is told to start from a disk: supply its image");
         }
         // The built-in guest's initrd never leaves itself for a root file system on a disk.
         let with_initrd = is_default && !has_word(&cmdline, "root=");
         let default_initrd = default.initrd.as_ref().filter(|_| with_initrd);
         let initrd = self.inputs.initrd.as_ref().or(default_initrd);
-        Boot::Kernel(kernel.clone(), initrd.cloned(), cmdline)
+        Boot::Kernel(KernelBoot {
+            source: kernel.clone(),
+            kind,
+            is_ours: is_default && matches!(kernel, InputSource::Builtin(_)),
+            initrd: initrd.cloned(),
+            cmdline,
+        })
     }
 
     fn nothing(&mut self, help: &str) -> Boot {
@@ -112,36 +134,57 @@ impl Builder<'_> {
     }
 
     pub(super) fn boot(&mut self, boot: Boot) {
-        match boot {
-            Boot::Kernel(kernel, initrd, cmdline) => self.boot_kernel(&kernel, initrd.as_ref(), cmdline),
-            Boot::Disk | Boot::Nothing => {}
+        let starts_disk = matches!(boot, Boot::Disk(Firmware::Bios));
+        if let Boot::Kernel(kernel) = boot {
+            self.boot_kernel(kernel);
         }
-        self.boot_order();
+        self.boot_order(starts_disk);
     }
 
-    fn boot_kernel(&mut self, kernel: &InputSource, initrd: Option<&InputSource>, cmdline: String) {
+    fn boot_kernel(&mut self, kernel: KernelBoot) {
+        let KernelBoot {
+            source,
+            kind,
+            is_ours,
+            initrd,
+            cmdline,
+        } = kernel;
         // Our own kernel is entered directly and needs nothing of a BIOS but its tables, unless one is to see its
         // messages on a screen.
-        let is_ours = self.inputs.kernel.is_none() && matches!(kernel, InputSource::Builtin(_));
         if is_ours && self.machine.is_pc() && !self.profile.supports_graphics {
             self.option("-bios", MINIMAL_FIRMWARE);
         }
-        let path = self.mount(kernel, "kernel", FileKind::Kernel, true, "inputs.kernel");
+        let path = self.mount(&source, "kernel", FileKind::Kernel, "inputs.kernel");
         self.option("-kernel", path);
         if let Some(initrd) = initrd {
-            let path = self.mount(initrd, "initrd", FileKind::Initrd, true, "inputs.initrd");
+            let path = self.mount(&initrd, "initrd", FileKind::Initrd, "inputs.initrd");
             self.option("-initrd", path);
         }
         self.require(check_cmdline("inputs.kernelCmdline", &cmdline));
         let console = self.profile.arch.console();
-        if !has_word(&cmdline, &format!("console={console}")) {
+        if kind == KernelKind::Linux && !has_word(&cmdline, &format!("console={console}")) {
             self.warnings.push(ConfigWarning::NoConsole { console });
         }
         self.option("-append", cmdline);
     }
 
-    fn boot_order(&mut self) {
-        if self.overrides.boot_order.is_empty() {
+    /// The order in which the firmware tries devices. Without the person's own, the boot disk comes first, which firmware
+    /// itself would try after a hard disk where it is a floppy or a CD.
+    fn default_boot_order(&self) -> &'static [BootDevice] {
+        let media = self.main_disk().and_then(|(disk, _)| disk.media);
+        match media {
+            Some(Media::Floppy) => &[BootDevice::Floppy, BootDevice::Disk, BootDevice::Cdrom],
+            Some(Media::Cdrom) => &[BootDevice::Cdrom, BootDevice::Disk],
+            Some(Media::Disk) | None => &[],
+        }
+    }
+
+    fn boot_order(&mut self, starts_disk: bool) {
+        let order = match self.overrides.boot_order.as_slice() {
+            [] if starts_disk && self.machine.is_pc() => self.default_boot_order(),
+            given => given,
+        };
+        if order.is_empty() {
             return;
         }
         if !self.machine.is_pc() {
@@ -153,7 +196,7 @@ impl Builder<'_> {
             return;
         }
         let mut letters = String::new();
-        for device in &self.overrides.boot_order {
+        for device in order {
             let letter = match device {
                 BootDevice::Floppy => 'a',
                 BootDevice::Disk => 'c',

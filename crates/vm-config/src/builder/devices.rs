@@ -2,6 +2,7 @@
 
 use super::Builder;
 use crate::error::ConfigWarning;
+use crate::machine::Machine;
 
 /// The id of the memory balloon, whose statistics are QOM properties of `/machine/peripheral/balloon0`.
 pub const BALLOON: &str = "balloon0";
@@ -13,6 +14,7 @@ impl Builder<'_> {
             self.virtio_device("rng", ",rng=rng0");
         }
         self.balloon();
+        self.parallel_port();
         self.graphics();
         self.input();
     }
@@ -21,6 +23,13 @@ impl Builder<'_> {
     fn balloon(&mut self) {
         if self.machine.has_pci() {
             self.virtio_device("balloon", &format!(",id={BALLOON}"));
+        }
+    }
+
+    /// The printer's port of the older PC, which leads nowhere.
+    fn parallel_port(&mut self) {
+        if self.machine == Machine::I440fx {
+            self.option("-parallel", "null");
         }
     }
 
@@ -57,7 +66,8 @@ impl Builder<'_> {
         if devices.keyboard && !self.machine.is_pc() {
             self.virtio_device("keyboard", "");
         }
-        if self.profile.supports_graphics && self.machine.has_pci() {
+        // The older PC has a PS/2 mouse, which its systems know.
+        if self.profile.supports_graphics && self.machine.has_pci() && self.machine != Machine::I440fx {
             self.virtio_device("tablet", "");
         }
     }

@@ -1,17 +1,19 @@
 //! Disks: their images, and the controllers that they hang on.
 
-use super::Builder;
+use super::{Builder, MOUNT_FOLDER};
 use crate::error::{ConfigError, ConfigWarning};
 use crate::inputs::{DiskFormat, DiskInput, Media};
 use crate::machine::Machine;
 use crate::props::Props;
-use crate::types::DiskInterface;
-use crate::validate::check_disk_count;
+use crate::types::{DiskInterface, FileMountInfo};
+use crate::validate::{check_disk_count, check_snapshot, check_source};
 
 /// The most disks that a machine may have, the boot disk included.
 pub const MAX_DISKS: usize = 16;
+/// Our QEMU's option of qcow2 that makes an internal snapshot the disk (`qemu-wasm/patches/qemu`).
+const LOAD_SNAPSHOT: &str = "load-snapshot";
 /// The floppy drives of a PC.
-const MAX_FLOPPIES: usize = 2;
+pub const MAX_FLOPPIES: usize = 2;
 
 impl Builder<'_> {
     /// The boot disk, with the path of the field that names it.
@@ -53,10 +55,13 @@ impl Builder<'_> {
         })
     }
 
-    pub(super) fn disks(&mut self) {
+    /// Attaches the disks, of which the firmware starts the first if `starts`.
+    pub(super) fn disks(&mut self, starts: bool) {
         let mut disks = self.all_disks();
         self.require(check_disk_count("inputs.additionalDisks", disks.len()));
         disks.truncate(MAX_DISKS);
+        // What cannot be started is no fault where there is something else to start.
+        let starts = starts && disks.len() == 1;
 
         let floppies = disks
             .extract_if(.., |(disk, _)| media(disk) == Media::Floppy)
@@ -71,7 +76,7 @@ impl Builder<'_> {
         }
         let mut ide_disks = 0;
         for (number, ((disk, field), interface)) in disks.iter().zip(interfaces).enumerate() {
-            self.drive(number, disk, interface, field);
+            self.drive(number, disk, interface, field, starts);
             let kind = if media(disk) == Media::Cdrom { "cd" } else { "hd" };
             match interface {
                 DiskInterface::VirtioBlk => self.virtio_device("blk", &format!(",drive=disk{number}")),
@@ -84,7 +89,7 @@ impl Builder<'_> {
                 }
             }
         }
-        self.floppies(&floppies);
+        self.floppies(&floppies, starts);
     }
 
     /// How a disk is to be attached: as itself, the overrides, or else the profile say. Virtio has no optical
@@ -101,7 +106,7 @@ impl Builder<'_> {
         }
     }
 
-    fn floppies(&mut self, floppies: &[(DiskInput, String)]) {
+    fn floppies(&mut self, floppies: &[(DiskInput, String)], starts: bool) {
         for (index, (disk, field)) in floppies.iter().enumerate() {
             if !self.machine.is_pc() {
                 let expected = format!(
@@ -119,7 +124,7 @@ impl Builder<'_> {
                 continue;
             }
             let name = format!("floppy{index}.raw");
-            let path = self.mount(&disk.source, &name, Media::Floppy.kind(), disk.readonly, field);
+            let path = self.mount_disk(disk, &name, disk.readonly, starts, field);
             if !disk.readonly {
                 self.warnings.push(ConfigWarning::FloppyNotKept { number: index });
             }
@@ -145,14 +150,21 @@ impl Builder<'_> {
     }
 
     /// Mounts a disk's image and opens it as block backend `disk{number}`.
-    fn drive(&mut self, number: usize, disk: &DiskInput, interface: DiskInterface, field: &str) {
+    fn drive(
+        &mut self,
+        number: usize,
+        disk: &DiskInput,
+        interface: DiskInterface,
+        field: &str,
+        starts: bool,
+    ) {
         let format = disk
             .format
-            .unwrap_or_else(|| guess_format(disk.source.file_name()));
+            .unwrap_or_else(|| DiskFormat::promised_by(disk.source.file_name()));
         let name = format!("disk{number}.{}", format.as_str());
         let is_cdrom = media(disk) == Media::Cdrom;
         let readonly = disk.readonly || is_cdrom;
-        let path = self.mount(&disk.source, &name, media(disk).kind(), readonly, field);
+        let path = self.mount_disk(disk, &name, readonly, starts, field);
 
         // Writes are not kept yet: they go to a temporary layer, which IDE disks need even where they may not write.
         let is_ide = interface == DiskInterface::Ide && !is_cdrom;
@@ -162,13 +174,42 @@ impl Builder<'_> {
         } else if is_ide {
             self.warnings.push(ConfigWarning::IdeIsWritable { number });
         }
-        let drive = Props::of("if=none")
+        let mut drive = Props::of("if=none")
             .with("id", &format!("disk{number}"))
             .with("file", &path)
             .with("format", format.as_str())
             .flag("readonly", !layered)
             .flag("snapshot", layered);
+        if let Some(snapshot) = &disk.snapshot {
+            if format != DiskFormat::Qcow2 {
+                let expected = format!("a qcow2 image (this one is {})", format.as_str());
+                let field = format!("{field}.snapshot");
+                self.errors.push(ConfigError::invalid(field, expected, snapshot));
+            }
+            self.require(check_snapshot(&format!("{field}.snapshot"), snapshot));
+            drive = drive.with(LOAD_SNAPSHOT, snapshot);
+        }
         self.option("-drive", drive.finish());
+    }
+
+    /// Mounts the image of a disk, a CD or a floppy.
+    fn mount_disk(
+        &mut self,
+        disk: &DiskInput,
+        name: &str,
+        readonly: bool,
+        boots: bool,
+        field: &str,
+    ) -> String {
+        self.require(check_source(&disk.source, field));
+        self.mount_file(FileMountInfo {
+            source: disk.source.clone(),
+            path: format!("{MOUNT_FOLDER}/{name}"),
+            kind: media(disk).kind(),
+            readonly,
+            boots,
+            snapshot: disk.snapshot.clone(),
+        })
     }
 
     /// Attaches block backend `disk{number}` as the `nth` disk of the machine's own IDE or AHCI controller.
@@ -192,15 +233,4 @@ impl Builder<'_> {
 /// The drive of a disk.
 fn media(disk: &DiskInput) -> Media {
     disk.media.unwrap_or(Media::Disk)
-}
-
-/// The format that a file's name promises.
-fn guess_format(name: &str) -> DiskFormat {
-    let name = name.to_ascii_lowercase();
-    let name = name.strip_suffix(".gz").unwrap_or(&name);
-    if name.ends_with(".qcow2") {
-        DiskFormat::Qcow2
-    } else {
-        DiskFormat::Raw
-    }
 }

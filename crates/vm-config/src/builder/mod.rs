@@ -10,6 +10,7 @@ mod consoles;
 mod devices;
 mod disks;
 mod extra;
+mod firmware;
 mod net;
 
 #[cfg(test)]
@@ -20,9 +21,11 @@ pub use consoles::{
     QMP_CHANNEL, SERIAL_CHANNEL,
 };
 pub use devices::BALLOON;
-pub use disks::MAX_DISKS;
+pub use disks::{MAX_DISKS, MAX_FLOPPIES};
 pub use extra::split_args;
+pub(crate) use firmware::whole_pc;
 
+use self::boot::Boot;
 use crate::error::{ConfigError, ConfigWarning};
 use crate::inputs::{InputSource, VmInputs};
 use crate::machine::Machine;
@@ -55,31 +58,23 @@ pub fn build_qemu_args(
     overrides: Option<&VmOverrides>,
 ) -> QemuArgsResult {
     let no_overrides = VmOverrides::default();
-    let mut builder = Builder {
-        profile,
-        inputs,
-        overrides: overrides.unwrap_or(&no_overrides),
-        machine: Machine::of(&profile.machine),
-        args: Vec::new(),
-        files: Vec::new(),
-        warnings: Vec::new(),
-        errors: Vec::new(),
-    };
+    let overrides = overrides.unwrap_or(&no_overrides);
+    let mut builder = Builder::new(profile, inputs, overrides);
     let boot = builder.choose_boot();
-    builder.basics(&boot);
-    builder.boot(boot);
-    builder.consoles();
-    builder.disks();
-    builder.net();
-    builder.devices();
-    builder.extra();
-    QemuArgsResult {
-        args: builder.args,
-        arch: profile.arch,
-        files_to_mount: builder.files,
-        warnings: builder.warnings,
-        errors: builder.errors,
-    }
+    let Some(pc) = builder.whole_pc(&boot) else {
+        return builder.build(boot);
+    };
+    let mut builder = Builder::new(&pc, inputs, overrides);
+    builder.warnings.push(ConfigWarning::WholePc);
+    let boot = builder.choose_boot();
+    builder.build(boot)
+}
+
+/// Whether such a machine starts its first disk, and no kernel.
+pub fn starts_disk(profile: &VmProfile, inputs: &VmInputs, overrides: Option<&VmOverrides>) -> bool {
+    let no_overrides = VmOverrides::default();
+    let mut builder = Builder::new(profile, inputs, overrides.unwrap_or(&no_overrides));
+    matches!(builder.choose_boot(), Boot::Disk(_))
 }
 
 /// The request and the answer under construction. Each module beside this one adds one concern.
@@ -92,6 +87,40 @@ struct Builder<'a> {
     files: Vec<FileMountInfo>,
     warnings: Vec<ConfigWarning>,
     errors: Vec<ConfigError>,
+}
+
+impl<'a> Builder<'a> {
+    fn new(profile: &'a VmProfile, inputs: &'a VmInputs, overrides: &'a VmOverrides) -> Self {
+        Self {
+            profile,
+            inputs,
+            overrides,
+            machine: Machine::of(&profile.machine),
+            args: Vec::new(),
+            files: Vec::new(),
+            warnings: Vec::new(),
+            errors: Vec::new(),
+        }
+    }
+
+    fn build(mut self, boot: Boot) -> QemuArgsResult {
+        self.basics(&boot);
+        self.firmware(&boot);
+        let starts = matches!(boot, Boot::Disk(_));
+        self.boot(boot);
+        self.consoles();
+        self.disks(starts);
+        self.net();
+        self.devices();
+        self.extra();
+        QemuArgsResult {
+            args: self.args,
+            arch: self.profile.arch,
+            files_to_mount: self.files,
+            warnings: self.warnings,
+            errors: self.errors,
+        }
+    }
 }
 
 impl Builder<'_> {
@@ -114,22 +143,21 @@ impl Builder<'_> {
 
     /// Has a file put into QEMU's file system, and returns its path there. `field` is the path of the input
     /// that names it.
-    fn mount(
-        &mut self,
-        source: &InputSource,
-        name: &str,
-        kind: FileKind,
-        readonly: bool,
-        field: &str,
-    ) -> String {
+    fn mount(&mut self, source: &InputSource, name: &str, kind: FileKind, field: &str) -> String {
         self.require(check_source(source, field));
-        let path = format!("{MOUNT_FOLDER}/{name}");
-        self.files.push(FileMountInfo {
+        self.mount_file(FileMountInfo {
             source: source.clone(),
-            path: path.clone(),
+            path: format!("{MOUNT_FOLDER}/{name}"),
             kind,
-            readonly,
-        });
+            readonly: true,
+            boots: false,
+            snapshot: None,
+        })
+    }
+
+    fn mount_file(&mut self, file: FileMountInfo) -> String {
+        let path = file.path.clone();
+        self.files.push(file);
         path
     }
 

@@ -7,7 +7,8 @@ use proptest::prelude::*;
 use super::build_qemu_args;
 use crate::error::{ConfigError, ConfigWarning};
 use crate::inputs::{
-    Attachment, BuiltinFile, DiskFormat, DiskInput, InputSource, Media, StoredFile, VmInputs,
+    Attachment, BuiltinFile, DiskFormat, DiskInput, Firmware, InputSource, KernelKind, Media, StoredFile,
+    System, VmInputs,
 };
 use crate::profiles::{default_profiles, infrastructure_profiles};
 use crate::types::{BootDevice, BootFrom, DiskInterface, NetMode, VmOverrides, VmProfile};
@@ -84,30 +85,39 @@ fn disk() -> impl Strategy<Value = DiskInput> {
             Media::Cdrom,
             Media::Floppy,
         ])),
+        option::of(prop::sample::select(vec![System::Linux, System::Other])),
+        option::of(prop::sample::select(vec![Firmware::Bios, Firmware::Uefi])),
     )
-        .prop_map(|(source, readonly, format, interface, media)| DiskInput {
-            source,
-            readonly,
-            format,
-            interface,
-            media,
-        })
+        .prop_map(
+            |(source, readonly, format, interface, media, system, firmware)| DiskInput {
+                system,
+                firmware,
+                readonly,
+                format,
+                interface,
+                media,
+                ..DiskInput::new(source)
+            },
+        )
 }
 
 fn inputs() -> impl Strategy<Value = VmInputs> {
+    let kind = prop::sample::select(vec![KernelKind::Linux, KernelKind::Ipxe, KernelKind::Xen]);
     (
         option::of(disk()),
         option::of(source()),
         option::of(source()),
         option::of(hostile_text()),
+        option::of(kind),
         vec(disk(), 0..20),
     )
         .prop_map(
-            |(disk, kernel, initrd, kernel_cmdline, additional_disks)| VmInputs {
+            |(disk, kernel, initrd, kernel_cmdline, kernel_kind, additional_disks)| VmInputs {
                 disk,
                 kernel,
                 initrd,
                 kernel_cmdline,
+                kernel_kind,
                 additional_disks,
             },
         )
@@ -125,8 +135,10 @@ prop_compose! {
         net in option::of(prop::sample::select(vec![NetMode::User, NetMode::None])),
         disk_interface in option::of(interface()),
         tb_size_mib in option::of(any::<u32>()),
+        firmware in option::of(prop::sample::select(vec![Firmware::Bios, Firmware::Uefi])),
     ) -> VmOverrides {
         VmOverrides {
+            firmware,
             memory_mib, smp, cpu, cmdline, extra_args, boot_from, boot_order, net, disk_interface, tb_size_mib,
         }
     }
@@ -164,6 +176,7 @@ fn tamed(inputs: &VmInputs) -> VmInputs {
         kernel: inputs.kernel.as_ref().map(tame_source),
         initrd: inputs.initrd.as_ref().map(tame_source),
         kernel_cmdline: inputs.kernel_cmdline.as_ref().map(|_| "x".into()),
+        kernel_kind: inputs.kernel_kind,
         additional_disks: inputs.additional_disks.iter().map(tame_disk).collect(),
     }
 }
@@ -345,13 +358,13 @@ fn the_heap_is_bounded_with_numbers() {
     assert_eq!(errors(largest), []);
     let [
         error @ ConfigError::HeapTooSmall {
-            required_mib: 4097, ..
+            required_mib: 4096, ..
         },
     ] = &errors(largest + 1)[..]
     else {
         panic!("expected one error about the heap");
     };
-    assert!(error.to_string().contains("at most 3456 MiB"), "{error}");
+    assert!(error.to_string().contains("at most 3455 MiB"), "{error}");
     assert!(!errors(u32::MAX).is_empty());
 
     let capped = VmProfile {

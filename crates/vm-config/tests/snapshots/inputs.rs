@@ -2,7 +2,8 @@
 
 use expect_test::expect;
 use qemuweb_vm_config::{
-    BootDevice, BootFrom, DiskFormat, DiskInput, DiskInterface, InputSource, VmInputs, VmOverrides,
+    BootDevice, BootFrom, DiskFormat, DiskInput, DiskInterface, Firmware, InputSource, KernelKind, Media,
+    System, VmInputs, VmOverrides,
 };
 
 use crate::check;
@@ -30,8 +31,8 @@ fn a_disk_of_ones_own_boots_on_a_pc() {
             -nodefaults
             -no-user-config
             -display none
-            -machine q35,smbus=off,usb=off,hpet=off,vmport=off,smm=off,sata=off,i8042=off,graphics=off
-            -cpu qemu64
+            -machine q35,graphics=off
+            -cpu qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt
             -smp 1
             -accel tcg,tb-size=64
             -m 512M
@@ -55,6 +56,146 @@ fn a_disk_of_ones_own_boots_on_a_pc() {
             mount /vm/disk0.qcow2 (writable)
             warning: disk 0: what the guest writes lasts until the machine stops; the image itself is not changed
         "#]],
+    );
+}
+
+#[test]
+fn a_system_that_is_none_of_ours_has_a_whole_pc() {
+    let floppy = DiskInput {
+        media: Some(Media::Floppy),
+        ..DiskInput::new(url("freedos.img"))
+    };
+    let other = DiskInput {
+        system: Some(System::Other),
+        ..DiskInput::new(url("dos.img"))
+    };
+    let inputs = VmInputs {
+        disk: Some(floppy),
+        additional_disks: vec![other],
+        ..VmInputs::default()
+    };
+    let none = VmOverrides::default();
+    check(
+        "minimal-x86_64",
+        &inputs,
+        &none,
+        &expect![[r#"
+        -L /pc-bios
+        -nodefaults
+        -no-user-config
+        -display none
+        -machine pc,graphics=off
+        -cpu qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt
+        -smp 1
+        -accel tcg,tb-size=32
+        -m 128M
+        -boot order=acd
+        -chardev ring,id=serial0
+        -serial chardev:serial0
+        -chardev ring,id=qmp0
+        -mon chardev=qmp0,mode=control
+        -device virtio-serial-pci,id=vserial0
+        -chardev ring,id=agent0
+        -device virtserialport,bus=vserial0.0,chardev=agent0,id=agent0,name=org.qemuweb.agent.0
+        -chardev ring,id=capture0,discard=on
+        -device virtserialport,bus=vserial0.0,chardev=capture0,id=capture0,name=org.qemuweb.capture.0
+        -chardev ring,id=capture1,discard=on
+        -device virtserialport,bus=vserial0.0,chardev=capture1,id=capture1,name=org.qemuweb.capture.1
+        -drive if=none,id=disk0,file=/vm/disk0.raw,format=raw,snapshot=on
+        -device ide-hd,bus=ide.0,unit=0,drive=disk0
+        -drive if=floppy,index=0,file=/vm/floppy0.raw,format=raw,snapshot=on
+        -object rng-builtin,id=rng0
+        -device virtio-rng-pci,rng=rng0
+        -device virtio-balloon-pci,id=balloon0
+        -parallel null
+        -device VGA
+        mount /vm/disk0.raw (writable)
+        mount /vm/floppy0.raw (writable)
+        warning: what starts expects a PC as they were: the machine is one (pc, with IDE disks), whatever the profile says
+        warning: disk 0: what the guest writes lasts until the machine stops; the image itself is not changed
+        warning: floppy 0: what the guest writes lasts until the machine stops
+    "#]],
+    );
+    let inputs = VmInputs {
+        kernel: Some(url("ipxe.lkrn")),
+        initrd: Some(url("script.ipxe")),
+        kernel_kind: Some(KernelKind::Ipxe),
+        ..VmInputs::default()
+    };
+    check(
+        "linux-x86_64-pc-nographic",
+        &inputs,
+        &none,
+        &expect![[r#"
+        -L /pc-bios
+        -nodefaults
+        -no-user-config
+        -display none
+        -machine pc,graphics=off
+        -cpu qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt
+        -smp 1
+        -accel tcg,tb-size=64
+        -m 512M
+        -kernel /vm/kernel
+        -initrd /vm/initrd
+        -append 
+        -chardev ring,id=serial0
+        -serial chardev:serial0
+        -chardev ring,id=qmp0
+        -mon chardev=qmp0,mode=control
+        -device virtio-serial-pci,id=vserial0
+        -chardev ring,id=agent0
+        -device virtserialport,bus=vserial0.0,chardev=agent0,id=agent0,name=org.qemuweb.agent.0
+        -chardev ring,id=capture0,discard=on
+        -device virtserialport,bus=vserial0.0,chardev=capture0,id=capture0,name=org.qemuweb.capture.0
+        -chardev ring,id=capture1,discard=on
+        -device virtserialport,bus=vserial0.0,chardev=capture1,id=capture1,name=org.qemuweb.capture.1
+        -object rng-builtin,id=rng0
+        -device virtio-rng-pci,rng=rng0
+        -device virtio-balloon-pci,id=balloon0
+        -parallel null
+        -device VGA
+        mount /vm/kernel
+        mount /vm/initrd
+        warning: what starts expects a PC as they were: the machine is one (pc, with IDE disks), whatever the profile says
+    "#]],
+    );
+}
+
+#[test]
+fn a_disk_that_only_uefi_starts() {
+    let inputs = VmInputs {
+        disk: Some(DiskInput {
+            system: Some(System::Linux),
+            firmware: Some(Firmware::Uefi),
+            snapshot: Some("before, the update".into()),
+            ..DiskInput::new(url("debian.qcow2"))
+        }),
+        ..VmInputs::default()
+    };
+    for profile in ["linux-x86_64-pc-nographic", "linux-aarch64-virt-nographic"] {
+        let text = crate::show(profile, &inputs, &VmOverrides::default());
+        assert!(
+            text.contains("-drive if=pflash,unit=0,file=/vm/flash0."),
+            "{text}"
+        );
+        assert!(text.contains("load-snapshot=before,, the update"), "{text}");
+        assert!(!text.contains("-kernel") && !text.contains("error:"), "{text}");
+    }
+    // Without flash it is but attached; asked for, that is an error.
+    let text = crate::show("microvm-x86_64", &inputs, &VmOverrides::default());
+    assert!(
+        text.contains("warning: machine microvm") && !text.contains("error:"),
+        "{text}"
+    );
+    let overrides = VmOverrides {
+        firmware: Some(Firmware::Uefi),
+        ..VmOverrides::default()
+    };
+    let text = crate::show("microvm-x86_64", &inputs, &overrides);
+    assert!(
+        text.contains("error: overrides.firmware: expected bios"),
+        "{text}"
     );
 }
 
@@ -167,7 +308,7 @@ fn a_disk_on_a_machine_that_boots_none() {
             -no-user-config
             -display none
             -machine microvm,acpi=off
-            -cpu qemu64
+            -cpu qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt
             -smp 1
             -accel tcg,tb-size=32
             -m 128M
@@ -218,7 +359,7 @@ fn a_kernel_of_ones_own_and_every_override() {
             -nodefaults
             -no-user-config
             -display none
-            -machine q35,smbus=off,usb=off,hpet=off,vmport=off,smm=off,i8042=off
+            -machine q35,graphics=off
             -cpu max,-avx
             -smp 4
             -accel tcg,tb-size=256
@@ -278,7 +419,7 @@ fn disks_of_every_kind() {
             -no-user-config
             -display none
             -machine q35,smbus=off,usb=off,hpet=off,vmport=off,smm=off,i8042=off
-            -cpu qemu64
+            -cpu qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt
             -smp 1
             -accel tcg,tb-size=64
             -m 512M
@@ -333,7 +474,7 @@ fn disks_of_every_kind() {
             -no-user-config
             -display none
             -machine microvm,acpi=off
-            -cpu qemu64
+            -cpu qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt
             -smp 1
             -accel tcg,tb-size=32
             -m 128M
@@ -396,7 +537,7 @@ fn what_does_not_fit() {
             -no-user-config
             -display none
             -machine q35,smbus=off,usb=off,hpet=off,vmport=off,smm=off,sata=off,i8042=off
-            -cpu qemu64
+            -cpu qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt
             -smp 99
             -accel tcg,tb-size=256
             -m 8192M
@@ -421,7 +562,7 @@ fn what_does_not_fit() {
             mount /vm/kernel
             mount /vm/initrd
             error: overrides.smp: expected 1 to 8 processors, found 99
-            error: overrides.memoryMiB: the machine needs a heap of 8832 MiB (8192 for the guest, 256 for translated code, 384 for QEMU itself), but WebAssembly allows 4096; give the guest at most 3456 MiB
+            error: overrides.memoryMiB: the machine needs a heap of 8832 MiB (8192 for the guest, 256 for translated code, 384 for QEMU itself), but WebAssembly allows 4095; give the guest at most 3455 MiB
         "#]],
     );
 }

@@ -19,7 +19,7 @@ fn minimal_x86_64() {
             -no-user-config
             -display none
             -machine q35,smbus=off,usb=off,hpet=off,vmport=off,smm=off,sata=off,i8042=off
-            -cpu qemu64
+            -cpu qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt
             -smp 1
             -accel tcg,tb-size=32
             -m 128M
@@ -57,7 +57,7 @@ fn linux_x86_64_pc_nographic() {
             -no-user-config
             -display none
             -machine q35,smbus=off,usb=off,hpet=off,vmport=off,smm=off,sata=off,i8042=off
-            -cpu qemu64
+            -cpu qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt
             -smp 1
             -accel tcg,tb-size=64
             -m 512M
@@ -95,7 +95,7 @@ fn linux_x86_64_pc_graphics() {
             -no-user-config
             -display none
             -machine q35,smbus=off,usb=off,hpet=off,vmport=off,smm=off,sata=off
-            -cpu qemu64
+            -cpu qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt
             -smp 1
             -accel tcg,tb-size=64
             -m 512M
@@ -122,6 +122,41 @@ fn linux_x86_64_pc_graphics() {
             mount /vm/kernel
             mount /vm/initrd
         "#]],
+    );
+}
+
+#[test]
+fn pc_x86_64() {
+    check_default(
+        "pc-x86_64",
+        &expect![[r#"
+        -L /pc-bios
+        -nodefaults
+        -no-user-config
+        -display none
+        -machine pc,graphics=off
+        -cpu qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt
+        -smp 1
+        -accel tcg,tb-size=32
+        -m 256M
+        -chardev ring,id=serial0
+        -serial chardev:serial0
+        -chardev ring,id=qmp0
+        -mon chardev=qmp0,mode=control
+        -device virtio-serial-pci,id=vserial0
+        -chardev ring,id=agent0
+        -device virtserialport,bus=vserial0.0,chardev=agent0,id=agent0,name=org.qemuweb.agent.0
+        -chardev ring,id=capture0,discard=on
+        -device virtserialport,bus=vserial0.0,chardev=capture0,id=capture0,name=org.qemuweb.capture.0
+        -chardev ring,id=capture1,discard=on
+        -device virtserialport,bus=vserial0.0,chardev=capture1,id=capture1,name=org.qemuweb.capture.1
+        -object rng-builtin,id=rng0
+        -device virtio-rng-pci,rng=rng0
+        -device virtio-balloon-pci,id=balloon0
+        -parallel null
+        -device VGA
+        error: profile pc-x86_64 has nothing to boot: Supply a disk, CD or floppy image to start, or a kernel that a PC's BIOS serves: memtest86+, iPXE, memdisk, one for Multiboot.
+    "#]],
     );
 }
 
@@ -213,7 +248,7 @@ fn microvm_x86_64() {
             -no-user-config
             -display none
             -machine microvm,acpi=off
-            -cpu qemu64
+            -cpu qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt
             -smp 1
             -accel tcg,tb-size=32
             -m 128M
@@ -249,7 +284,7 @@ fn busybox_router() {
             -no-user-config
             -display none
             -machine q35,smbus=off,usb=off,hpet=off,vmport=off,smm=off,sata=off,i8042=off
-            -cpu qemu64
+            -cpu qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt
             -smp 1
             -accel tcg,tb-size=32
             -m 128M
@@ -287,8 +322,8 @@ fn hashicorp_vault() {
             -nodefaults
             -no-user-config
             -display none
-            -machine q35,smbus=off,usb=off,hpet=off,vmport=off,smm=off,sata=off,i8042=off
-            -cpu qemu64
+            -machine q35,graphics=off
+            -cpu qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt
             -smp 1
             -accel tcg,tb-size=128
             -m 1024M
@@ -307,7 +342,7 @@ fn hashicorp_vault() {
             -device virtio-rng-pci,rng=rng0
             -device virtio-balloon-pci,id=balloon0
             warning: net: user-mode networking is not part of this build of QEMU; the machine starts without a network
-            error: profile hashicorp-vault has nothing to boot: Supply a bootable x86-64 disk image (raw or qcow2) with HashiCorp Vault installed: QemuWeb ships none.
+            error: profile hashicorp-vault has nothing to boot: Supply a bootable x86-64 disk image with HashiCorp Vault installed: QemuWeb ships none.
         "#]],
     );
 }
@@ -321,8 +356,8 @@ fn alpine_linux() {
             -nodefaults
             -no-user-config
             -display none
-            -machine q35,smbus=off,usb=off,hpet=off,vmport=off,smm=off,sata=off,i8042=off
-            -cpu qemu64
+            -machine q35,graphics=off
+            -cpu qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt
             -smp 1
             -accel tcg,tb-size=32
             -m 256M
@@ -341,7 +376,7 @@ fn alpine_linux() {
             -device virtio-rng-pci,rng=rng0
             -device virtio-balloon-pci,id=balloon0
             warning: net: user-mode networking is not part of this build of QEMU; the machine starts without a network
-            error: profile alpine-linux has nothing to boot: Supply an Alpine Linux disk image for x86-64 (raw or qcow2), or Alpine's vmlinuz-virt as kernel and initramfs-virt as initrd: QemuWeb ships none.
+            error: profile alpine-linux has nothing to boot: Supply an Alpine Linux disk image for x86-64, or Alpine's vmlinuz-virt as kernel and initramfs-virt as initrd: QemuWeb ships none.
         "#]],
     );
 }
@@ -355,8 +390,8 @@ fn debian_x86_64_disk() {
             -nodefaults
             -no-user-config
             -display none
-            -machine q35,smbus=off,usb=off,hpet=off,vmport=off,smm=off,sata=off,i8042=off
-            -cpu qemu64
+            -machine q35,graphics=off
+            -cpu qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt
             -smp 1
             -accel tcg,tb-size=64
             -m 512M
