@@ -16,6 +16,7 @@ use web_sys::{Event, SubmitEvent};
 
 use crate::browser::{copy, value_of};
 use crate::icons::{self, icon};
+use crate::later::Owner;
 use crate::launcher::can_launch;
 use crate::workbench::Workbench;
 use draft::{Checked, Draft, Field};
@@ -36,6 +37,8 @@ pub struct Form {
     problems: Signal<Vec<String>>,
     /// What is being waited for.
     notice: Signal<Option<String>>,
+    /// What has all these signals.
+    owner: Owner,
 }
 
 impl Form {
@@ -50,6 +53,7 @@ impl Form {
             vm_id: create_signal(vm_id),
             problems: create_signal(Vec::new()),
             notice: create_signal(None),
+            owner: Owner::here(),
         }
     }
 
