@@ -47,7 +47,7 @@ pub async fn start_popup() -> Result<(), JsError> {
 
 /// Puts a view into the page's element `app`, in place of what stands there until the wasm is loaded.
 fn mount(view: impl FnOnce(Workbench) -> View) -> Result<Workbench, JsError> {
-    console_error_panic_hook::set_once();
+    qemuweb_runtime::web::note_panics();
     let app = document()
         .get_element_by_id("app")
         .ok_or_else(|| JsError::new("expected an element with the id app"))?;

@@ -32,8 +32,8 @@ pub(super) struct Kept {
     pub(super) failures: Vec<Failure>,
 }
 
-/// Reads the database. A VM that was active when the browser ended is stopped now, and says so.
-pub(super) async fn load() -> Kept {
+/// Reads the database. A VM that was active when the former host ended is stopped now, for the reason `ended`.
+pub(super) async fn load(ended: StopReason) -> Kept {
     let mut kept = Kept {
         vms: Vec::new(),
         profiles: Vec::new(),
@@ -41,7 +41,7 @@ pub(super) async fn load() -> Kept {
         store: None,
         failures: Vec::new(),
     };
-    match read().await {
+    match read(ended).await {
         Ok(read) => kept = read,
         Err(failure) => kept
             .failures
@@ -50,7 +50,7 @@ pub(super) async fn load() -> Kept {
     kept
 }
 
-async fn read() -> Result<Kept, Failure> {
+async fn read(ended: StopReason) -> Result<Kept, Failure> {
     let store = Store::open().await?;
     let (vms, mut failures) = store.vms().await?;
     let (mut profiles, unread) = store.profiles().await?;
@@ -59,7 +59,7 @@ async fn read() -> Result<Kept, Failure> {
     let (files, unread) = store.files().await?;
     failures.extend(unread);
     Ok(Kept {
-        vms: vms.into_iter().map(revive).collect(),
+        vms: vms.into_iter().map(|vm| revive(vm, ended)).collect(),
         profiles,
         files,
         store: Some(Rc::new(store)),
@@ -67,7 +67,7 @@ async fn read() -> Result<Kept, Failure> {
     })
 }
 
-fn revive(kept: KeptVm) -> Vm {
+fn revive(kept: KeptVm, ended: StopReason) -> Vm {
     let KeptVm {
         vm_id,
         name,
@@ -87,9 +87,7 @@ fn revive(kept: KeptVm) -> Vm {
     vm.info.started_at = started_at;
     vm.kept_active = state.is_active();
     vm.info.state = if state.is_active() {
-        VmState::Stopped {
-            reason: StopReason::HostEnded,
-        }
+        VmState::Stopped { reason: ended }
     } else {
         state
     };
