@@ -63,6 +63,8 @@ impl Form {
         change(&mut draft);
         if self.draft.with_untracked(|old| *old != draft) {
             self.draft.set(draft);
+            // They were those of the former draft.
+            self.problems.set(Vec::new());
         }
     }
 
@@ -153,7 +155,12 @@ fn VmForm(form: Form) -> View {
     });
     let save = move |event: SubmitEvent| {
         event.prevent_default();
-        submit::submit(form, true);
+        // Enter in the name's field, while it runs.
+        if is_active.get_untracked() {
+            submit::rename(form);
+        } else {
+            submit::submit(form, true);
+        }
     };
     view! {
         form(class="form", on:submit=save) {
