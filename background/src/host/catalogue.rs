@@ -175,7 +175,9 @@ pub(super) fn remove(state: &SharedState, vm_id: &str) -> Result<(), Failure> {
         Ok(())
     })?;
     let mut state = state.borrow_mut();
-    let removed: Vec<Vm> = state.vms.extract_if(.., |vm| vm.info.vm_id == vm_id).collect();
+    let mut removed: Vec<Vm> = state.vms.extract_if(.., |vm| vm.info.vm_id == vm_id).collect();
+    // Nobody waits any longer for room in a guest that is gone.
+    removed.iter_mut().for_each(|vm| vm.capture.release());
     state.removed.extend(removed);
     let excess = state.removed.len().saturating_sub(MAX_REMOVED);
     state.removed.drain(..excess);

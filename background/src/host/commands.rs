@@ -149,7 +149,7 @@ async fn execute(
             let lines = bytes(&attachments)?;
             let room = known(state, &vm_id, |vm| Ok(vm.capture.push(&lines)))?;
             vm::publish_capture_later(state, &vm_id);
-            // A VM that is removed meanwhile needs none.
+            // One that is defined anew meanwhile has room.
             let _ = room.await;
             Ok(())
         }
