@@ -4,7 +4,7 @@ use js_sys::Uint8Array;
 use qemuweb_runtime::Failure;
 use qemuweb_runtime::client::Packet;
 use qemuweb_runtime::protocol::{self, Command, Event, MAX_VM_ID, Request, VmDefinition};
-use qemuweb_runtime::state::{StopReason, Transition};
+use qemuweb_runtime::state::{StopReason, Transition, VmState};
 use serde_json::Value;
 use wasm_bindgen::{JsCast, JsValue};
 
@@ -193,6 +193,10 @@ async fn stop(state: &SharedState, vm_id: &str) -> Result<(), Failure> {
             .with_next_step("Power it off instead."));
         }
         let answer = vm.execute("system_powerdown", None)?;
+        if vm.info.state == VmState::Paused {
+            // A guest that stands still hears nothing.
+            drop(vm.execute("cont", None)?);
+        }
         vm.transition(Transition::RequestStop)?;
         Ok(answer)
     })?;
@@ -204,7 +208,7 @@ fn force_stop(state: &SharedState, vm_id: &str) -> Result<(), Failure> {
     let mut state = state.borrow_mut();
     let vm = state.vm_mut(vm_id).ok_or_else(|| unknown(vm_id))?;
     let reason = match vm.info.state {
-        qemuweb_runtime::VmState::Starting => StopReason::Cancelled,
+        VmState::Starting => StopReason::Cancelled,
         _ => StopReason::ForceStopped,
     };
     vm.end(Transition::End(reason))?;
