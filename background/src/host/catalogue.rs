@@ -152,7 +152,7 @@ pub(super) fn clone(state: &SharedState, vm_id: &str, new_id: &str, name: String
     let mut state = state.borrow_mut();
     let definition = state
         .vm(vm_id)
-        .map(|vm| vm.definition.clone())
+        .map(|vm| (*vm.definition).clone())
         .ok_or_else(|| unknown(vm_id))?;
     if state.vm(new_id).is_some() {
         return Err(Failure::new(format!("there is a VM “{new_id}” already")));

@@ -20,6 +20,7 @@ use serde_json::Value;
 use super::capture::Capture;
 use super::channel::{Link, Sender};
 use super::control::{Answer, Control};
+use super::commands::{known, unknown};
 use super::definition::Definition;
 use super::metrics::Meter;
 use super::worker::VmWorker;
@@ -35,8 +36,8 @@ pub(super) struct Vm {
     pub(super) capture: Capture,
     /// Whether clients are going to be told how captures are.
     capture_to_tell: bool,
-    /// What it is made of; `info` shows it.
-    pub(super) definition: Definition,
+    /// What it is made of; `info` shows it. Another one is another `Rc`.
+    pub(super) definition: Rc<Definition>,
     /// Its place among all VMs.
     pub(super) order: u32,
     /// Whether the database says that it is active.
@@ -75,7 +76,7 @@ impl Vm {
             console: Console::default(),
             capture: Capture::default(),
             capture_to_tell: false,
-            definition,
+            definition: Rc::new(definition),
             order,
             kept_active: false,
             events: VecDeque::new(),
@@ -86,10 +87,7 @@ impl Vm {
 
     /// Replaces the definition of a VM that is not active.
     pub(super) fn redefine(&mut self, name: String, definition: Definition) -> Result<(), Failure> {
-        self.info
-            .state
-            .next(Transition::Start)
-            .map_err(|error| Failure::from_error(&error))?;
+        self.to_start()?;
         let (run, favourite) = (self.run, self.info.favourite);
         *self = Self {
             run,
@@ -100,6 +98,15 @@ impl Vm {
     }
 
     /// Moves the VM's state on.
+    /// What it is made of, if it can be started.
+    fn to_start(&mut self) -> Result<Rc<Definition>, Failure> {
+        self.info
+            .state
+            .next(Transition::Start)
+            .map_err(|error| Failure::from_error(&error))?;
+        Ok(Rc::clone(&self.definition))
+    }
+
     pub(super) fn transition(&mut self, transition: Transition) -> Result<(), Failure> {
         self.info.state = self
             .info
@@ -189,17 +196,25 @@ impl Machine {
 /// Starts a VM that is not active.
 ///
 /// # Errors
-/// A [`Failure`] when it is active, its configuration cannot work or a file cannot be read; the VM keeps that failure.
+/// A [`Failure`] when there is no such VM, or when it is active, which does nothing to the run that it is in. When its
+/// configuration cannot work or a file cannot be read, the VM keeps the failure.
 pub(super) async fn start(state: &SharedState, vm_id: &str) -> Result<(), Failure> {
-    let Some(definition) = state.borrow().vm(vm_id).map(|vm| vm.definition.clone()) else {
-        return Ok(());
-    };
-    let blobs = files::open(&definition.files, &definition.file_names()).await;
+    let mut definition = known(state, vm_id, Vm::to_start)?;
+    let mut blobs = files::open(&definition.files, &definition.file_names()).await;
+    loop {
+        // It may have been defined anew meanwhile, with other files, or removed, or started by somebody else.
+        let present = known(state, vm_id, Vm::to_start)?;
+        if Rc::ptr_eq(&present, &definition) {
+            break;
+        }
+        definition = present;
+        blobs = files::open(&definition.files, &definition.file_names()).await;
+    }
     let contents = state.borrow().library.contents();
     let mut borrowed = state.borrow_mut();
     let State { vms, spares, .. } = &mut *borrowed;
     let Some(vm) = vms.iter_mut().find(|vm| vm.info.vm_id == vm_id) else {
-        return Ok(());
+        return Err(unknown(vm_id));
     };
     let result = blobs.and_then(|mut blobs| {
         let mut args = vm.definition.qemu_args()?;
