@@ -126,12 +126,12 @@ pub fn reconnect(workbench: Workbench) {
 fn take(workbench: Workbench, event: &Event, attachments: &[JsValue]) {
     let consoles = workbench.consoles();
     match event {
-        Event::SerialOut { vm_id, offset } => {
+        Event::SerialOut { vm_id, run, offset } => {
             if let Some(bytes) = attachments
                 .first()
                 .and_then(|bytes| bytes.dyn_ref::<Uint8Array>())
             {
-                consoles.take(vm_id, *offset, bytes);
+                consoles.take(vm_id, *run, *offset, bytes);
             }
             return;
         }

@@ -10,7 +10,7 @@ use wasm_bindgen::{JsCast, JsValue};
 
 use super::clients::ClientId;
 use super::vm::{self, Vm};
-use super::{SharedState, catalogue, definition, files, has_machine, library, metrics};
+use super::{Run, SharedState, catalogue, definition, files, has_machine, library, metrics};
 
 /// Does what a packet from `client` asks for, and answers it.
 pub(super) async fn serve(state: &SharedState, client: ClientId, packet: Packet<JsValue>) {
@@ -158,12 +158,13 @@ async fn execute(
             Ok(())
         }),
         Command::WatchVm { vm_id } => {
-            let (offset, history) = known(state, &vm_id, |vm| Ok(vm.console.history()))?;
+            let (run, (offset, history)) = known(state, &vm_id, |vm| Ok((vm.run, vm.console.history())))?;
             let mut state = state.borrow_mut();
             state.clients.watch(client, &vm_id, true);
             state.send_past(client, &vm_id);
             if !history.is_empty() {
-                state.clients.serial_out_to(client, &vm_id, offset, &history);
+                let run = Run { vm_id, number: run };
+                state.clients.serial_out_to(client, &run, offset, &history);
             }
             Ok(())
         }

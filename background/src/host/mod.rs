@@ -209,7 +209,7 @@ impl State {
 #[derive(Clone, Debug)]
 struct Run {
     vm_id: VmId,
-    number: u32,
+    number: u64,
 }
 
 /// Milliseconds since the epoch.

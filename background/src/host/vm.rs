@@ -15,12 +15,13 @@ use qemuweb_runtime::protocol::{Phase, Progress, VmId, VmInfo};
 use qemuweb_runtime::state::{StopReason, Transition};
 use qemuweb_runtime::vm_worker::VmWorkerCommand;
 use qemuweb_runtime::{Failure, VmState};
+use qemuweb_vm_config::AGENT_CHANNEL;
 use serde_json::Value;
 
 use super::capture::Capture;
 use super::channel::{Link, Sender};
-use super::control::{Answer, Control};
 use super::commands::{known, unknown};
+use super::control::{Answer, Control};
 use super::definition::Definition;
 use super::metrics::Meter;
 use super::worker::VmWorker;
@@ -30,8 +31,8 @@ pub(super) use events::publish_capture_later;
 /// A VM and, while it is active, its QEMU.
 pub(super) struct Vm {
     pub(super) info: VmInfo,
-    /// The number of its latest run.
-    pub(super) run: u32,
+    /// The number of its latest run: when that began, in milliseconds since the epoch, so that no other host has had it.
+    pub(super) run: u64,
     pub(super) console: Console,
     pub(super) capture: Capture,
     /// Whether clients are going to be told how captures are.
@@ -97,7 +98,6 @@ impl Vm {
         Ok(())
     }
 
-    /// Moves the VM's state on.
     /// What it is made of, if it can be started.
     fn to_start(&mut self) -> Result<Rc<Definition>, Failure> {
         self.info
@@ -107,6 +107,7 @@ impl Vm {
         Ok(Rc::clone(&self.definition))
     }
 
+    /// Moves the VM's state on.
     pub(super) fn transition(&mut self, transition: Transition) -> Result<(), Failure> {
         self.info.state = self
             .info
@@ -142,9 +143,19 @@ impl Vm {
 
     /// Tells the guest's agent the size of the terminal, now or when there is an agent.
     pub(super) fn resize_console(&mut self, rows: u16, cols: u16) {
-        if let Some(machine) = &mut self.machine {
-            machine.size = Some((rows, cols));
+        if let Some(machine) = &mut self.machine
+            && machine.size.replace((rows, cols)) != Some((rows, cols))
+        {
             machine.tell_size();
+        }
+    }
+
+    /// A program in the guest opened or closed one of its ports.
+    fn port_changed(&mut self, id: &str, open: bool) {
+        match &self.machine {
+            // An agent that has just come does not know it, and another one may have gone with a reset.
+            Some(machine) if id == AGENT_CHANNEL && open => machine.tell_size(),
+            _ => self.capture.opened(id, open),
         }
     }
 
@@ -187,7 +198,7 @@ impl Vm {
 impl Machine {
     fn tell_size(&self) {
         if let (Some(agent), Some((rows, cols))) = (&self.agent, self.size) {
-            // An agent that does not read misses a size; the next one tells it again.
+            // One that is not there yet is told when it opens its port.
             agent.send(format!("resize {rows} {cols}\n").as_bytes());
         }
     }
@@ -223,7 +234,8 @@ pub(super) async fn start(state: &SharedState, vm_id: &str) -> Result<(), Failur
     });
     let result = result.and_then(|(blobs, args)| {
         vm.transition(Transition::Start)?;
-        vm.run += 1;
+        vm.run = (now() as u64).max(vm.run + 1);
+        vm.info.run = vm.run;
         let run = Run {
             vm_id: vm_id.to_owned(),
             number: vm.run,
