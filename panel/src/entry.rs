@@ -21,6 +21,7 @@ pub async fn start_panel() -> Result<QemuClient, JsError> {
     let workbench = mount(|workbench| view! { App(workbench=workbench, reconnect=reconnect) })?;
     workbench.consoles().enable();
     follow_theme(workbench);
+    follow_visibility(workbench);
     session::keep_time(workbench);
     wasm_bindgen_futures::spawn_local(session::learn_image_sizes(workbench));
     if let Some(vm_id) = vm_in_address() {
@@ -73,6 +74,15 @@ fn follow_theme(workbench: Workbench) {
     // As long as the page, like what it is called by.
     changed.forget();
     std::mem::forget(dark);
+}
+
+/// Has guests told the size of terminals that come into view with the page.
+fn follow_visibility(workbench: Workbench) {
+    let changed = Closure::<dyn FnMut()>::new(move || workbench.consoles().page_is_shown());
+    // It fails for no document.
+    let _ = document().add_event_listener_with_callback("visibilitychange", changed.as_ref().unchecked_ref());
+    // As long as the page.
+    changed.forget();
 }
 
 /// The VM that the page's address names: `panel.html#vm=ID`.
