@@ -1,5 +1,8 @@
 // Loads xterm.js and the panel's WebAssembly. The panel is panel/src/app.rs, the client API panel/src/js_api.rs.
-import { showLoadFailure } from "./load-failure.js";
+import { whenCrashed } from "./crash.js";
+import { showCrash, showLoadFailure } from "./failure.js";
+
+whenCrashed(showCrash);
 
 async function load() {
   const [xterm, fit, search, webgl, panel] = await Promise.all([

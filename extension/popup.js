@@ -1,5 +1,8 @@
 // Loads the popup's WebAssembly once the static page has been painted. The popup is panel/src/popup.rs.
-import { showLoadFailure } from "./load-failure.js";
+import { whenCrashed } from "./crash.js";
+import { showCrash, showLoadFailure } from "./failure.js";
+
+whenCrashed(showCrash);
 
 await new Promise((painted) => requestAnimationFrame(() => setTimeout(painted)));
 try {

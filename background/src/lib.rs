@@ -20,5 +20,5 @@ use wasm_bindgen::prelude::wasm_bindgen;
 /// Runs once in each context, before its entry point.
 #[wasm_bindgen(start)]
 pub fn start() {
-    console_error_panic_hook::set_once();
+    qemuweb_runtime::web::note_panics();
 }

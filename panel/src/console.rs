@@ -29,6 +29,10 @@ const SCROLLBACK: u32 = 10_000;
 /// What empties a terminal, scrollback included, in the order of what is written to it.
 const RESET: &str = "\x1bc";
 
+/// What takes away what a program left that a reboot has ended: the other screen, colours, margins, a hidden cursor, brackets
+/// around what is pasted, the mouse. All text stays.
+const REBOOT: &str = "\x1b[?47l\x1b[!p\x1b[?2004l\x1b[?1000l\x1b[?1002l\x1b[?1003l";
+
 type SharedHost = Signal<Option<Rc<dyn Host>>>;
 
 /// The way from a terminal into its guest.
@@ -79,6 +83,12 @@ pub struct Console {
     element: HtmlElement,
     is_open: Cell<bool>,
     order: Cell<SerialOrder>,
+    /// When the guest was last started or reset.
+    booted_at: Cell<f64>,
+    line: Line,
+    vm_id: VmId,
+    /// The run and the size that were last told.
+    told: Cell<(u64, u16, u16)>,
     /// What the search found: the number of the current match from 0 (or -1), and how many there are.
     results: Signal<(i32, u32)>,
     /// Keeps what JavaScript calls.
@@ -145,21 +155,36 @@ impl Consoles {
     }
 
     /// Takes console output. Where none of it is awaited, it is dropped.
-    pub fn take(&self, vm_id: &str, offset: u64, bytes: &Uint8Array) {
+    pub fn take(&self, vm_id: &str, run: u64, offset: u64, bytes: &Uint8Array) {
         if let Some(console) = self.get(vm_id) {
+            console.restarted(run);
             console.take(offset, bytes);
         }
     }
 
-    /// Notes a VM's change: a new start empties its terminal, a guest that runs is told its terminal's size.
+    /// Notes a VM's change: a new start empties its terminal, a reboot does not, and a guest that has just started is told the
+    /// size of the terminal that shows it.
     pub fn changed(&self, vm: &VmInfo) {
         let Some(console) = self.get(&vm.vm_id) else {
             return;
         };
-        console.restarted(vm.started_at);
-        if console.is_open.get() && vm.state.is_active() {
-            console.tell_size(&vm.vm_id, self.line);
+        if !console.restarted(vm.run) && console.booted_at.get() < vm.started_at {
+            console.terminal.write_text(REBOOT);
         }
+        console.booted_at.set(vm.started_at);
+        let now = (vm.run, console.terminal.rows(), console.terminal.cols());
+        if vm.state.is_active() && console.is_shown() && console.told.replace(now) != now {
+            console.tell_size();
+        }
+    }
+
+    /// Tells a guest the size of its terminal that has come into view.
+    pub fn page_is_shown(&self) {
+        let consoles = self.by_vm.borrow();
+        consoles
+            .values()
+            .filter(|console| console.is_shown())
+            .for_each(|console| console.tell_size());
     }
 
     /// Forgets the terminal of a VM that is no more.
@@ -235,8 +260,17 @@ impl Console {
             })
         };
         terminal.attach_custom_key_event_handler(&pressed);
+        // Two panels may show a VM in two sizes: the one that is used has its way.
+        let used = {
+            let (vm_id, terminal) = (vm_id.to_owned(), terminal.clone());
+            Closure::<dyn FnMut()>::new(move || line.tell_size(&vm_id, terminal.rows(), terminal.cols()))
+        };
+        element
+            .add_event_listener_with_callback("focusin", used.as_ref().unchecked_ref())
+            .ok()?;
 
-        let started_at = line.store.vm(vm_id).map_or(0.0, |vm| vm.started_at);
+        let vm = line.store.vm(vm_id);
+        let (run, booted_at) = vm.map_or((0, 0.0), |vm| (vm.run, vm.started_at));
         Some(Self {
             terminal,
             fit,
@@ -244,7 +278,11 @@ impl Console {
             webgl: RefCell::default(),
             element,
             is_open: Cell::new(false),
-            order: Cell::new(SerialOrder::new(started_at)),
+            order: Cell::new(SerialOrder::new(run)),
+            booted_at: Cell::new(booted_at),
+            line,
+            vm_id: vm_id.to_owned(),
+            told: Cell::default(),
             results,
             _handlers: vec![
                 typed.into_js_value(),
@@ -252,6 +290,7 @@ impl Console {
                 resized.into_js_value(),
                 found.into_js_value(),
                 pressed.into_js_value(),
+                used.into_js_value(),
             ],
         })
     }
@@ -273,16 +312,25 @@ impl Console {
             .write(&bytes.subarray(accepted.skip as u32, bytes.length()));
     }
 
-    fn restarted(&self, started_at: f64) {
+    /// Empties the terminal if the VM is in another run than before, and says whether it is.
+    fn restarted(&self, run: u64) -> bool {
         let mut order = self.order.get();
-        if order.restart(started_at) {
+        let is_new = order.restart(run);
+        if is_new {
             self.terminal.write_text(RESET);
         }
         self.order.set(order);
+        is_new
     }
 
-    fn tell_size(&self, vm_id: &str, line: Line) {
-        line.tell_size(vm_id, self.terminal.rows(), self.terminal.cols());
+    /// Whether a person can see the terminal.
+    fn is_shown(&self) -> bool {
+        self.element.is_connected() && !document().hidden()
+    }
+
+    fn tell_size(&self) {
+        self.line
+            .tell_size(&self.vm_id, self.terminal.rows(), self.terminal.cols());
     }
 
     /// Shows the terminal in `place`.
@@ -294,6 +342,7 @@ impl Console {
         }
         self.draw_with_webgl();
         self.fit();
+        self.tell_size();
     }
 
     /// Takes the terminal out of the page. It goes on taking output.

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use qemuweb_runtime::VmState;
 use qemuweb_runtime::protocol::VmId;
 use sycamore::prelude::*;
-use sycamore::web::{create_client_effect, queue_microtask};
+use sycamore::web::create_client_effect;
 use wasm_bindgen::prelude::*;
 use web_sys::{HtmlElement, HtmlInputElement, KeyboardEvent, ResizeObserver};
 
@@ -13,6 +13,7 @@ use crate::browser::{copy, focus, preference, set_preference};
 use crate::console::Console;
 use crate::icons::{self, icon};
 use crate::keys::CAPTURE_CHORD;
+use crate::later::Owner;
 use crate::toolbar::tool;
 use crate::workbench::Workbench;
 
@@ -66,12 +67,10 @@ fn mount_shown(workbench: Workbench, place: NodeRef) {
         }
     };
     on_cleanup(leave);
+    let owner = Owner::here();
     create_client_effect(move || {
         let vm_id: Option<VmId> = store.selected.get_clone();
-        queue_microtask(move || {
-            if !mounted.is_alive() {
-                return;
-            }
+        owner.soon(move || {
             leave();
             let (Some(place), Some(vm_id)) = (place.try_get(), vm_id) else {
                 return;
@@ -105,7 +104,7 @@ fn fit_with(workbench: Workbench, place: NodeRef) {
         return;
     };
     let observed = observer.clone();
-    queue_microtask(move || {
+    Owner::here().soon(move || {
         if let Some(place) = place.try_get() {
             observed.observe(place.unchecked_ref());
         }
@@ -189,6 +188,7 @@ fn SearchBar(workbench: Workbench) -> View {
     let store = workbench.store;
     let term = create_signal(String::new());
     let field = create_node_ref();
+    let owner = Owner::here();
     let find = move |forward: bool, incremental: bool| {
         if let Some(console) = shown(workbench) {
             // xterm.js calls back at once: no signal may be borrowed.
@@ -216,8 +216,8 @@ fn SearchBar(workbench: Workbench) -> View {
     create_client_effect(move || {
         if store.searching.get() {
             // The field comes with the same change.
-            queue_microtask(move || {
-                if let Some(field) = term.is_alive().then(|| field.try_get()).flatten() {
+            owner.soon(move || {
+                if let Some(field) = field.try_get() {
                     focus(&field);
                     field.unchecked_into::<HtmlInputElement>().select();
                 }

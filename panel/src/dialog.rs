@@ -3,10 +3,11 @@
 use std::rc::Rc;
 
 use sycamore::prelude::*;
-use sycamore::web::{create_client_effect, queue_microtask};
+use sycamore::web::create_client_effect;
 use wasm_bindgen::JsCast;
 use web_sys::HtmlDialogElement;
 
+use crate::later;
 use crate::workbench::Workbench;
 
 /// A question, and what to do if the answer is yes.
@@ -53,7 +54,7 @@ pub fn modal(dialog: NodeRef, is_open: impl Fn() -> bool + 'static) {
             return;
         };
         // The dialog's content may be made by the same change: let it come first.
-        queue_microtask(move || match (is_open, dialog.open()) {
+        later::soon(move || match (is_open, dialog.open()) {
             // It fails only for a dialog that is not in the document, which this one always is.
             (true, false) => drop(dialog.show_modal()),
             (false, true) => dialog.close(),

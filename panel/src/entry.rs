@@ -21,6 +21,7 @@ pub async fn start_panel() -> Result<QemuClient, JsError> {
     let workbench = mount(|workbench| view! { App(workbench=workbench, reconnect=reconnect) })?;
     workbench.consoles().enable();
     follow_theme(workbench);
+    follow_visibility(workbench);
     session::keep_time(workbench);
     wasm_bindgen_futures::spawn_local(session::learn_image_sizes(workbench));
     if let Some(vm_id) = vm_in_address() {
@@ -47,7 +48,7 @@ pub async fn start_popup() -> Result<(), JsError> {
 
 /// Puts a view into the page's element `app`, in place of what stands there until the wasm is loaded.
 fn mount(view: impl FnOnce(Workbench) -> View) -> Result<Workbench, JsError> {
-    console_error_panic_hook::set_once();
+    qemuweb_runtime::web::note_panics();
     let app = document()
         .get_element_by_id("app")
         .ok_or_else(|| JsError::new("expected an element with the id app"))?;
@@ -73,6 +74,15 @@ fn follow_theme(workbench: Workbench) {
     // As long as the page, like what it is called by.
     changed.forget();
     std::mem::forget(dark);
+}
+
+/// Has guests told the size of terminals that come into view with the page.
+fn follow_visibility(workbench: Workbench) {
+    let changed = Closure::<dyn FnMut()>::new(move || workbench.consoles().page_is_shown());
+    // It fails for no document.
+    let _ = document().add_event_listener_with_callback("visibilitychange", changed.as_ref().unchecked_ref());
+    // As long as the page.
+    changed.forget();
 }
 
 /// The VM that the page's address names: `panel.html#vm=ID`.

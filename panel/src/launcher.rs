@@ -6,11 +6,12 @@ use qemuweb_vm_config::{
     infrastructure_profiles,
 };
 use sycamore::prelude::*;
-use sycamore::web::{document, queue_microtask};
+use sycamore::web::document;
 
 use crate::browser::{focus, preference, set_preference};
 use crate::form::NewVm;
 use crate::icons::{self, icon, state_icon};
+use crate::later;
 use crate::own_profiles::OwnProfiles;
 use crate::state::Connection;
 use crate::stored_files::StoredFiles;
@@ -93,7 +94,7 @@ pub fn customize(workbench: Workbench, profile: VmProfile) {
 
 /// Brings the form into view.
 pub fn show_form() {
-    queue_microtask(|| {
+    later::soon(|| {
         if let Some(title) = document().get_element_by_id("custom-title") {
             title.scroll_into_view();
             focus(&title);

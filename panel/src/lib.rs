@@ -25,6 +25,7 @@ pub mod icons;
 #[cfg(target_arch = "wasm32")]
 pub mod js_api;
 pub mod keys;
+pub mod later;
 pub mod launcher;
 pub mod local_files;
 pub mod metrics;

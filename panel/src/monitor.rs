@@ -5,10 +5,10 @@ use qemuweb_runtime::monitor::{MonitorCommand, MonitorEvent};
 use qemuweb_runtime::protocol::Command;
 use serde_json::Value;
 use sycamore::prelude::*;
-use wasm_bindgen_futures::spawn_local;
 use web_sys::{Event, SubmitEvent};
 
 use crate::browser::value_of;
+use crate::later::Owner;
 use crate::metrics::MetricsStrip;
 use crate::text;
 use crate::workbench::Workbench;
@@ -39,6 +39,7 @@ fn show(value: &Value) -> String {
 pub fn Monitor(workbench: Workbench) -> View {
     let store = workbench.store;
     let entries = create_signal(Vec::<Entry>::new());
+    let owner = Owner::here();
     let has_machine = create_selector(move || {
         store.shown.with(|vm| {
             vm.as_ref()
@@ -54,7 +55,7 @@ pub fn Monitor(workbench: Workbench) -> View {
         div(class="monitor", id="panel-monitor", role="tabpanel", aria-labelledby="tab-monitor", tabindex="0") {
             MetricsStrip(workbench=workbench)
             (if has_machine.get() {
-                view! { Requests(workbench=workbench, entries=entries) }
+                view! { Requests(workbench=workbench, entries=entries, owner=owner) }
             } else {
                 view! { p(class="hint") { "The monitor answers while the machine runs." } }
             })
@@ -64,10 +65,10 @@ pub fn Monitor(workbench: Workbench) -> View {
 }
 
 #[component(inline_props)]
-fn Requests(workbench: Workbench, entries: Signal<Vec<Entry>>) -> View {
+fn Requests(workbench: Workbench, entries: Signal<Vec<Entry>>, owner: Owner) -> View {
     let (hmp, qmp) = (create_signal(String::new()), create_signal(String::new()));
     let ask = move |request: String, command: Result<MonitorCommand, String>| {
-        ask(workbench, entries, request, command);
+        ask(workbench, entries, owner, request, command);
     };
     let submit_hmp = move |event: SubmitEvent| {
         event.prevent_default();
@@ -144,6 +145,7 @@ fn entry_view(entry: Entry) -> View {
 fn ask(
     workbench: Workbench,
     entries: Signal<Vec<Entry>>,
+    owner: Owner,
     request: String,
     command: Result<MonitorCommand, String>,
 ) {
@@ -171,16 +173,13 @@ fn ask(
         return;
     };
     let asked = workbench.ask(Command::RunMonitor { vm_id, command });
-    spawn_local(async move {
-        let answer = asked.await;
+    owner.then(asked, move |answer| {
         let answer = answer.as_ref().map(show).map_err(Failure::to_string);
-        workbench.run(|| {
-            let mut all = entries.get_clone_untracked();
-            if let Some(entry) = all.iter_mut().find(|entry| entry.key == key) {
-                entry.answer = Some(answer);
-                entries.set(all);
-            }
-        });
+        let mut all = entries.get_clone_untracked();
+        if let Some(entry) = all.iter_mut().find(|entry| entry.key == key) {
+            entry.answer = Some(answer);
+            entries.set(all);
+        }
     });
 }
 

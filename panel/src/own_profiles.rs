@@ -6,11 +6,12 @@ use qemuweb_vm_config::{VmProfile, export_profile, import_profile};
 use sycamore::prelude::*;
 use sycamore::web::document;
 use wasm_bindgen::{JsCast, JsValue};
-use wasm_bindgen_futures::{JsFuture, spawn_local};
-use web_sys::{Blob, Event, HtmlElement, HtmlInputElement, Url};
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{Blob, Event, File, HtmlElement, HtmlInputElement, Url};
 
 use crate::form::draft::profile_id;
 use crate::icons::{self, icon};
+use crate::later::Owner;
 use crate::launcher::{Card, can_launch};
 use crate::workbench::Workbench;
 
@@ -20,7 +21,11 @@ const LARGEST_FILE: f64 = 1_048_576.0;
 /// The section of the launcher.
 #[component(inline_props)]
 pub fn OwnProfiles(workbench: Workbench) -> View {
-    let faults = create_signal(Vec::<String>::new());
+    let faults = Faults {
+        workbench,
+        list: create_signal(Vec::new()),
+        owner: Owner::here(),
+    };
     let deleted = workbench.store.deleted_profile;
     let profiles = create_selector(move || workbench.store.profiles.get_clone());
     let import = move |event: Event| {
@@ -34,24 +39,12 @@ pub fn OwnProfiles(workbench: Workbench) -> View {
             return;
         };
         input.set_value("");
-        spawn_local(async move {
-            let read = if file.size() > LARGEST_FILE {
-                Err(vec![format!(
-                    "{}: a profile's file has at most 1 MiB",
-                    file.name()
-                )])
-            } else {
-                match JsFuture::from(file.text()).await {
-                    Ok(text) => import_profile(&text.as_string().unwrap_or_default())
-                        .map_err(|faults| faults.iter().map(ToString::to_string).collect()),
-                    Err(_) => Err(vec![format!("{} could not be read", file.name())]),
-                }
-            };
-            match read {
-                Ok(profile) => save(workbench, profile, faults),
-                Err(found) => workbench.run(|| faults.set(found)),
-            }
-        });
+        faults
+            .owner
+            .then(async move { read(&file).await }, move |read| match read {
+                Ok(profile) => faults.save(profile),
+                Err(found) => faults.list.set(found),
+            });
     };
     let delete = move |profile: VmProfile| {
         workbench.command(Command::RemoveProfile {
@@ -70,7 +63,7 @@ pub fn OwnProfiles(workbench: Workbench) -> View {
         Some(profile) => {
             let text = format!("Deleted the profile {}.", profile.name);
             let restore = move |_| {
-                save(workbench, profile.clone(), faults);
+                faults.save(profile.clone());
                 deleted.set(None);
             };
             view! {
@@ -91,7 +84,7 @@ pub fn OwnProfiles(workbench: Workbench) -> View {
                 input(r#type="file", id="profile-import", data-testid="profile-import", accept=".json,application/json",
                     disabled=!can_launch(workbench), on:change=import)
             }
-            (fault_list(faults.get_clone()))
+            (fault_list(faults.list.get_clone()))
         }
     }
 }
@@ -109,28 +102,49 @@ fn fault_list(faults: Vec<String>) -> View {
     }
 }
 
-/// Has the host keep a profile, and shows why it does not.
-fn save(workbench: Workbench, profile: VmProfile, faults: Signal<Vec<String>>) {
-    let profile = Box::new(profile);
-    let answer = workbench.request(Command::SaveProfile { profile }, Vec::new());
-    spawn_local(async move {
-        let result = answer.await;
-        workbench.run(|| {
-            faults.set(
-                result
-                    .err()
-                    .map(|failure| failure.to_string())
-                    .into_iter()
-                    .collect(),
-            )
-        });
-    });
+/// The profile in a file, or what is wrong with it.
+async fn read(file: &File) -> Result<VmProfile, Vec<String>> {
+    if file.size() > LARGEST_FILE {
+        let fault = format!("{}: a profile's file has at most 1 MiB", file.name());
+        return Err(vec![fault]);
+    }
+    match JsFuture::from(file.text()).await {
+        Ok(text) => import_profile(&text.as_string().unwrap_or_default())
+            .map_err(|faults| faults.iter().map(ToString::to_string).collect()),
+        Err(_) => Err(vec![format!("{} could not be read", file.name())]),
+    }
+}
+
+/// What kept a profile from being imported.
+#[derive(Clone, Copy)]
+struct Faults {
+    workbench: Workbench,
+    list: Signal<Vec<String>>,
+    owner: Owner,
+}
+
+impl Faults {
+    /// Has the host keep a profile, and shows why it does not.
+    fn save(self, profile: VmProfile) {
+        let profile = Box::new(profile);
+        let answer = self
+            .workbench
+            .request(Command::SaveProfile { profile }, Vec::new());
+        self.owner.then_or(
+            answer,
+            move |result| {
+                let failure = result.err().map(|failure| failure.to_string());
+                self.list.set(failure.into_iter().collect());
+            },
+            move |result| self.workbench.report_of(result),
+        );
+    }
 }
 
 fn own_card(
     workbench: Workbench,
     profile: VmProfile,
-    faults: Signal<Vec<String>>,
+    faults: Faults,
     delete: impl Fn(VmProfile) + Copy + 'static,
 ) -> View {
     let name = profile.name.clone();
@@ -142,15 +156,11 @@ fn own_card(
             .with_untracked(|all| all.iter().map(|profile| profile.id.clone()).collect());
         let name = format!("{} copy", copied.name);
         let id = profile_id(&name, &taken);
-        save(
-            workbench,
-            VmProfile {
-                id,
-                name,
-                ..copied.clone()
-            },
-            faults,
-        );
+        faults.save(VmProfile {
+            id,
+            name,
+            ..copied.clone()
+        });
     };
     let labels = ["Duplicate", "Export", "Delete"].map(|what| format!("{what} {name}"));
     let [duplicate_label, export_label, delete_label] = labels.clone();

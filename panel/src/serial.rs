@@ -1,12 +1,12 @@
 //! Puts a VM's console output in order: each byte is shown once, whatever is sent again.
 //!
-//! The host numbers console bytes from 0 at each start. It sends what it has kept of the past when a panel
+//! The host numbers console bytes from 0 in each run. It sends what it has kept of the past when a panel
 //! begins to watch, so the same bytes may come twice, and the oldest may be missing.
 
 /// How much of one VM's console output has been taken.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SerialOrder {
-    started_at: f64,
+    run: u64,
     next: u64,
 }
 
@@ -20,21 +20,19 @@ pub struct Accepted {
 }
 
 impl SerialOrder {
-    /// Nothing taken yet from the start at `started_at`, in milliseconds since the epoch.
-    pub fn new(started_at: f64) -> Self {
-        Self { started_at, next: 0 }
+    /// Nothing taken yet of a run (`VmInfo::run`).
+    pub fn new(run: u64) -> Self {
+        Self { run, next: 0 }
     }
 
-    /// Notes that the VM was last started at `started_at`. Returns whether that is another start than
-    /// before, whose output stands alone.
-    pub fn restart(&mut self, started_at: f64) -> bool {
-        // The very same number comes back: it is never computed with.
-        #[expect(clippy::float_cmp, reason = "a time stamp serves as a name here")]
-        let same = self.started_at == started_at;
-        if !same {
-            *self = Self::new(started_at);
+    /// Notes that the VM is in `run`. Returns whether that is another run than before, whose output stands alone. A VM that
+    /// a new host knows and has not started (0) shows what it showed.
+    pub fn restart(&mut self, run: u64) -> bool {
+        let is_new = run != 0 && run != self.run;
+        if is_new {
+            *self = Self::new(run);
         }
-        !same
+        is_new
     }
 
     /// Takes a piece of `len` bytes that begins at `offset`, or nothing if all of it is known.
@@ -57,14 +55,14 @@ mod tests {
 
     #[test]
     fn pieces_in_order_are_taken_whole() {
-        let mut order = SerialOrder::new(1.0);
+        let mut order = SerialOrder::new(1);
         assert_eq!(order.accept(0, 10), Some(Accepted { skip: 0, lost: 0 }));
         assert_eq!(order.accept(10, 5), Some(Accepted { skip: 0, lost: 0 }));
     }
 
     #[test]
     fn what_is_known_is_skipped() {
-        let mut order = SerialOrder::new(1.0);
+        let mut order = SerialOrder::new(1);
         order.accept(0, 10);
         assert_eq!(order.accept(0, 10), None);
         assert_eq!(order.accept(5, 10), Some(Accepted { skip: 5, lost: 0 }));
@@ -73,23 +71,25 @@ mod tests {
 
     #[test]
     fn a_past_that_was_not_kept_is_counted() {
-        let mut order = SerialOrder::new(1.0);
+        let mut order = SerialOrder::new(1);
         assert_eq!(order.accept(4096, 16), Some(Accepted { skip: 0, lost: 4096 }));
         assert_eq!(order.accept(4112, 1), Some(Accepted { skip: 0, lost: 0 }));
     }
 
     #[test]
-    fn a_new_start_counts_from_zero() {
-        let mut order = SerialOrder::new(1.0);
+    fn a_new_run_counts_from_zero() {
+        let mut order = SerialOrder::new(1);
         order.accept(0, 10);
-        assert!(!order.restart(1.0));
-        assert!(order.restart(2.0));
+        assert!(!order.restart(1));
+        assert!(!order.restart(0));
+        assert_eq!(order.accept(0, 10), None);
+        assert!(order.restart(2));
         assert_eq!(order.accept(0, 10), Some(Accepted { skip: 0, lost: 0 }));
     }
 
     #[test]
     fn hostile_offsets_do_not_overflow() {
-        let mut order = SerialOrder::new(1.0);
+        let mut order = SerialOrder::new(1);
         assert!(order.accept(u64::MAX, 10).is_some());
         assert_eq!(order.accept(0, 10), None);
     }

@@ -18,6 +18,7 @@ use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::Response;
 
 use crate::browser::now;
+use crate::capture::send;
 use crate::state::Connection;
 use crate::workbench::Workbench;
 use crate::{launcher, local_files};
@@ -125,12 +126,12 @@ pub fn reconnect(workbench: Workbench) {
 fn take(workbench: Workbench, event: &Event, attachments: &[JsValue]) {
     let consoles = workbench.consoles();
     match event {
-        Event::SerialOut { vm_id, offset } => {
+        Event::SerialOut { vm_id, run, offset } => {
             if let Some(bytes) = attachments
                 .first()
                 .and_then(|bytes| bytes.dyn_ref::<Uint8Array>())
             {
-                consoles.take(vm_id, *offset, bytes);
+                consoles.take(vm_id, *run, *offset, bytes);
             }
             return;
         }
@@ -149,6 +150,7 @@ fn take(workbench: Workbench, event: &Event, attachments: &[JsValue]) {
         Event::VmRemoved { vm_id } => {
             consoles.forget(vm_id);
             workbench.capture.targets.update(|targets| targets.remove(vm_id));
+            send::forget(workbench, vm_id);
         }
         Event::CaptureAnnotated { annotations, .. } => {
             let log = workbench.capture.log();

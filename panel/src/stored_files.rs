@@ -7,11 +7,11 @@ use qemuweb_runtime::protocol::{Command, StorageUse, StoredInfo, VmInfo};
 use qemuweb_vm_config::{InputSource, StoredFile};
 use sycamore::prelude::*;
 use wasm_bindgen::JsCast;
-use wasm_bindgen_futures::spawn_local;
 use web_sys::{DragEvent, Event, HtmlInputElement};
 
 use crate::failure_view::failure_view;
 use crate::icons::{self, icon};
+use crate::later::Owner;
 use crate::launcher::{can_launch, show_form};
 use crate::local_files::{self, Chosen};
 use crate::text;
@@ -56,18 +56,22 @@ fn summary(files: &[StoredInfo], storage: Option<StorageUse>) -> String {
 pub fn StoredFiles(workbench: Workbench) -> View {
     let store = workbench.store;
     let failure = create_signal(None::<Failure>);
+    let owner = Owner::here();
     let deleted = store.deleted_file;
     let keep = move |chosen: Chosen| {
         failure.set(None);
         let Chosen { name, file, .. } = chosen;
         let answer = workbench.request(Command::StoreFile { name }, vec![file]);
-        spawn_local(async move {
+        let work = async move {
             let result = answer.await;
-            workbench.run(|| {
-                store.storing.set(None);
-                failure.set(result.err());
-            });
-        });
+            workbench.run(|| store.storing.set(None));
+            result
+        };
+        owner.then_or(
+            work,
+            move |result| failure.set(result.err()),
+            move |result| workbench.report_of(result),
+        );
     };
     let chosen = move |event: Event| {
         let input = event.target().map(JsCast::dyn_into::<HtmlInputElement>);
@@ -80,9 +84,9 @@ pub fn StoredFiles(workbench: Workbench) -> View {
     };
     let dropped = move |event: DragEvent| {
         event.prevent_default();
-        spawn_local(async move {
-            if let Some(chosen) = local_files::dropped(&event).await {
-                workbench.run(|| keep(chosen));
+        owner.then(async move { local_files::dropped(&event).await }, move |chosen| {
+            if let Some(chosen) = chosen {
+                keep(chosen);
             }
         });
     };

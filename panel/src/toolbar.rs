@@ -2,10 +2,11 @@
 
 use qemuweb_runtime::VmState;
 use sycamore::prelude::*;
-use sycamore::web::{create_client_effect, queue_microtask, window};
+use sycamore::web::{create_client_effect, window};
 use web_sys::{FocusEvent, KeyboardEvent};
 
 use crate::icons::{self, Icon, icon};
+use crate::later::Owner;
 use crate::roving;
 use crate::state::Connection;
 use crate::workbench::Workbench;
@@ -58,9 +59,10 @@ pub fn Toolbar(workbench: Workbench) -> View {
             .shown
             .with(|vm| Possible::of(vm.as_ref().filter(|_| connected).map(|vm| &vm.state)))
     });
+    let owner = Owner::here();
     create_client_effect(move || {
         possible.track();
-        queue_microtask(move || roving::repair(toolbar));
+        owner.soon(move || roving::repair(toolbar));
     });
     let on_shown = move |act: fn(Workbench, &str)| {
         move |_| {

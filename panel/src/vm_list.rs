@@ -2,12 +2,13 @@
 
 use qemuweb_runtime::protocol::VmId;
 use sycamore::prelude::*;
-use sycamore::web::{create_client_effect, document, queue_microtask};
+use sycamore::web::{create_client_effect, document};
 use wasm_bindgen::JsCast;
 use web_sys::{FocusEvent, HtmlInputElement, KeyboardEvent};
 
 use crate::browser::{find, focus};
 use crate::icons::{self, icon, state_icon};
+use crate::later::{self, Owner};
 use crate::roving;
 use crate::state::Store;
 use crate::text;
@@ -41,9 +42,10 @@ pub fn VmList(workbench: Workbench) -> View {
         }
     };
     let listed = create_selector(move || store.listed());
+    let owner = Owner::here();
     create_client_effect(move || {
         listed.track();
-        queue_microtask(move || roving::repair(list));
+        owner.soon(move || roving::repair(list));
     });
     let empty = create_selector(move || (store.vms.with(Vec::is_empty), listed.with(Vec::is_empty)));
     view! {
@@ -118,7 +120,7 @@ fn favourite_mark() -> View {
 /// Gives the focus to the filter.
 pub fn focus_filter(store: &Store) {
     store.list_open.set(true);
-    queue_microtask(|| {
+    later::soon(|| {
         if let Some(filter) = document().get_element_by_id("filter") {
             focus(&filter);
             if let Some(filter) = filter.dyn_ref::<HtmlInputElement>() {

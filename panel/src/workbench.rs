@@ -132,11 +132,14 @@ impl Workbench {
     /// Sends a command and shows its failure, if it fails.
     pub fn command(self, command: Command) {
         let answer = self.request(command, Vec::new());
-        spawn_local(async move {
-            if let Err(failure) = answer.await {
-                self.run(|| self.store.report(failure));
-            }
-        });
+        spawn_local(async move { self.report_of(answer.await) });
+    }
+
+    /// Shows a failure that belongs to no view, or whose view is gone.
+    pub fn report_of(self, result: Result<(), Failure>) {
+        if let Err(failure) = result {
+            self.run(|| self.store.report(failure));
+        }
     }
 
     /// Types into a VM's console. What the guest does not take is told as a failure.

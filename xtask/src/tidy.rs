@@ -15,6 +15,21 @@ use crate::wasm;
 const MAX_FILE: u64 = 2 << 20;
 /// A Rust file with more lines wants to be two.
 const LONG_FILE: usize = 500;
+/// What the panel's modules are made of that draw views.
+const PANEL: &str = "panel/src";
+/// Those that draw nothing and hold no view's signals, which may be gone when what they wait for comes.
+const PAGE_MODULES: [&str; 10] = [
+    "browser.rs",
+    "capture/files.rs",
+    "capture/recorder.rs",
+    "capture/send.rs",
+    "console.rs",
+    "entry.rs",
+    "js_api.rs",
+    "later.rs",
+    "session.rs",
+    "workbench.rs",
+];
 
 pub(crate) fn main() -> Result<()> {
     let paths = Paths::find()?;
@@ -120,6 +135,22 @@ fn text_problems(file: &Path, text: &str, particulars: &Particulars) -> Vec<Stri
             problem(text.lines().count(), "the last line is not ended");
         }
     }
+    let draws = file
+        .strip_prefix(PANEL)
+        .is_ok_and(|module| !PAGE_MODULES.iter().any(|page| module == Path::new(page)));
+    if draws {
+        for (index, line) in text.lines().enumerate() {
+            if let Some(found) = ["spawn_local", "queue_microtask"]
+                .iter()
+                .find(|found| line.contains(**found))
+            {
+                problem(
+                    index + 1,
+                    &format!("{found} outlives the view: take a later::Owner"),
+                );
+            }
+        }
+    }
     for (index, line) in text.lines().enumerate() {
         if let Some(found) = particulars.in_line(line) {
             problem(index + 1, &format!("{found:?} belongs to one machine"));
@@ -217,6 +248,15 @@ mod tests {
         assert_eq!(problems("a.patch", " \n+x"), 0);
         assert_eq!(problems("a.sh", "curl https://mirror.example.org/x\n"), 1);
         assert_eq!(problems("empty", ""), 0);
+    }
+
+    #[test]
+    fn views_leave_nothing_behind() {
+        let text = "//! Draws.\nspawn_local(async move { answer.await });\nqueue_microtask(f);\n";
+        assert_eq!(problems("panel/src/monitor.rs", text), 2);
+        assert_eq!(problems("panel/src/form/submit.rs", text), 2);
+        assert_eq!(problems("panel/src/later.rs", text), 0);
+        assert_eq!(problems("background/src/host/mod.rs", text), 0);
     }
 
     #[test]

@@ -74,6 +74,14 @@ impl Capture {
         answer
     }
 
+    /// Answers all clients that wait until there is room.
+    pub(super) fn release(&mut self) {
+        for client in self.held.drain(..) {
+            // One that is gone does not care.
+            let _ = client.send(());
+        }
+    }
+
     /// Whether a reader that matters has little before it: one that is there, or the lines' if none is.
     fn has_room(&self) -> bool {
         let is_ahead = |port: &Port| {
@@ -176,10 +184,7 @@ impl Capture {
             Next::Gap(_) => Ok(()),
         });
         if !self.held.is_empty() && self.has_room() {
-            for client in self.held.drain(..) {
-                // One that is gone does not care.
-                let _ = client.send(());
-            }
+            self.release();
         }
     }
 

@@ -32,8 +32,8 @@ pub(super) struct Kept {
     pub(super) failures: Vec<Failure>,
 }
 
-/// Reads the database. A VM that was active when the browser ended is stopped now, and says so.
-pub(super) async fn load() -> Kept {
+/// Reads the database. A VM that was active when the former host ended is stopped now, for the reason `ended`.
+pub(super) async fn load(ended: StopReason) -> Kept {
     let mut kept = Kept {
         vms: Vec::new(),
         profiles: Vec::new(),
@@ -41,7 +41,7 @@ pub(super) async fn load() -> Kept {
         store: None,
         failures: Vec::new(),
     };
-    match read().await {
+    match read(ended).await {
         Ok(read) => kept = read,
         Err(failure) => kept
             .failures
@@ -50,7 +50,7 @@ pub(super) async fn load() -> Kept {
     kept
 }
 
-async fn read() -> Result<Kept, Failure> {
+async fn read(ended: StopReason) -> Result<Kept, Failure> {
     let store = Store::open().await?;
     let (vms, mut failures) = store.vms().await?;
     let (mut profiles, unread) = store.profiles().await?;
@@ -59,7 +59,7 @@ async fn read() -> Result<Kept, Failure> {
     let (files, unread) = store.files().await?;
     failures.extend(unread);
     Ok(Kept {
-        vms: vms.into_iter().map(revive).collect(),
+        vms: vms.into_iter().map(|vm| revive(vm, ended)).collect(),
         profiles,
         files,
         store: Some(Rc::new(store)),
@@ -67,7 +67,7 @@ async fn read() -> Result<Kept, Failure> {
     })
 }
 
-fn revive(kept: KeptVm) -> Vm {
+fn revive(kept: KeptVm, ended: StopReason) -> Vm {
     let KeptVm {
         vm_id,
         name,
@@ -87,9 +87,7 @@ fn revive(kept: KeptVm) -> Vm {
     vm.info.started_at = started_at;
     vm.kept_active = state.is_active();
     vm.info.state = if state.is_active() {
-        VmState::Stopped {
-            reason: StopReason::HostEnded,
-        }
+        VmState::Stopped { reason: ended }
     } else {
         state
     };
@@ -154,7 +152,7 @@ pub(super) fn clone(state: &SharedState, vm_id: &str, new_id: &str, name: String
     let mut state = state.borrow_mut();
     let definition = state
         .vm(vm_id)
-        .map(|vm| vm.definition.clone())
+        .map(|vm| (*vm.definition).clone())
         .ok_or_else(|| unknown(vm_id))?;
     if state.vm(new_id).is_some() {
         return Err(Failure::new(format!("there is a VM “{new_id}” already")));
@@ -177,7 +175,9 @@ pub(super) fn remove(state: &SharedState, vm_id: &str) -> Result<(), Failure> {
         Ok(())
     })?;
     let mut state = state.borrow_mut();
-    let removed: Vec<Vm> = state.vms.extract_if(.., |vm| vm.info.vm_id == vm_id).collect();
+    let mut removed: Vec<Vm> = state.vms.extract_if(.., |vm| vm.info.vm_id == vm_id).collect();
+    // Nobody waits any longer for room in a guest that is gone.
+    removed.iter_mut().for_each(|vm| vm.capture.release());
     state.removed.extend(removed);
     let excess = state.removed.len().saturating_sub(MAX_REMOVED);
     state.removed.drain(..excess);

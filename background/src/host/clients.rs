@@ -11,6 +11,8 @@ use qemuweb_runtime::web::PortTransport;
 use serde_json::Value;
 use wasm_bindgen::JsValue;
 
+use super::Run;
+
 /// Names a client for as long as it is connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ClientId(u32);
@@ -99,20 +101,22 @@ impl Clients {
     }
 
     /// Console output of a VM to those who watch it.
-    pub(super) fn serial_out(&self, vm_id: &str, offset: u64, bytes: &[u8]) {
+    pub(super) fn serial_out(&self, run: &Run, offset: u64, bytes: &[u8]) {
         let event = Event::SerialOut {
-            vm_id: vm_id.to_owned(),
+            vm_id: run.vm_id.clone(),
+            run: run.number,
             offset,
         };
         self.broadcast_if(&event, &[Uint8Array::from(bytes).into()], |client| {
-            client.watches.contains(vm_id)
+            client.watches.contains(&run.vm_id)
         });
     }
 
     /// Console output of the past to one client.
-    pub(super) fn serial_out_to(&self, to: ClientId, vm_id: &str, offset: u64, bytes: &[u8]) {
+    pub(super) fn serial_out_to(&self, to: ClientId, run: &Run, offset: u64, bytes: &[u8]) {
         let event = Event::SerialOut {
-            vm_id: vm_id.to_owned(),
+            vm_id: run.vm_id.clone(),
+            run: run.number,
             offset,
         };
         self.send(

@@ -4,13 +4,13 @@ use js_sys::Uint8Array;
 use qemuweb_runtime::Failure;
 use qemuweb_runtime::client::Packet;
 use qemuweb_runtime::protocol::{self, Command, Event, MAX_VM_ID, Request, VmDefinition};
-use qemuweb_runtime::state::{StopReason, Transition};
+use qemuweb_runtime::state::{StopReason, Transition, VmState};
 use serde_json::Value;
 use wasm_bindgen::{JsCast, JsValue};
 
 use super::clients::ClientId;
 use super::vm::{self, Vm};
-use super::{SharedState, catalogue, definition, files, has_machine, library, metrics};
+use super::{Run, SharedState, catalogue, definition, files, has_machine, library, metrics};
 
 /// Does what a packet from `client` asks for, and answers it.
 pub(super) async fn serve(state: &SharedState, client: ClientId, packet: Packet<JsValue>) {
@@ -149,7 +149,7 @@ async fn execute(
             let lines = bytes(&attachments)?;
             let room = known(state, &vm_id, |vm| Ok(vm.capture.push(&lines)))?;
             vm::publish_capture_later(state, &vm_id);
-            // A VM that is removed meanwhile needs none.
+            // One that is defined anew meanwhile has room.
             let _ = room.await;
             Ok(())
         }
@@ -158,12 +158,13 @@ async fn execute(
             Ok(())
         }),
         Command::WatchVm { vm_id } => {
-            let (offset, history) = known(state, &vm_id, |vm| Ok(vm.console.history()))?;
+            let (run, (offset, history)) = known(state, &vm_id, |vm| Ok((vm.run, vm.console.history())))?;
             let mut state = state.borrow_mut();
             state.clients.watch(client, &vm_id, true);
             state.send_past(client, &vm_id);
             if !history.is_empty() {
-                state.clients.serial_out_to(client, &vm_id, offset, &history);
+                let run = Run { vm_id, number: run };
+                state.clients.serial_out_to(client, &run, offset, &history);
             }
             Ok(())
         }
@@ -193,6 +194,10 @@ async fn stop(state: &SharedState, vm_id: &str) -> Result<(), Failure> {
             .with_next_step("Power it off instead."));
         }
         let answer = vm.execute("system_powerdown", None)?;
+        if vm.info.state == VmState::Paused {
+            // A guest that stands still hears nothing.
+            drop(vm.execute("cont", None)?);
+        }
         vm.transition(Transition::RequestStop)?;
         Ok(answer)
     })?;
@@ -204,7 +209,7 @@ fn force_stop(state: &SharedState, vm_id: &str) -> Result<(), Failure> {
     let mut state = state.borrow_mut();
     let vm = state.vm_mut(vm_id).ok_or_else(|| unknown(vm_id))?;
     let reason = match vm.info.state {
-        qemuweb_runtime::VmState::Starting => StopReason::Cancelled,
+        VmState::Starting => StopReason::Cancelled,
         _ => StopReason::ForceStopped,
     };
     vm.end(Transition::End(reason))?;

@@ -24,7 +24,7 @@ use std::rc::{Rc, Weak};
 use qemuweb_chrome::sys::bindings::send_message;
 use qemuweb_runtime::client::{Packet, Transport};
 use qemuweb_runtime::protocol::{Event, VmId};
-use qemuweb_runtime::state::VmState;
+use qemuweb_runtime::state::{StopReason, VmState};
 use qemuweb_runtime::web::presence::{self, Presence, announce};
 use qemuweb_runtime::web::{PortTransport, detect_capabilities};
 use qemuweb_runtime::{Failure, RuntimeCapabilities};
@@ -65,7 +65,7 @@ struct State {
     spares: Spares,
     /// The database, if the browser lets us have one.
     store: Option<Rc<Store>>,
-    /// What of the database could not be read, for clients that come.
+    /// What of the database could not be read, and why the former host failed, for clients that come.
     storage_failures: Vec<Failure>,
     /// What the badge was last told.
     badge: usize,
@@ -81,7 +81,13 @@ impl Host {
         let presence = announce(presence::HOST)
             .await
             .map_err(|failure| JsError::new(&failure.to_string()))?;
-        let kept = catalogue::load().await;
+        let failed = former_failure();
+        let ended = match failed {
+            Some(_) => StopReason::HostFailed,
+            None => StopReason::HostEnded,
+        };
+        let mut kept = catalogue::load(ended).await;
+        kept.failures.extend(failed);
         let state = |shared: &Weak<RefCell<State>>| State {
             shared: shared.clone(),
             capabilities: detect_capabilities(),
@@ -122,6 +128,19 @@ impl Host {
             }
         }));
     }
+}
+
+/// Why the former host is gone, if it failed: its page has left that (`extension/offscreen.js`).
+fn former_failure() -> Option<Failure> {
+    const LEFT: &str = "host.failure";
+    let storage = web_sys::window()?.local_storage().ok()??;
+    let cause = storage.get_item(LEFT).ok()??;
+    storage.remove_item(LEFT).ok()?;
+    let failure = Failure {
+        causes: vec![cause],
+        ..Failure::new("the VM host failed; machines that ran have ended")
+    };
+    Some(failure.with_next_step("Start them again."))
 }
 
 fn serve(state: &SharedState, client: ClientId, packet: Packet<JsValue>) {
@@ -190,7 +209,7 @@ impl State {
 #[derive(Clone, Debug)]
 struct Run {
     vm_id: VmId,
-    number: u32,
+    number: u64,
 }
 
 /// Milliseconds since the epoch.

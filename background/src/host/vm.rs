@@ -15,10 +15,12 @@ use qemuweb_runtime::protocol::{Phase, Progress, VmId, VmInfo};
 use qemuweb_runtime::state::{StopReason, Transition};
 use qemuweb_runtime::vm_worker::VmWorkerCommand;
 use qemuweb_runtime::{Failure, VmState};
+use qemuweb_vm_config::AGENT_CHANNEL;
 use serde_json::Value;
 
 use super::capture::Capture;
 use super::channel::{Link, Sender};
+use super::commands::{known, unknown};
 use super::control::{Answer, Control};
 use super::definition::Definition;
 use super::metrics::Meter;
@@ -29,14 +31,14 @@ pub(super) use events::publish_capture_later;
 /// A VM and, while it is active, its QEMU.
 pub(super) struct Vm {
     pub(super) info: VmInfo,
-    /// The number of its latest run.
-    pub(super) run: u32,
+    /// The number of its latest run: when that began, in milliseconds since the epoch, so that no other host has had it.
+    pub(super) run: u64,
     pub(super) console: Console,
     pub(super) capture: Capture,
     /// Whether clients are going to be told how captures are.
     capture_to_tell: bool,
-    /// What it is made of; `info` shows it.
-    pub(super) definition: Definition,
+    /// What it is made of; `info` shows it. Another one is another `Rc`.
+    pub(super) definition: Rc<Definition>,
     /// Its place among all VMs.
     pub(super) order: u32,
     /// Whether the database says that it is active.
@@ -75,7 +77,7 @@ impl Vm {
             console: Console::default(),
             capture: Capture::default(),
             capture_to_tell: false,
-            definition,
+            definition: Rc::new(definition),
             order,
             kept_active: false,
             events: VecDeque::new(),
@@ -86,10 +88,7 @@ impl Vm {
 
     /// Replaces the definition of a VM that is not active.
     pub(super) fn redefine(&mut self, name: String, definition: Definition) -> Result<(), Failure> {
-        self.info
-            .state
-            .next(Transition::Start)
-            .map_err(|error| Failure::from_error(&error))?;
+        self.to_start()?;
         let (run, favourite) = (self.run, self.info.favourite);
         *self = Self {
             run,
@@ -97,6 +96,15 @@ impl Vm {
         };
         self.info.favourite = favourite;
         Ok(())
+    }
+
+    /// What it is made of, if it can be started.
+    fn to_start(&mut self) -> Result<Rc<Definition>, Failure> {
+        self.info
+            .state
+            .next(Transition::Start)
+            .map_err(|error| Failure::from_error(&error))?;
+        Ok(Rc::clone(&self.definition))
     }
 
     /// Moves the VM's state on.
@@ -135,9 +143,19 @@ impl Vm {
 
     /// Tells the guest's agent the size of the terminal, now or when there is an agent.
     pub(super) fn resize_console(&mut self, rows: u16, cols: u16) {
-        if let Some(machine) = &mut self.machine {
-            machine.size = Some((rows, cols));
+        if let Some(machine) = &mut self.machine
+            && machine.size.replace((rows, cols)) != Some((rows, cols))
+        {
             machine.tell_size();
+        }
+    }
+
+    /// A program in the guest opened or closed one of its ports.
+    fn port_changed(&mut self, id: &str, open: bool) {
+        match &self.machine {
+            // An agent that has just come does not know it, and another one may have gone with a reset.
+            Some(machine) if id == AGENT_CHANNEL && open => machine.tell_size(),
+            _ => self.capture.opened(id, open),
         }
     }
 
@@ -180,7 +198,7 @@ impl Vm {
 impl Machine {
     fn tell_size(&self) {
         if let (Some(agent), Some((rows, cols))) = (&self.agent, self.size) {
-            // An agent that does not read misses a size; the next one tells it again.
+            // One that is not there yet is told when it opens its port.
             agent.send(format!("resize {rows} {cols}\n").as_bytes());
         }
     }
@@ -189,17 +207,25 @@ impl Machine {
 /// Starts a VM that is not active.
 ///
 /// # Errors
-/// A [`Failure`] when it is active, its configuration cannot work or a file cannot be read; the VM keeps that failure.
+/// A [`Failure`] when there is no such VM, or when it is active, which does nothing to the run that it is in. When its
+/// configuration cannot work or a file cannot be read, the VM keeps the failure.
 pub(super) async fn start(state: &SharedState, vm_id: &str) -> Result<(), Failure> {
-    let Some(definition) = state.borrow().vm(vm_id).map(|vm| vm.definition.clone()) else {
-        return Ok(());
-    };
-    let blobs = files::open(&definition.files, &definition.file_names()).await;
+    let mut definition = known(state, vm_id, Vm::to_start)?;
+    let mut blobs = files::open(&definition.files, &definition.file_names()).await;
+    loop {
+        // It may have been defined anew meanwhile, with other files, or removed, or started by somebody else.
+        let present = known(state, vm_id, Vm::to_start)?;
+        if Rc::ptr_eq(&present, &definition) {
+            break;
+        }
+        definition = present;
+        blobs = files::open(&definition.files, &definition.file_names()).await;
+    }
     let contents = state.borrow().library.contents();
     let mut borrowed = state.borrow_mut();
     let State { vms, spares, .. } = &mut *borrowed;
     let Some(vm) = vms.iter_mut().find(|vm| vm.info.vm_id == vm_id) else {
-        return Ok(());
+        return Err(unknown(vm_id));
     };
     let result = blobs.and_then(|mut blobs| {
         let mut args = vm.definition.qemu_args()?;
@@ -208,7 +234,8 @@ pub(super) async fn start(state: &SharedState, vm_id: &str) -> Result<(), Failur
     });
     let result = result.and_then(|(blobs, args)| {
         vm.transition(Transition::Start)?;
-        vm.run += 1;
+        vm.run = (now() as u64).max(vm.run + 1);
+        vm.info.run = vm.run;
         let run = Run {
             vm_id: vm_id.to_owned(),
             number: vm.run,

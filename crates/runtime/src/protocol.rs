@@ -20,7 +20,7 @@ pub use stored::{StorageUse, StoredInfo};
 pub use vm::{CapturePort, CaptureStatus, MAX_VM_ID, Phase, Progress, VmDefinition, VmId, VmInfo};
 
 /// Version of this protocol. Raised whenever a message changes its meaning or shape.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// The other side speaks another version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -326,6 +326,8 @@ pub enum Event {
     SerialOut {
         /// Which VM.
         vm_id: VmId,
+        /// The run that it is of, as in [`VmInfo::run`].
+        run: u64,
         /// How many bytes of console output came before these since the VM's start.
         offset: u64,
     },

@@ -44,6 +44,8 @@ pub enum StopReason {
     Cancelled,
     /// The browser ended, or the extension was reloaded, while it was active.
     HostEnded,
+    /// The host failed while it was active.
+    HostFailed,
 }
 
 /// What can happen to a VM.
@@ -139,6 +141,7 @@ impl fmt::Display for StopReason {
             Self::ForceStopped => "powered off",
             Self::Cancelled => "start cancelled",
             Self::HostEnded => "the browser closed while it ran",
+            Self::HostFailed => "QemuWeb's VM host failed while it ran",
         })
     }
 }

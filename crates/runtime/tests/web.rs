@@ -124,7 +124,11 @@ fn echo_host(transport: &Rc<PortTransport>) {
         if let Command::SerialIn { vm_id } = command {
             send(
                 &HostMessage::Event {
-                    event: Event::SerialOut { vm_id, offset: 0 },
+                    event: Event::SerialOut {
+                        vm_id,
+                        run: 1,
+                        offset: 0,
+                    },
                 },
                 packet.attachments,
             );

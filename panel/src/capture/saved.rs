@@ -6,7 +6,6 @@ use qemuweb_capture::{Change, Difference, compare, har};
 use qemuweb_runtime::Failure;
 use sycamore::prelude::*;
 use wasm_bindgen::{JsCast, JsValue};
-use wasm_bindgen_futures::spawn_local;
 use web_sys::{Event, HtmlInputElement};
 
 use super::files::import;
@@ -15,6 +14,7 @@ use super::recorder::new_id;
 use super::state::Choice;
 use super::storage::{self, Saved};
 use super::toolbar::text_button;
+use crate::later::Owner;
 use crate::workbench::Workbench;
 
 /// Most differences that are listed.
@@ -34,6 +34,7 @@ struct Shelf {
     saved: Signal<Vec<Saved>>,
     deleted: Signal<Option<Deleted>>,
     differences: Signal<Option<(String, Rc<Vec<Difference>>)>>,
+    owner: Owner,
 }
 
 /// Saved captures.
@@ -44,6 +45,7 @@ pub fn SavedCaptures(workbench: Workbench) -> View {
         saved: create_signal(Vec::new()),
         deleted: create_signal(None),
         differences: create_signal(None),
+        owner: Owner::here(),
     };
     shelf.refresh();
     let rows = move || -> View {
@@ -194,18 +196,19 @@ fn told(change: &Change) -> String {
 impl Shelf {
     /// Does something to the database, then shows what is in it.
     fn act(self, action: impl Future<Output = Result<(), Failure>> + 'static) {
-        spawn_local(async move {
+        let work = async move {
             let result = action.await;
-            let saved = storage::all().await;
-            self.workbench.run(|| {
-                // The view may be gone by now.
-                match result.and(saved) {
-                    Ok(saved) if self.saved.is_alive() => self.saved.set(saved),
-                    Ok(_) => {}
-                    Err(failure) => self.workbench.store.report(failure),
-                }
-            });
-        });
+            result.and(storage::all().await)
+        };
+        let report = move |failure: Failure| self.workbench.report_of(Err(failure));
+        self.owner.then_or(
+            work,
+            move |saved| match saved {
+                Ok(saved) => self.saved.set(saved),
+                Err(failure) => report(failure),
+            },
+            move |saved| drop(saved.map_err(report)),
+        );
     }
 
     /// Bytes of all saved captures' files.
@@ -272,12 +275,10 @@ impl Shelf {
             let file = storage::har(&id).await?;
             let limits = self.workbench.capture.bounds.get_untracked().limits();
             let archive = har::read_archive(&file, &limits).map_err(|error| Failure::from_error(&error))?;
-            self.workbench.run(|| {
+            self.owner.run(|| {
                 let shown = self.workbench.capture.chosen(Choice::All);
                 let differences = compare(&archive.exchanges, shown.iter().map(Rc::as_ref));
-                if self.differences.is_alive() {
-                    self.differences.set(Some((name, Rc::new(differences))));
-                }
+                self.differences.set(Some((name, Rc::new(differences))));
             });
             Ok(())
         });
@@ -287,11 +288,8 @@ impl Shelf {
         let (id, name) = (id.to_owned(), name.to_owned());
         self.act(async move {
             let record = storage::remove(&id).await?;
-            self.workbench.run(|| {
-                if self.deleted.is_alive() {
-                    self.deleted.set(Some(Deleted { name, record }));
-                }
-            });
+            self.owner
+                .run(|| self.deleted.set(Some(Deleted { name, record })));
             Ok(())
         });
     }

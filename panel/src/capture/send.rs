@@ -70,6 +70,13 @@ pub fn send(workbench: Workbench, vm_id: &str, capture: &str, exchanges: &[Rc<Ex
     show_soon(workbench);
 }
 
+/// Drops what waits for a VM that is no more.
+pub fn forget(workbench: Workbench, vm_id: &str) {
+    if PIPES.with_borrow_mut(|pipes| pipes.remove(vm_id)).is_some() {
+        show_soon(workbench);
+    }
+}
+
 /// Sends what waits, batch by batch.
 async fn pump(workbench: Workbench, vm_id: VmId) {
     loop {

@@ -4,7 +4,6 @@ use qemuweb_runtime::protocol::StoredInfo;
 use qemuweb_vm_config::{DiskInput, FileKind, InputSource, MAX_DISKS, Media, VmInputs};
 use sycamore::prelude::*;
 use wasm_bindgen::JsCast;
-use wasm_bindgen_futures::spawn_local;
 use web_sys::{DragEvent, Event, HtmlInputElement, HtmlSelectElement, MouseEvent};
 
 use super::Form;
@@ -100,7 +99,7 @@ pub(super) fn source(form: Form, source: Source) -> View {
 fn file_input(form: Form, id: String, take: impl Fn(InputSource) + Copy + 'static) -> View {
     let receive = move |chosen: Option<Chosen>| {
         if let Some(chosen) = chosen {
-            form.workbench.run(|| take(form.attach(chosen)));
+            take(form.attach(chosen));
         }
     };
     let changed = move |event: Event| {
@@ -116,12 +115,13 @@ fn file_input(form: Form, id: String, take: impl Fn(InputSource) + Copy + 'stati
     let clicked = move |event: MouseEvent| {
         if local_files::has_picker() {
             event.prevent_default();
-            spawn_local(async move { receive(local_files::pick().await) });
+            form.owner.then(local_files::pick(), receive);
         }
     };
     let dropped = move |event: DragEvent| {
         event.prevent_default();
-        spawn_local(async move { receive(local_files::dropped(&event).await) });
+        form.owner
+            .then(async move { local_files::dropped(&event).await }, receive);
     };
     let test_id = id.clone();
     view! {

@@ -16,6 +16,7 @@ use web_sys::{Event, SubmitEvent};
 
 use crate::browser::{copy, value_of};
 use crate::icons::{self, icon};
+use crate::later::Owner;
 use crate::launcher::can_launch;
 use crate::workbench::Workbench;
 use draft::{Checked, Draft, Field};
@@ -36,6 +37,8 @@ pub struct Form {
     problems: Signal<Vec<String>>,
     /// What is being waited for.
     notice: Signal<Option<String>>,
+    /// What has all these signals.
+    owner: Owner,
 }
 
 impl Form {
@@ -50,6 +53,7 @@ impl Form {
             vm_id: create_signal(vm_id),
             problems: create_signal(Vec::new()),
             notice: create_signal(None),
+            owner: Owner::here(),
         }
     }
 
@@ -59,6 +63,8 @@ impl Form {
         change(&mut draft);
         if self.draft.with_untracked(|old| *old != draft) {
             self.draft.set(draft);
+            // They were those of the former draft.
+            self.problems.set(Vec::new());
         }
     }
 
@@ -149,7 +155,12 @@ fn VmForm(form: Form) -> View {
     });
     let save = move |event: SubmitEvent| {
         event.prevent_default();
-        submit::submit(form, true);
+        // Enter in the name's field, while it runs.
+        if is_active.get_untracked() {
+            submit::rename(form);
+        } else {
+            submit::submit(form, true);
+        }
     };
     view! {
         form(class="form", on:submit=save) {

@@ -1,12 +1,13 @@
 //! What the form's buttons do.
 
+use qemuweb_runtime::failure::Failure;
 use qemuweb_runtime::protocol::Command;
 use qemuweb_vm_config::{VmProfile, default_profiles, infrastructure_profiles};
-use sycamore::web::{document, queue_microtask};
-use wasm_bindgen_futures::spawn_local;
+use sycamore::web::document;
 
 use super::Form;
 use super::draft::{Draft, profile_id};
+use crate::later;
 use crate::local_files::ask_for_hosts;
 use crate::state::Tab;
 
@@ -40,25 +41,28 @@ pub(super) fn submit(form: Form, start: bool) {
         let wait = "Waiting until you have let QemuWeb fetch from these addresses…".to_owned();
         form.notice.set(Some(wait));
     }
-    spawn_local(async move {
+    let started = vm_id.clone();
+    let defined = async move {
         let allowed = hosts.await;
-        workbench.run(|| form.notice.set(None));
-        if let Err(problem) = allowed {
-            return workbench.run(|| form.problems.set(vec![problem]));
+        form.owner.run(|| form.notice.set(None));
+        allowed.map_err(Failure::new)?;
+        workbench.request(define, files).await?;
+        if start {
+            workbench.run(|| workbench.restart(&started));
         }
-        if let Err(failure) = workbench.request(define, files).await {
-            return workbench.run(|| form.problems.set(vec![failure.to_string()]));
+        Ok(())
+    };
+    let show = move |result: Result<(), Failure>| match result {
+        Ok(()) if start => workbench.show_started(&vm_id),
+        Ok(()) => {
+            workbench.store.tab.set(Tab::Details);
+            workbench.select(&vm_id);
         }
-        workbench.run(|| {
-            if start {
-                workbench.restart(&vm_id);
-                workbench.show_started(&vm_id);
-            } else {
-                workbench.store.tab.set(Tab::Details);
-                workbench.select(&vm_id);
-            }
-        });
-    });
+        Err(failure) => form.problems.set(vec![failure.to_string()]),
+    };
+    // Who looks at something else by now stays there.
+    form.owner
+        .then_or(defined, show, move |result| workbench.report_of(result));
 }
 
 /// Gives a VM, which may be active, the name in the form.
@@ -85,22 +89,21 @@ pub(super) fn save_profile(form: Form) {
     };
     let profile = Box::new(draft.to_profile(id));
     let answer = workbench.request(Command::SaveProfile { profile }, Vec::new());
-    spawn_local(async move {
-        let result = answer.await;
-        workbench.run(|| match result {
-            Ok(()) => {
-                form.problems.set(Vec::new());
-                workbench.open_launcher();
-                show_own_profiles();
-            }
-            Err(failure) => form.problems.set(vec![failure.to_string()]),
-        });
-    });
+    let show = move |result: Result<(), Failure>| match result {
+        Ok(()) => {
+            form.problems.set(Vec::new());
+            workbench.open_launcher();
+            show_own_profiles();
+        }
+        Err(failure) => form.problems.set(vec![failure.to_string()]),
+    };
+    form.owner
+        .then_or(answer, show, move |result| workbench.report_of(result));
 }
 
 /// Brings the profiles into view, so that one sees the new one.
 fn show_own_profiles() {
-    queue_microtask(|| {
+    later::soon(|| {
         if let Some(title) = document().get_element_by_id("own-title") {
             title.scroll_into_view();
         }

@@ -201,7 +201,7 @@ impl State {
             vm.finish_phase(Phase::Kernel, None);
         }
         let arch = vm.definition.vm.profile.arch;
-        self.clients.serial_out(&run.vm_id, offset, bytes);
+        self.clients.serial_out(run, offset, bytes);
         if first || ready {
             self.publish_vm(&run.vm_id);
         }
@@ -271,7 +271,7 @@ impl State {
                 }
             }
             Notice::Port { id, open } => {
-                vm.capture.opened(id, *open);
+                vm.port_changed(id, *open);
                 if let Some(status) = vm.capture.news() {
                     vm.info.capture = status;
                 }

@@ -197,6 +197,7 @@ fn host_messages() {
         },
         Event::SerialOut {
             vm_id: vm_id(),
+            run: 1_790_000_000_000,
             offset: 1 << 40,
         },
         Event::Progress {

@@ -125,7 +125,11 @@ pub struct VmInfo {
     /// Where it is in its life.
     #[serde(flatten)]
     pub state: VmState,
-    /// When it was last started, in milliseconds since the epoch.
+    /// Names its latest run in this host: unlike that of any other run, and 0 before the first. A guest that reboots stays in
+    /// its run, and its console goes on.
+    #[serde(default)]
+    pub run: u64,
+    /// When it was last started or reset, in milliseconds since the epoch.
     pub started_at: f64,
     /// When each phase of the last start ended, in milliseconds since that start.
     #[serde(default)]
@@ -166,6 +170,7 @@ impl VmInfo {
             memory_mib: definition.memory_mib(),
             smp: definition.smp(),
             state: VmState::NOT_STARTED,
+            run: 0,
             started_at: 0.0,
             phases: BTreeMap::new(),
             progress: None,

@@ -3,12 +3,14 @@
 mod capabilities;
 mod connect;
 mod memory;
+mod panics;
 mod port;
 pub mod presence;
 
 pub use capabilities::detect_capabilities;
 pub use connect::connect;
 pub use memory::{JsSharedMemory, WaitError};
+pub use panics::note_panics;
 pub use port::{PortTransport, packet_from_js, packet_to_js};
 
 use wasm_bindgen::{JsCast, JsValue};

@@ -1,118 +1,22 @@
-//! Components in a real document: focus, keyboard, dialogs, and what they ask of the host.
+//! Components in a real document: focus, keyboard, dialogs, what they ask of the host, and what they do with late answers.
 
 #![cfg(target_arch = "wasm32")]
 #![allow(clippy::unwrap_used, reason = "a panic here is a failed test with a place")]
 
-use std::cell::RefCell;
-use std::rc::Rc;
+mod late;
+mod page;
 
 use gloo_timers::future::TimeoutFuture;
-use qemuweb_panel::app::App;
-use qemuweb_panel::workbench::{Answer, Asked, Host, Workbench};
 use qemuweb_runtime::VmState;
-use qemuweb_runtime::protocol::{self, Command, ProfileRef, VmInfo};
-use sycamore::prelude::*;
-use sycamore::web::{document, render_in_scope};
-use wasm_bindgen::{JsCast, JsValue};
+use qemuweb_runtime::failure::Failure;
+use qemuweb_runtime::protocol::{Command, ProfileRef, VmInfo};
+use sycamore::web::document;
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
-use web_sys::{Element, Event, HtmlElement, KeyboardEvent, KeyboardEventInit};
+use web_sys::{Element, Event};
+
+use page::{Page, vm};
 
 wasm_bindgen_test_configure!(run_in_browser);
-
-/// A host that notes what it is asked, and does it at once.
-#[derive(Default)]
-struct Notes(RefCell<Vec<Command>>);
-
-impl Host for Notes {
-    fn request(&self, command: Command, _: Vec<JsValue>) -> Answer {
-        self.0.borrow_mut().push(command);
-        Box::pin(std::future::ready(Ok(())))
-    }
-
-    fn ask(&self, command: Command) -> Asked {
-        self.0.borrow_mut().push(command);
-        Box::pin(std::future::ready(Ok(serde_json::Value::Null)))
-    }
-
-    fn type_bytes(&self, _: &str, _: &[u8]) -> Answer {
-        Box::pin(std::future::ready(Ok(())))
-    }
-
-    fn resize_console(&self, _: &str, _: u16, _: u16) {}
-
-    fn leave(&self) {}
-}
-
-/// The panel in the test's document.
-struct Page {
-    element: Element,
-    workbench: Workbench,
-    host: Rc<Notes>,
-}
-
-impl Page {
-    fn new(vms: Vec<VmInfo>) -> Self {
-        let element = document().create_element("div").unwrap();
-        document().body().unwrap().append_child(&element).unwrap();
-        let host = Rc::new(Notes::default());
-        let mut made = None;
-        let _ = create_root(|| {
-            let workbench = Workbench::new(0.0);
-            render_in_scope(|| view! { App(workbench=workbench, reconnect=|_| ()) }, &element);
-            workbench.attach(Rc::clone(&host) as Rc<dyn Host>);
-            workbench.store.apply(&protocol::Event::VmList { vms });
-            made = Some(workbench);
-        });
-        Self {
-            element,
-            workbench: made.unwrap(),
-            host,
-        }
-    }
-
-    fn find(&self, selector: &str) -> Option<HtmlElement> {
-        self.element
-            .query_selector(selector)
-            .unwrap()
-            .map(JsCast::unchecked_into)
-    }
-
-    fn get(&self, selector: &str) -> HtmlElement {
-        self.find(selector)
-            .unwrap_or_else(|| panic!("expected {selector} in {}", self.element.inner_html()))
-    }
-
-    fn press(&self, selector: &str, key: &str) {
-        let target = self.get(selector);
-        target.focus().unwrap();
-        let options = KeyboardEventInit::new();
-        options.set_key(key);
-        options.set_bubbles(true);
-        options.set_cancelable(true);
-        let event = KeyboardEvent::new_with_keyboard_event_init_dict("keydown", &options).unwrap();
-        target.dispatch_event(&event).unwrap();
-    }
-
-    /// What the host was asked, once all that waits has run.
-    async fn asked(&self) -> Vec<Command> {
-        TimeoutFuture::new(20).await;
-        self.host.0.take()
-    }
-}
-
-impl Drop for Page {
-    fn drop(&mut self) {
-        self.element.remove();
-    }
-}
-
-fn vm(vm_id: &str, state: VmState) -> VmInfo {
-    let profile = qemuweb_vm_config::find_profile("minimal-x86_64").unwrap();
-    VmInfo {
-        state,
-        ..VmInfo::new(vm_id.into(), vm_id.to_uppercase(), profile.into())
-    }
-}
 
 fn focused() -> Element {
     document().active_element().unwrap()
@@ -246,11 +150,7 @@ async fn arrows_move_inside_the_toolbar_which_has_one_tab_stop() {
     TimeoutFuture::new(20).await;
     page.press("[data-testid=new-vm]", "ArrowRight");
     assert_eq!(focused().get_attribute("data-testid").as_deref(), Some("start"));
-    let stops = page
-        .element
-        .query_selector_all(".toolbar [tabindex='0']")
-        .unwrap();
-    assert_eq!(stops.length(), 1);
+    assert_eq!(page.find_all(".toolbar [tabindex='0']"), 1);
 }
 
 #[wasm_bindgen_test]
@@ -261,4 +161,14 @@ async fn slash_goes_to_the_filter() {
     assert_eq!(focused().id(), "filter");
     page.workbench.store.filter.set("b".into());
     assert!(page.find("[data-vm-id=a]").is_none() && page.find("[data-vm-id=b]").is_some());
+}
+
+#[wasm_bindgen_test]
+async fn what_a_guest_does_not_take_is_told() {
+    let page = Page::new(vec![vm("a", VmState::Running)]);
+    page.host.hold();
+    page.workbench.run(|| page.workbench.type_in("a", b"a paste"));
+    page.answer(Err(Failure::new("7 bytes were not typed"))).await;
+    let notice = page.get("[data-testid=error]");
+    assert!(notice.text_content().unwrap().contains("7 bytes were not typed"));
 }
