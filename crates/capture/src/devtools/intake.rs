@@ -97,21 +97,21 @@ impl Intake {
         }
     }
 
-    /// The entries of a list that are to be read; `page` is the newest page load in it.
-    pub fn listed(&mut self, entries: Vec<Entry>, page: Option<&str>) -> Vec<Entry> {
+    /// Which entries of a list are to be read; `page` is the newest page load in it.
+    pub fn listed(&mut self, entries: &[Entry], page: Option<&str>) -> Vec<bool> {
         let Some(listing) = self.listing.take() else {
-            return Vec::new();
+            return vec![false; entries.len()];
         };
         let is_wanted = |entry: &Entry| match listing {
             Listing::All => entry.ended().is_none_or(|ended| ended > self.cleared),
             Listing::Page => page.is_some() && entry.page() == page,
         };
-        let entries: Vec<Entry> = entries
-            .into_iter()
-            .filter(|entry| !entry.is_pending() && is_wanted(entry))
+        let wanted: Vec<bool> = entries
+            .iter()
+            .map(|entry| !entry.is_pending() && is_wanted(entry))
             .collect();
-        self.unsettled = entries.len();
-        entries
+        self.unsettled = wanted.iter().filter(|wanted| **wanted).count();
+        wanted
     }
 
     /// Whether an entry of the list is taken, now that DevTools `answered` about its content, or did not. It is not if it
@@ -164,8 +164,8 @@ mod tests {
         let mut intake = begun(0.0);
         let (a, b) = (entry("a", ""), entry("b", ""));
         intake.told(a.key());
-        let listed = intake.listed(vec![a.clone(), a.clone(), b.clone()], None);
-        assert_eq!(listed.len(), 3);
+        let listed = intake.listed(&[a.clone(), a.clone(), b.clone()], None);
+        assert_eq!(listed, [true; 3]);
         // The first was told of; the second is another like it.
         assert!(!intake.settle(a.key(), true));
         assert!(intake.settle(a.key(), true));
@@ -181,7 +181,7 @@ mod tests {
     fn what_goes_on_is_left_to_its_end() {
         let mut intake = begun(0.0);
         let a = entry("a", "");
-        intake.listed(vec![a.clone()], None);
+        assert_eq!(intake.listed(std::slice::from_ref(&a), None), [true]);
         assert!(!intake.settle(a.key(), false));
         for (pending, json) in [
             (true, r#"{"response": {"status": 0}}"#),
@@ -205,10 +205,10 @@ mod tests {
 
     #[test]
     fn what_was_cleared_stays_away() {
-        for (cleared, expected) in [(0.0, 1), (1499.0, 1), (1500.0, 0), (9999.0, 0)] {
+        for (cleared, expected) in [(0.0, true), (1499.0, true), (1500.0, false), (9999.0, false)] {
             assert_eq!(
-                begun(cleared).listed(vec![entry("a", "")], None).len(),
-                expected,
+                begun(cleared).listed(&[entry("a", "")], None),
+                [expected],
                 "{cleared}"
             );
         }
@@ -220,13 +220,13 @@ mod tests {
         let (old, post) = (entry("old", "page_1"), entry("post", "page_2"));
         assert!(intake.take(old.key()) && intake.take(post.key()));
         intake.navigate();
-        let listed = intake.listed(vec![post.clone(), old, entry("none", "")], Some("page_2"));
-        assert_eq!(listed.iter().map(Entry::key).collect::<Vec<_>>(), [post.key()]);
+        let list = [post.clone(), old, entry("none", "")];
+        assert_eq!(intake.listed(&list, Some("page_2")), [true, false, false]);
         assert!(intake.settle(post.key(), true));
         // Guests have it already.
         assert!(!intake.take(post.key()) && intake.take(post.key()));
         intake.navigate();
-        assert!(intake.listed(vec![post], None).is_empty());
+        assert_eq!(intake.listed(&[post], None), [false]);
     }
 
     #[test]

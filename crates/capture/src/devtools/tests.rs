@@ -1,8 +1,10 @@
 //! Entries as Chromium 156 gave them, shortened, and what becomes of them.
 
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::arbitrary;
 use crate::exchange::Direction;
 
 /// When DevTools told.
@@ -441,4 +443,43 @@ fn odd_entries_are_errors() {
         entry.into_exchange(base64, TOLD, &Limits::default()),
         Err(HarError::Body { .. })
     ));
+}
+
+/// Anything that may stand where something else is expected.
+fn odd() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        arbitrary::text().prop_map(Value::from),
+        Just(json!([{"type": "error"}, 1, {"type": "send", "opcode": -1}])),
+        Just(json!({"size": -1, "mimeType": "x-unknown", "text": "\u{0}"})),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn any_entry_is_read_or_refused(
+        path in prop::sample::select(vec![
+            "request", "request.method", "request.url", "request.headers", "request.postData", "response", "response.status",
+            "response.headers", "response.content", "response.bodySize", "response._error", "startedDateTime", "time",
+            "timings", "_webSocketMessages", "_connectionId", "_resourceType", "pageref",
+        ]),
+        value in odd(),
+        kind in 0..4,
+        given in arbitrary::text(),
+    ) {
+        let entry = Entry::parse(&entry(&[(path, value)]).to_string()).unwrap();
+        let _ = (entry.key(), entry.ended(), entry.page(), entry.is_pending(), entry.has_content());
+        let content = match kind {
+            0 => Content::Text(given),
+            1 => Content::Base64(given),
+            2 => Content::Nothing,
+            _ => Content::Late,
+        };
+        if let Ok(exchange) = entry.into_exchange(content, TOLD, &Limits::default()) {
+            prop_assert!(exchange.started > 0.0 && exchange.time.is_finite());
+        }
+    }
 }
