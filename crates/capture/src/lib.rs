@@ -10,6 +10,7 @@ mod arbitrary;
 mod body;
 mod command;
 mod compare;
+pub mod devtools;
 mod doubt;
 mod exchange;
 mod filter;
