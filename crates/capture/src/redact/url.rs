@@ -14,8 +14,26 @@ const BEFORE_TOKENS: &[&str] = &[
     "recover", "reset", "session", "sessions", "share", "sid", "sso", "ticket", "unsubscribe", "verification", "verify",
 ];
 
+/// Most times that a URL is gone through, until it stays the same.
+const MAX_PASSES: usize = 4;
+
 /// Takes secrets out of a URL.
 pub(super) fn redact(text: &str, lexicon: Lexicon<'_>, found: &mut Found) -> String {
+    // What stands for a secret may change where the parts of an odd URL are seen.
+    let mut redacted = once(text, lexicon, found);
+    if redacted != text {
+        for _ in 1..MAX_PASSES {
+            let again = once(&redacted, lexicon, found);
+            if again == redacted {
+                break;
+            }
+            redacted = again;
+        }
+    }
+    redacted
+}
+
+fn once(text: &str, lexicon: Lexicon<'_>, found: &mut Found) -> String {
     let url = Url::split(text);
     let mut redacted = String::with_capacity(text.len());
     if !url.scheme.is_empty() {
