@@ -1,204 +1,202 @@
 //! Takes secrets out of exchanges before they leave the panel.
 //!
-//! What is secret is told by its name (of a header, cookie, parameter or key), by its place (URL user info) or by its
-//! look (a JSON Web Token). A value that was found once is also taken out wherever else it appears from then on: a
-//! password that a page echoes, a token that moves from a body into a path.
+//! What is secret is told by its name (of a header, cookie, parameter, key, attribute or element: [`names`]), by its
+//! place (URL user info) or by its look ([`tokens`]: a JSON Web Token, the prefix of an issuer). Each carrier has a file;
+//! bodies and texts are gone through once ([`text`]). A value that was found once is also taken out wherever else it
+//! appears from then on ([`learned`]). All of it is best effort: what neither its name nor its look tells of stays.
 
+mod form;
+mod header;
+mod json;
+mod learned;
+mod markup;
+mod multipart;
 mod names;
-mod scan;
+mod syntax;
+mod text;
+mod tokens;
+mod triggers;
+mod url;
+mod value;
+mod words;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashSet;
-
-use aho_corasick::AhoCorasick;
-use base64::Engine as _;
-
 pub use names::is_secret_name;
-use scan::Found;
 
+use self::learned::{Found, Learned};
+use self::text::{Kind, Lexicon, redact_text};
 use crate::body::Body;
 use crate::exchange::{Exchange, Header};
-use crate::url;
 
 /// What stands where a secret stood.
 pub const PLACEHOLDER: &str = "[redacted]";
-
-/// Shortest value that is looked for in other places: a shorter one would be found by chance.
-const MIN_KNOWN: usize = 8;
-/// Most values that are looked for in other places.
-const MAX_KNOWN: usize = 1000;
-/// Longest value that is looked for in other places.
-const MAX_KNOWN_LEN: usize = 8 << 10;
-
-/// Headers whose value is a URL.
-const URL_HEADERS: [&str; 5] = ["location", "referer", "content-location", "refresh", "sourcemap"];
 
 /// Redacts the exchanges of one capture, in their order.
 #[derive(Debug, Default)]
 pub struct Redactor {
     names: names::Names,
-    known: HashSet<Vec<u8>>,
-    search: Option<AhoCorasick>,
+    triggers: triggers::Triggers,
+    learned: Learned,
 }
 
 impl Redactor {
     /// A redactor that knows the common names of secrets, and these beside them.
     pub fn new<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
-        Self {
-            names: names::Names::with(names),
-            ..Self::default()
+        let mut redactor = Self::default();
+        redactor.set_names(names);
+        redactor
+    }
+
+    /// Replaces the names beside the common ones. What was learned stays. Says whether they are others than before.
+    pub fn set_names<'a>(&mut self, names: impl IntoIterator<Item = &'a str>) -> bool {
+        let names = names::Names::with(names);
+        let is_new = names != self.names;
+        if is_new {
+            self.triggers = triggers::Triggers::with(&names);
+            self.names = names;
         }
+        is_new
+    }
+
+    /// How many values are known and looked for everywhere.
+    pub fn learned(&self) -> usize {
+        self.learned.len()
     }
 
     /// Takes secrets out of `exchange` and marks it as redacted.
     pub fn redact(&mut self, exchange: &mut Exchange) {
         let mut found = Found::default();
         self.by_name(exchange, &mut found);
-        self.learn(found);
-        self.by_value(exchange);
+        self.learned.learn(found);
+        self.redact_known(exchange);
         exchange.redacted = true;
+    }
+
+    /// Takes out values that were learned from other exchanges meanwhile. Says whether there were any.
+    pub fn redact_known(&mut self, exchange: &mut Exchange) -> bool {
+        let learned = &mut self.learned;
+        let mut is_changed = false;
+        each_text(exchange, |text| {
+            if let Some(redacted) = learned.redact(text.as_bytes()) {
+                // What was found are whole values, but one of bytes may start within a character.
+                *text = String::from_utf8(redacted)
+                    .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
+                is_changed = true;
+            }
+        });
+        each_body(exchange, |body, _| {
+            if let Some(redacted) = learned.redact(body.bytes()) {
+                body.replace(redacted);
+                is_changed = true;
+            }
+        });
+        is_changed
     }
 
     /// Takes secrets out of a URL.
     pub fn redact_url(&self, text: &str) -> String {
-        scan::url(text, &self.names, &mut Found::default())
+        url::redact(text, self.lexicon(), &mut Found::default())
+    }
+
+    fn lexicon(&self) -> Lexicon<'_> {
+        Lexicon {
+            names: &self.names,
+            triggers: &self.triggers,
+        }
     }
 
     fn by_name(&self, exchange: &mut Exchange, found: &mut Found) {
+        let lexicon = self.lexicon();
         let request = &mut exchange.request;
-        request.url = scan::url(&request.url, &self.names, found);
+        request.url = url::redact(&request.url, lexicon, found);
         for header in request.headers.iter_mut().chain(&mut exchange.response.headers) {
-            self.header(header, found);
+            header::redact(header, lexicon, found);
         }
-        for body in [&mut request.body, &mut exchange.response.body]
-            .into_iter()
-            .flatten()
-        {
-            self.body(body, found);
-        }
-        for message in &mut exchange.messages {
-            self.body(&mut message.body, found);
-        }
+        each_body(exchange, |body, headers| {
+            if let Some(redacted) = redact_body(body, headers, lexicon, found) {
+                body.replace(redacted);
+            }
+        });
         for text in [&mut exchange.initiator, &mut exchange.response.error]
             .into_iter()
             .flatten()
         {
-            *text = scan::text(text, &self.names, found);
-        }
-    }
-
-    fn header(&self, header: &mut Header, found: &mut Found) {
-        let name = header.name.trim().to_ascii_lowercase();
-        header.value = match name.as_str() {
-            "cookie" => scan::cookies(&header.value, found),
-            "set-cookie" => header
-                .value
-                .split('\n')
-                .map(|cookie| scan::set_cookie(cookie, found))
-                .collect::<Vec<_>>()
-                .join("\n"),
-            "authorization" | "proxy-authorization" => scan::credentials(&header.value, found),
-            name if self.names.is_secret(name) => {
-                found.add(header.value.as_bytes());
-                PLACEHOLDER.to_owned()
-            }
-            name if URL_HEADERS.contains(&name) => scan::url(&header.value, &self.names, found),
-            _ => scan::text(&header.value, &self.names, found),
-        };
-    }
-
-    fn body(&self, body: &mut Body, found: &mut Found) {
-        let Some(data) = &body.data else { return };
-        let mime_type = body.mime_type.to_ascii_lowercase();
-        let is_form = mime_type.starts_with("application/x-www-form-urlencoded");
-        let multipart = mime_type.starts_with("multipart/");
-        if let Some(redacted) = scan::bytes(data, is_form, multipart, &self.names, found) {
-            body.replace(redacted);
-        }
-    }
-
-    /// Remembers what was found, in the spellings in which it may come again.
-    fn learn(&mut self, found: Found) {
-        let before = self.known.len();
-        for value in found.into_values() {
-            let text = String::from_utf8_lossy(&value);
-            let decoded = url::decode(&text).into_bytes();
-            let encoded = percent_encode(&decoded).into_bytes();
-            let base64 = base64::engine::general_purpose::STANDARD_NO_PAD
-                .encode(&decoded)
-                .into_bytes();
-            for spelling in [value.clone(), decoded, encoded, base64] {
-                let fits = (MIN_KNOWN..=MAX_KNOWN_LEN).contains(&spelling.len());
-                if fits && self.known.len() < MAX_KNOWN && spelling != PLACEHOLDER.as_bytes() {
-                    self.known.insert(spelling);
-                }
+            if let Some(redacted) = redact_text(text, lexicon, found) {
+                *text = redacted;
             }
         }
-        if self.known.len() > before {
-            // Longer ones first, so that none is left in part because it contains another.
-            let mut patterns: Vec<&[u8]> = self.known.iter().map(Vec::as_slice).collect();
-            patterns.sort_by_key(|pattern| std::cmp::Reverse(pattern.len()));
-            self.search = AhoCorasick::builder()
-                .match_kind(aho_corasick::MatchKind::LeftmostFirst)
-                .build(patterns)
-                .ok();
-        }
-    }
-
-    fn by_value(&self, exchange: &mut Exchange) {
-        let Some(search) = &self.search else { return };
-        let text = |text: &mut String| {
-            if search.is_match(text.as_bytes()) {
-                // What was found are whole values, but one of bytes may start within a character.
-                let replaced = replace_all(search, text.as_bytes());
-                *text = String::from_utf8(replaced)
-                    .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
-            }
-        };
-        let body = |body: &mut Body| {
-            if search.is_match(body.bytes()) {
-                let replaced = replace_all(search, body.bytes());
-                body.replace(replaced);
-            }
-        };
-        let (request, response) = (&mut exchange.request, &mut exchange.response);
-        text(&mut request.url);
-        for header in request.headers.iter_mut().chain(&mut response.headers) {
-            text(&mut header.value);
-        }
-        [&mut exchange.initiator, &mut response.error]
-            .into_iter()
-            .flatten()
-            .for_each(text);
-        [&mut request.body, &mut response.body]
-            .into_iter()
-            .flatten()
-            .for_each(body);
-        exchange
-            .messages
-            .iter_mut()
-            .for_each(|message| body(&mut message.body));
     }
 }
 
-fn replace_all(search: &AhoCorasick, text: &[u8]) -> Vec<u8> {
-    let mut replaced = Vec::with_capacity(text.len());
-    let mut from = 0;
-    for found in search.find_iter(text) {
-        replaced.extend_from_slice(&text[from..found.start()]);
-        replaced.extend_from_slice(PLACEHOLDER.as_bytes());
-        from = found.end();
+/// The URL, the values of headers, and other texts in which secrets may stand.
+fn each_text(exchange: &mut Exchange, mut change: impl FnMut(&mut String)) {
+    let (request, response) = (&mut exchange.request, &mut exchange.response);
+    change(&mut request.url);
+    for header in request.headers.iter_mut().chain(&mut response.headers) {
+        change(&mut header.value);
     }
-    replaced.extend_from_slice(&text[from..]);
-    replaced
+    [&mut exchange.initiator, &mut response.error]
+        .into_iter()
+        .flatten()
+        .for_each(change);
 }
 
-fn percent_encode(bytes: &[u8]) -> String {
-    let encode = |&byte: &u8| match byte {
-        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),
-        _ => format!("%{byte:02X}"),
+/// The bodies of request, response and messages, with the headers that tell of them.
+fn each_body(exchange: &mut Exchange, mut change: impl FnMut(&mut Body, &[Header])) {
+    let (request, response) = (&mut exchange.request, &mut exchange.response);
+    if let Some(body) = &mut request.body {
+        change(body, &request.headers);
+    }
+    if let Some(body) = &mut response.body {
+        change(body, &response.headers);
+    }
+    for message in &mut exchange.messages {
+        change(&mut message.body, &[]);
+    }
+}
+
+fn redact_body(body: &Body, headers: &[Header], lexicon: Lexicon<'_>, found: &mut Found) -> Option<Vec<u8>> {
+    let data = body.data.as_deref().filter(|data| !data.is_empty())?;
+    let header = crate::exchange::header(headers, "content-type").unwrap_or_default();
+    let types = [body.mime_type.as_str(), header].map(str::to_ascii_lowercase);
+    let is_any = |kind: &str| types.iter().any(|mime_type| mime_type.trim_start().starts_with(kind));
+    // What is known says more than nothing and than plain text.
+    let mime_type = match types[0].as_str() {
+        "" => &types[1],
+        plain if plain.starts_with("text/plain") && !types[1].is_empty() => &types[1],
+        given => given,
     };
-    bytes.iter().map(encode).collect()
+    if is_any("multipart/") || multipart::is_multipart(data) {
+        let given = if types[0].starts_with("multipart/") { body.mime_type.as_str() } else { header };
+        if data.starts_with(b"--") || memchr::memmem::find(data, b"\n--").is_some() {
+            return multipart::redact(data, given, lexicon, found);
+        }
+    }
+    let kind = kind(mime_type)?;
+    let is_form = is_any("application/x-www-form-urlencoded") && !form::is_other(data);
+    if is_form || (matches!(kind, Kind::Plain | Kind::Json) && form::is_form(data)) {
+        return form::form(data, lexicon, found);
+    }
+    text::redact(data, kind, lexicon, found)
+}
+
+/// What kind of text a media type is of; `None` for those of pictures, sounds and the like.
+fn kind(mime_type: &str) -> Option<Kind> {
+    let mime_type = mime_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let has = |word: &str| mime_type.contains(word);
+    if has("html") || has("xml") {
+        return Some(Kind::Markup);
+    }
+    if has("json") || has("graphql") || has("event-stream") {
+        return Some(Kind::Json);
+    }
+    if has("javascript") || has("ecmascript") || has("typescript") || mime_type == "text/css" {
+        return Some(Kind::Script);
+    }
+    let is_binary = ["image/", "audio/", "video/", "font/", "application/wasm", "application/zip", "application/gzip"]
+        .iter()
+        .any(|start| mime_type.starts_with(start));
+    (!is_binary).then_some(Kind::Plain)
 }

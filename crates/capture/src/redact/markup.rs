@@ -1,0 +1,245 @@
+//! What carries secrets in HTML and XML: elements by their name, and attributes beside one that names a field.
+
+use super::names::Verdict;
+use super::syntax::{Quote, byte_at, is_name, position, skip_blanks, unescape_at};
+use super::text::{Name, Scan};
+use super::value::Place;
+
+/// Attributes whose value is the name of a field.
+const NAMING: &[&str] = &[
+    "autocomplete", "data-field", "data-key", "data-name", "formcontrolname", "id", "itemprop", "key", "name", "ng-model",
+    "property", "type", "v-model",
+];
+
+/// Attributes whose value is what the field holds.
+const VALUES: &[&str] = &["content", "data-content", "data-initial-value", "data-value", "default", "value"];
+
+/// Elements of HTML whose `name` is not the name of their text.
+const CONTROLS: &[&str] = &[
+    "a", "button", "fieldset", "form", "frame", "iframe", "input", "map", "meta", "object", "param", "select", "slot",
+];
+
+/// How far before an attribute its element may start.
+const MAX_BEFORE: usize = 64 << 10;
+/// Most parts of an element that are looked at.
+const MAX_PARTS: usize = 1000;
+
+/// An attribute: where its name and its value stand.
+struct Attribute {
+    name: (usize, usize),
+    value: (usize, usize),
+}
+
+impl Scan<'_> {
+    /// Whether `<prefix:` stands before a name.
+    pub(super) fn is_prefixed_element(&self, at: usize) -> bool {
+        let prefix = self.data[at.saturating_sub(40)..at.saturating_sub(1)]
+            .iter()
+            .rev()
+            .take_while(|byte| is_name(**byte))
+            .count();
+        prefix > 0 && at >= prefix + 2 && {
+            let open = at - prefix - 2;
+            self.data[open] == b'<' || (open >= 2 && is_mark_before(self.data, open + 1, b'<'))
+        }
+    }
+
+    /// `<Password …>…`: its text and those of the elements in it.
+    pub(super) fn element(&mut self, name: Name) -> Option<usize> {
+        let data = self.data;
+        let (attributes, mut at) = attributes(data, name.end);
+        for attribute in attributes {
+            let (start, end) = attribute.value;
+            if is_one(VALUES, &data[attribute.name.0..attribute.name.1]) && self.judged(name.verdict, name, start, end, Place::Data) {
+                self.cut_named(name, start, end);
+            }
+        }
+        let (close, width) = byte_at(data, at)?;
+        if close != b'>' {
+            return None;
+        }
+        at += width;
+        let from = at;
+        let mut depth = 0_usize;
+        for _ in 0..MAX_PARTS {
+            let end = text_end(data, at);
+            self.cut_text(name, at, end);
+            at = end;
+            let Some((_, width)) = byte_at(data, at) else { break };
+            let inside = &data[at + width..];
+            if inside.starts_with(b"![CDATA[") {
+                let start = at + width + b"![CDATA[".len();
+                let end = memchr::memmem::find(&data[start..], b"]]").map_or(data.len(), |found| start + found);
+                self.cut_text(name, start, end);
+                at = end;
+            } else if inside.starts_with(b"/") || inside.starts_with(b"\\/") {
+                if depth == 0 {
+                    break;
+                }
+                depth -= 1;
+                at += width;
+                at = position(data, at, |byte| matches!(byte, b'>' | b';' | b'<')).min(data.len());
+                at += usize::from(at < data.len() && data[at] != b'<');
+            } else if inside.first().is_some_and(|first| is_name(*first)) && name.verdict >= Verdict::Secret {
+                let (_, end) = self::attributes(data, at + width);
+                depth += usize::from(data.get(end.saturating_sub(1)) != Some(&b'/'));
+                at = byte_at(data, end).map_or(end, |(_, width)| end + width);
+            } else {
+                break;
+            }
+        }
+        self.spend(at - from);
+        Some(at)
+    }
+
+    fn cut_text(&mut self, name: Name, start: usize, end: usize) {
+        let text = &self.data[start..end];
+        let start = start + (text.len() - text.trim_ascii_start().len());
+        let end = start + text.trim_ascii().len();
+        if self.judged(name.verdict, name, start, end, Place::Data) {
+            self.cut_named(name, start, end);
+        }
+    }
+
+    /// `name="csrf-token"`: takes out what the element has as `content`, `value`, or as its text. The `=` is at `equals`.
+    pub(super) fn attribute_pair(&mut self, name: Name, equals: usize, close: usize) -> Option<usize> {
+        let data = self.data;
+        let start = data[equals.saturating_sub(32)..equals]
+            .iter()
+            .rev()
+            .take_while(|byte| is_name(**byte))
+            .count();
+        let naming = &data[equals - start..equals];
+        if !is_one(NAMING, naming) {
+            return None;
+        }
+        let floor = equals.saturating_sub(MAX_BEFORE.min(self.budget));
+        let open = data[floor..equals]
+            .iter()
+            .rposition(|byte| *byte == b'<')
+            .map(|open| (floor + open, 1))
+            .or_else(|| escaped_open(data, floor, equals));
+        let Some((open, width)) = open else {
+            self.spend(equals - floor);
+            return None;
+        };
+        let element_end = position(data, open + width, |byte| !is_name(byte));
+        let (attributes, end) = attributes(data, element_end);
+        self.spend(end - open + 1);
+        let mut has_value = false;
+        for attribute in attributes {
+            let (start, end) = attribute.value;
+            if is_one(VALUES, &data[attribute.name.0..attribute.name.1]) {
+                has_value = true;
+                if self.judged(name.verdict, name, start, end, Place::Parameter) && !is_type_of_button(data, name) {
+                    self.cut_named(name, start, end);
+                }
+            }
+        }
+        let is_text = is_one(&["name", "key"], naming) && !is_one(CONTROLS, &data[open + width..element_end]);
+        if !has_value && is_text && let Some((b'>', width)) = byte_at(data, end) && data[end - 1] != b'/' {
+            let start = end + width;
+            self.cut_text(name, start, text_end(data, start));
+        }
+        Some(close)
+    }
+
+    /// `<key>password</key><string>…</string>`: a name as the text of an element before the one with the value.
+    pub(super) fn text_pair(&mut self, name: Name) -> Option<usize> {
+        let data = self.data;
+        let rest = &data[name.end..data.len().min(name.end + 64)];
+        let named = rest.strip_prefix(b"</name>").or_else(|| rest.strip_prefix(b"</key>"))?;
+        let mut at = skip_blanks(data, name.end + rest.len() - named.len());
+        // `<value><string>`.
+        for _ in 0..2 {
+            let next = data.get(at..at + 2)?;
+            if next[0] != b'<' || next[1] == b'/' {
+                break;
+            }
+            at = skip_blanks(data, (position(data, at, |byte| byte == b'>') + 1).min(data.len()));
+        }
+        let end = text_end(data, at);
+        self.cut_text(name, at, end);
+        Some(end)
+    }
+}
+
+/// Whether an escape of `mark` ends at `at`.
+pub(super) fn is_mark_before(data: &[u8], at: usize, mark: u8) -> bool {
+    (3..=10).any(|width| {
+        at.checked_sub(width)
+            .is_some_and(|start| unescape_at(data, start) == Some((mark, width)))
+    })
+}
+
+/// The last `<` that is written as an escape.
+fn escaped_open(data: &[u8], floor: usize, end: usize) -> Option<(usize, usize)> {
+    let floor = floor.max(end.saturating_sub(2048));
+    (floor..end)
+        .rev()
+        .filter(|at| matches!(data[*at], b'\\' | b'&' | b'%'))
+        .find_map(|at| unescape_at(data, at).filter(|(byte, _)| *byte == b'<').map(|(_, width)| (at, width)))
+}
+
+/// `type="password"` beside `value="Sign in"` does not occur, but `name="key"` of a button does.
+fn is_type_of_button(data: &[u8], name: Name) -> bool {
+    data[name.start..name.end].eq_ignore_ascii_case(b"passkey")
+}
+
+/// The attributes from `at` on, and where they end: at `>`, at `<` or at the end.
+fn attributes(data: &[u8], mut at: usize) -> (Vec<Attribute>, usize) {
+    let mut attributes = Vec::new();
+    loop {
+        at = skip_blanks(data, at);
+        let Some((byte, width)) = byte_at(data, at) else {
+            return (attributes, data.len());
+        };
+        match byte {
+            b'>' | b'<' => return (attributes, at),
+            byte if is_name(byte) || byte == b':' || byte == b'@' => {
+                let end = position(data, at, |byte| !(is_name(byte) || byte == b':' || byte == b'@'));
+                let name = (at, end.max(at + width));
+                at = name.1;
+                let equals = skip_blanks(data, at);
+                if data.get(equals) != Some(&b'=') {
+                    continue;
+                }
+                let value = skip_blanks(data, equals + 1);
+                let (start, end, next) = match Quote::at(data, value) {
+                    Some(quote) => {
+                        let start = value + quote.width;
+                        let end = quote.end(data, start);
+                        (start, end, (end + quote.width).min(data.len()))
+                    }
+                    None => {
+                        let end = position(data, value, |byte| byte.is_ascii_whitespace() || b"><\"".contains(&byte));
+                        (value, end, end)
+                    }
+                };
+                attributes.push(Attribute {
+                    name,
+                    value: (start, end),
+                });
+                at = next;
+            }
+            _ => at += width,
+        }
+    }
+}
+
+/// Where a text ends: at the next `<`, also an escaped one, or at the string's end around it.
+fn text_end(data: &[u8], mut at: usize) -> usize {
+    loop {
+        at = position(data, at, |byte| matches!(byte, b'<' | b'&' | b'\\' | b'%'));
+        match unescape_at(data, at) {
+            Some((b'<', _)) => return at,
+            Some((_, width)) => at += width,
+            None if data.get(at).is_none_or(|byte| *byte == b'<') => return at,
+            None => at += 1,
+        }
+    }
+}
+
+fn is_one(list: &[&str], name: &[u8]) -> bool {
+    list.iter().any(|one| one.as_bytes().eq_ignore_ascii_case(name))
+}

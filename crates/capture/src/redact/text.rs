@@ -1,0 +1,531 @@
+//! Finds secrets in texts of any kind, in one pass, and writes them anew without.
+//!
+//! Texts are scanned, not parsed: one that was cut, is no valid JSON or has JSON within JSON is redacted all the same, and
+//! what is not secret stays byte for byte as it was. What may be a name is found first; what stands around it tells what
+//! carries it: a key, an attribute, an element, an assignment, a parameter, a line.
+
+use super::PLACEHOLDER;
+use super::learned::{Found, Source};
+use super::markup::is_mark_before;
+use super::names::{Names, Verdict};
+use super::syntax::{Quote, byte_at, is_name, position, skip_blanks, unescape_at};
+use super::tokens;
+use super::triggers::{Trigger, Triggers};
+use super::value::{Place, is_placeholder, is_random, is_secret};
+use super::words::MAX_NAME;
+
+/// What kind of text it is, as far as that matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Lines of configuration, logs, anything unknown.
+    Plain,
+    /// JSON and what resembles it.
+    Json,
+    /// HTML, which has scripts in it, and XML.
+    Markup,
+    /// Scripts and style sheets.
+    Script,
+}
+
+/// What a scan needs to know.
+#[derive(Clone, Copy)]
+pub(super) struct Lexicon<'a> {
+    pub(super) names: &'a Names,
+    pub(super) triggers: &'a Triggers,
+}
+
+/// A part that is taken out.
+#[derive(Clone, Copy, Debug)]
+struct Cut {
+    start: usize,
+    end: usize,
+    /// What stands around the placeholder, as a range of the text: a number becomes a string.
+    quote: Option<(usize, usize)>,
+}
+
+/// A name in a text.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Name {
+    pub(super) start: usize,
+    pub(super) end: usize,
+    pub(super) verdict: Verdict,
+}
+
+/// A text while it is scanned.
+pub(super) struct Scan<'a> {
+    pub(super) data: &'a [u8],
+    pub(super) kind: Kind,
+    pub(super) lexicon: Lexicon<'a>,
+    found: &'a mut Found,
+    cuts: Vec<Cut>,
+    /// How many bytes may still be looked at beside the one pass, so that hostile texts take linear time as well.
+    pub(super) budget: usize,
+}
+
+/// The text without its secrets; `None` when there are none in it.
+pub(super) fn redact(data: &[u8], kind: Kind, lexicon: Lexicon<'_>, found: &mut Found) -> Option<Vec<u8>> {
+    let mut scan = Scan {
+        data,
+        kind,
+        lexicon,
+        found,
+        cuts: Vec::new(),
+        budget: data.len().saturating_mul(8).saturating_add(4096),
+    };
+    scan.run();
+    scan.finish()
+}
+
+/// The same for what is a string; it stays one.
+pub(super) fn redact_text(text: &str, lexicon: Lexicon<'_>, found: &mut Found) -> Option<String> {
+    // Whole pieces between ASCII characters are replaced.
+    redact(text.as_bytes(), Kind::Plain, lexicon, found)
+        .map(|bytes| String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+}
+
+impl Scan<'_> {
+    fn run(&mut self) {
+        let (data, triggers) = (self.data, self.lexicon.triggers);
+        let mut at = 0;
+        for (trigger, start, end) in triggers.find(data) {
+            if start < at {
+                continue;
+            }
+            match trigger {
+                Trigger::Token(number) => {
+                    if let Some((start, end)) = tokens::at(data, number, start, end) {
+                        self.cut(Source::Token, start, end);
+                        at = end;
+                    }
+                }
+                Trigger::Name => at = self.name(at, start, end),
+            }
+        }
+    }
+
+    /// Looks at what a part of a name at `start..end` stands in. Gives where to go on.
+    fn name(&mut self, at: usize, start: usize, end: usize) -> usize {
+        let data = self.data;
+        // In an escape, only what it stands for counts.
+        let end = unescape_at(data, start).map_or(end, |(_, width)| start + width);
+        let end = name_end(data, end);
+        if !may_follow(data, end) {
+            return end;
+        }
+        let start = name_start(data, start, at.max(start.saturating_sub(MAX_NAME)));
+        let name = &data[start..end];
+        let verdict = self.lexicon.names.judge(name);
+        if verdict == Verdict::Harmless {
+            return end;
+        }
+        let name = Name { start, end, verdict };
+        self.carried(name).unwrap_or(end).max(end)
+    }
+
+    /// Takes out what a name is the name of. Gives where that ends.
+    fn carried(&mut self, name: Name) -> Option<usize> {
+        let data = self.data;
+        if let Some(close) = Quote::at(data, name.end)
+            && let Some(open) = Quote::before(data, name.start, name.start.saturating_sub(64))
+            && open.closes(close)
+        {
+            let outside = (name.start - open.width, name.end + close.width);
+            return self.quoted(name, open, outside);
+        }
+        // The quote of an attribute or string around more than the name: `-H "X-Api-Key: …"`.
+        let before = name.start.checked_sub(1).map_or(b'\n', |before| data[before]);
+        if before == b'<'
+            || (before == b':' && self.is_prefixed_element(name.start))
+            || (b";cC".contains(&before) && is_mark_before(data, name.start, b'<'))
+        {
+            return self.element(name);
+        }
+        match before {
+            b'=' => return self.sibling(name, name.start, name.end),
+            b'>' => return self.text_pair(name),
+            _ => {}
+        }
+        let mut after = skip_index(data, name.end);
+        let blanks = skip_blanks(data, after);
+        let (separator, width) = byte_at(data, blanks)?;
+        after = blanks + width;
+        match separator {
+            b'=' if byte_at(data, after).is_some_and(|(next, _)| matches!(next, b'=' | b'>' | b'~')) => None,
+            b'=' => self.assigned(name, before, blanks == name.end, after),
+            b':' if data.get(after) == Some(&b':') => None,
+            // `password := "…"`.
+            b':' if data.get(after) == Some(&b'=') => self.scalar(name, None, skip_blanks(data, after + 1)),
+            b':' => self.labelled(name, after),
+            _ if data[..name.start].ends_with(b"--") => self.flag(name, blanks),
+            _ => None,
+        }
+    }
+
+    /// A name in quotes, which stand at `outside`.
+    fn quoted(&mut self, name: Name, quote: Quote, (open, close): (usize, usize)) -> Option<usize> {
+        let data = self.data;
+        let mut after = skip_blanks(data, close);
+        let is_index = data.get(after) == Some(&b']');
+        if is_index {
+            after = skip_blanks(data, after + 1);
+        }
+        let (separator, width) = byte_at(data, after)?;
+        let next = |scan: &Self, from| skip_blanks(scan.data, from);
+        match separator {
+            b':' if !is_index => self.scalar(name, Some((quote, close)), next(self, after + width)),
+            // PHP's and Ruby's arrays.
+            b'=' if !is_index && data.get(after + width) == Some(&b'>') => {
+                self.scalar(name, Some((quote, close)), next(self, after + width + 1))
+            }
+            b'=' if is_index => self.scalar(name, Some((quote, close)), next(self, after + width)),
+            b',' if self.is_argument(open) => self.argument(name, next(self, after + width)),
+            _ => self.sibling(name, open, close),
+        }
+    }
+
+    /// Whether a quoted name is the first argument of a call, or the first of a pair.
+    fn is_argument(&self, open: usize) -> bool {
+        let before = self.data[open.saturating_sub(64)..open].trim_ascii_end();
+        before.ends_with(b"(") || before.ends_with(b"[")
+    }
+
+    /// `setItem("token", "…")`, `["authorization", "…"]`.
+    fn argument(&mut self, name: Name, at: usize) -> Option<usize> {
+        let quote = Quote::at(self.data, at)?;
+        let start = at + quote.width;
+        let end = quote.end(self.data, start);
+        let after = skip_blanks(self.data, (end + quote.width).min(self.data.len()));
+        let value = &self.data[start..end];
+        // Two names in a list are no pair.
+        let is_pair = matches!(self.data.get(after), None | Some(b')' | b']'));
+        let looks = is_random(value) || value.contains(&b' ') || self.kind == Kind::Json;
+        let verdict = if looks { name.verdict } else { Verdict::Look };
+        (is_pair && self.lexicon.names.judge(value) == Verdict::Harmless && self.judged(verdict, name, start, end, Place::Script))
+            .then(|| self.cut_named(name, start, end))
+    }
+
+    /// A value after a key: a string, a number, an object or a list. `quote` is the key's, and where it ends.
+    pub(super) fn scalar(&mut self, name: Name, quote: Option<(Quote, usize)>, at: usize) -> Option<usize> {
+        let data = self.data;
+        if let Some(value_quote) = Quote::at(data, at) {
+            let start = at + value_quote.width;
+            let end = value_quote.end(data, start);
+            return self.judged(name.verdict, name, start, end, self.place(quote.is_some()))
+                .then(|| self.cut_named(name, start, end));
+        }
+        match data.get(at)? {
+            b'{' | b'[' if name.verdict >= Verdict::Texts && self.budget > 0 => self.below(name, at),
+            b'0'..=b'9' | b'-' => {
+                let end = position(data, at, |byte| !(byte.is_ascii_alphanumeric() || b"+-._".contains(&byte)));
+                if !self.judged(name.verdict, name, at, end, self.place(quote.is_some())) {
+                    return None;
+                }
+                self.found.add(Source::named(name.verdict, &data[name.start..name.end]), &data[at..end]);
+                self.cuts.push(Cut {
+                    start: at,
+                    end,
+                    quote: quote.map(|(quote, close)| (close - quote.width, close)),
+                });
+                Some(end)
+            }
+            b't' | b'f' if name.verdict == Verdict::Added => {
+                let end = position(data, at, |byte| !byte.is_ascii_lowercase());
+                self.cuts.push(Cut {
+                    start: at,
+                    end,
+                    quote: quote.map(|(quote, close)| (close - quote.width, close)),
+                });
+                Some(end)
+            }
+            _ => None,
+        }
+    }
+
+    /// `name=value`: of an attribute, a URL, a program or a configuration.
+    fn assigned(&mut self, name: Name, before: u8, is_tight: bool, at: usize) -> Option<usize> {
+        let data = self.data;
+        let value = skip_blanks(data, at);
+        if Quote::at(data, value).is_some() && data.get(value) != Some(&b'&') {
+            return self.scalar(name, None, value);
+        }
+        if !is_tight || value != at {
+            // `password = value` is a line of a configuration, or an expression of a program.
+            return if self.kind == Kind::Plain { self.line(name, value) } else { None };
+        }
+        let is_parameter = matches!(before, b'?' | b'&' | b';' | b'#' | b'[' | b'/')
+            || (name.start > 0 && is_encoded_mark(data, name.start));
+        if !is_parameter && self.kind == Kind::Plain && self.starts_line(name.start) {
+            return self.line(name, at);
+        }
+        let end = parameter_end(data, at);
+        let is_literal = data.get(end).is_none_or(|byte| b"\"'`&\\ \n\r<#".contains(byte));
+        let place = match self.kind {
+            Kind::Plain | Kind::Json => Place::Parameter,
+            _ if is_parameter && is_literal => Place::Parameter,
+            _ => Place::Script,
+        };
+        let verdict = match place {
+            // An expression.
+            Place::Script => Verdict::Look,
+            _ => name.verdict,
+        };
+        (self.judged(verdict, name, at, end, place)).then(|| self.cut_named(name, at, end))
+    }
+
+    /// `name: value` without quotes around the name: of a program, a configuration or a header.
+    fn labelled(&mut self, name: Name, at: usize) -> Option<usize> {
+        let data = self.data;
+        let value = skip_blanks(data, at);
+        if value != at && data[at..value].contains(&b'\n') {
+            return None;
+        }
+        if let Some(end) = self.scalar(name, None, value) {
+            return Some(end);
+        }
+        if Quote::at(data, value).is_some() || matches!(data.get(value), Some(b'{' | b'[') | None) {
+            return None;
+        }
+        match self.kind {
+            Kind::Plain | Kind::Json if self.starts_line(name.start) => self.line(name, value),
+            Kind::Script => None,
+            _ => {
+                let end = parameter_end(data, value);
+                self.judged(Verdict::Look, name, value, end, Place::Script)
+                    .then(|| self.cut_named(name, value, end))
+            }
+        }
+    }
+
+    /// `--password value`.
+    fn flag(&mut self, name: Name, at: usize) -> Option<usize> {
+        let end = parameter_end(self.data, at);
+        let is_value = at > name.end && end > at && self.data.get(at) != Some(&b'-');
+        (is_value && self.judged(name.verdict, name, at, end, Place::Script)).then(|| self.cut_named(name, at, end))
+    }
+
+    /// The rest of a line, which is a value as a whole unless it is a sentence.
+    fn line(&mut self, name: Name, at: usize) -> Option<usize> {
+        let data = self.data;
+        // Within a string, at its end; a line's end may be escaped.
+        let mut end = at;
+        loop {
+            end = position(data, end, |byte| b"\n\r\"\\`".contains(&byte));
+            match data.get(end) {
+                Some(b'\\') if !matches!(data.get(end + 1), Some(b'n' | b'r' | b'"' | b'\\')) => end += 1,
+                _ => break,
+            }
+        }
+        let comment = memchr::memmem::find(&data[at..end], b" #").map_or(end, |found| at + found);
+        let value = data[at..comment].trim_ascii_end();
+        let end = at + value.len();
+        let scheme = scheme_width(value);
+        let is_sentence = scheme == 0 && value.split(|byte| *byte == b' ').filter(|word| is_function_word(word)).count() > 0
+            && value.contains(&b' ');
+        (!is_sentence && self.judged(name.verdict, name, at + scheme, end, Place::Data))
+            .then(|| self.cut_named(name, at + scheme, end))
+    }
+
+    fn starts_line(&self, at: usize) -> bool {
+        let line = &self.data[at.saturating_sub(MAX_NAME)..at];
+        let start = memchr::memrchr2(b'\n', b'\r', line).map_or(0, |found| found + 1);
+        let mut before = line[start..].trim_ascii();
+        if start == 0 && before.len() == line.len() && !line.is_empty() && at > MAX_NAME {
+            return false;
+        }
+        if let Some(escape) = before.len().checked_sub(2).filter(|escape| matches!(&before[*escape..], b"\\n" | b"\\r")) {
+            before = &before[escape + 2..];
+        }
+        let is_start = |text: &[u8]| {
+            matches!(text, b"" | b"-" | b"export" | b"set" | b"#" | b"//" | b"\"" | b"'" | b"data:" | b"$" | b"setenv" | b"ENV")
+        };
+        is_start(before)
+            || before.ends_with(b"\"")
+            || before.ends_with(b"'")
+            // `spring.datasource.` is of the name already; a word or two before it is a label.
+            || before.ends_with(b",") || before.ends_with(b";") || before.ends_with(b"|")
+    }
+
+    fn place(&self, quoted_name: bool) -> Place {
+        match self.kind {
+            Kind::Script => Place::Script,
+            Kind::Markup if !quoted_name => Place::Script,
+            _ => Place::Data,
+        }
+    }
+
+    /// Whether what stands at `start..end` is secret under a name.
+    pub(super) fn judged(&self, verdict: Verdict, name: Name, start: usize, end: usize, place: Place) -> bool {
+        let name = &self.data[name.start..name.end];
+        end > start && is_secret(verdict, name, &self.data[start..end], place, self.lexicon.names)
+    }
+
+    /// Takes out what a name was of.
+    pub(super) fn cut_named(&mut self, name: Name, start: usize, end: usize) -> usize {
+        let source = Source::named(name.verdict, &self.data[name.start..name.end]);
+        self.cut(source, start, end)
+    }
+
+    /// Takes out a part.
+    pub(super) fn cut(&mut self, source: Source, start: usize, end: usize) -> usize {
+        let value = &self.data[start..end];
+        if !is_placeholder(value) {
+            self.found.add(source, value);
+            self.cuts.push(Cut { start, end, quote: None });
+        }
+        end
+    }
+
+    fn finish(mut self) -> Option<Vec<u8>> {
+        if self.cuts.is_empty() {
+            return None;
+        }
+        self.cuts.sort_unstable_by_key(|cut| (cut.start, std::cmp::Reverse(cut.end)));
+        let data = self.data;
+        let mut redacted = Vec::with_capacity(data.len());
+        let mut from = 0;
+        for cut in &self.cuts {
+            // Parts that overlap were found by two names: the rest of the second goes as well.
+            if cut.end <= from {
+                continue;
+            }
+            if cut.start >= from {
+                redacted.extend_from_slice(&data[from..cut.start]);
+                let quote = cut.quote.map_or(&b""[..], |(start, end)| &data[start..end]);
+                redacted.extend_from_slice(quote);
+                redacted.extend_from_slice(PLACEHOLDER.as_bytes());
+                redacted.extend_from_slice(quote);
+            }
+            from = cut.end;
+        }
+        redacted.extend_from_slice(&data[from..]);
+        Some(redacted)
+    }
+}
+
+/// Where a name ends that reaches to `at` at least.
+fn name_end(data: &[u8], mut at: usize) -> usize {
+    loop {
+        at = position(data, at, |byte| !is_name(byte));
+        match unescape_at(data, at) {
+            Some((byte, width)) if is_name(byte) => at += width,
+            _ => return at,
+        }
+    }
+}
+
+/// Whether a name may stand before this place: quick, as most names in programs are followed by something else.
+fn may_follow(data: &[u8], at: usize) -> bool {
+    match data.get(at) {
+        None => false,
+        Some(b'"' | b'\'' | b'`' | b'\\' | b'%' | b'&' | b'=' | b':' | b'>' | b'<' | b']' | b'[') => true,
+        Some(b' ' | b'\t' | b'\r' | b'\n' | b'+') => {
+            let next = position(data, at, |byte| !byte.is_ascii_whitespace());
+            matches!(data.get(next), Some(b'=' | b':' | b'>' | b'%' | b'+'))
+                // Attributes of an element, flags of a command.
+                || next == at + 1
+        }
+        Some(b'/' | b'?' | b'#') => false,
+        Some(_) => false,
+    }
+}
+
+/// Where a name starts that has a part at `at`, not before `floor`.
+fn name_start(data: &[u8], at: usize, floor: usize) -> usize {
+    let mut start = at;
+    loop {
+        while start > floor && is_name(data[start - 1]) {
+            start -= 1;
+        }
+        let Some(before) = start.checked_sub(1).filter(|before| *before >= floor) else {
+            return start;
+        };
+        match data[before] {
+            b'%' => match unescape_at(data, before) {
+                // `%5F` is a part of the name, `%3F` is not.
+                Some((byte, width)) if before + width <= at => {
+                    if !is_name(byte) {
+                        return before + width;
+                    }
+                    start = before;
+                }
+                _ => return start,
+            },
+            b'\\' => match unescape_at(data, before) {
+                Some((byte, width)) if before + width <= at => {
+                    if !is_name(byte) {
+                        return before + width;
+                    }
+                    start = before;
+                }
+                _ if matches!(data[start], b'n' | b'r' | b't' | b'b' | b'f') && start < at => return start + 1,
+                _ => return start,
+            },
+            _ => return start,
+        }
+    }
+}
+
+/// After `[0]`, `[]` or the bracket that closes around a name, also encoded.
+fn skip_index(data: &[u8], mut at: usize) -> usize {
+    for _ in 0..8 {
+        match byte_at(data, at) {
+            Some((b'[' | b']' | b'0'..=b'9', width)) => at += width,
+            _ => break,
+        }
+    }
+    at
+}
+
+/// Whether an encoded `?`, `&`, `;`, `#` or a blank ends before a name.
+fn is_encoded_mark(data: &[u8], at: usize) -> bool {
+    (3..=10).any(|width| {
+        at.checked_sub(width).is_some_and(|start| {
+            unescape_at(data, start).is_some_and(|(byte, found)| found == width && b"?&;#".contains(&byte))
+        })
+    })
+}
+
+/// Where the value of a parameter in a text ends.
+fn parameter_end(data: &[u8], from: usize) -> usize {
+    let mut at = from;
+    if data[from..].starts_with(PLACEHOLDER.as_bytes()) {
+        at += PLACEHOLDER.len();
+    }
+    loop {
+        at = position(data, at, |byte| {
+            byte.is_ascii_whitespace() || b"&#;\"'`<>\\,)]}%".contains(&byte)
+        });
+        match data.get(at) {
+            // An encoded URL within one ends at its own `&`.
+            Some(b'%') => match unescape_at(data, at) {
+                Some((b'&' | b'#' | b'"', _)) => return at,
+                Some((_, width)) => at += width,
+                None => at += 1,
+            },
+            // `password=it's`.
+            Some(b'\'') if data.get(at + 1).is_some_and(|next| next.is_ascii_alphanumeric()) => at += 1,
+            Some(b',' | b')' | b']' | b'}') if data.get(at + 1).is_some_and(|next| next.is_ascii_alphanumeric()) => at += 1,
+            _ => return at,
+        }
+    }
+}
+
+/// `Bearer ` of `Authorization: Bearer …`.
+fn scheme_width(value: &[u8]) -> usize {
+    let width = value.iter().position(|byte| *byte == b' ').map_or(0, |blank| blank + 1);
+    let is_scheme = value.len() > width
+        && ["basic", "bearer", "digest", "negotiate", "token", "apikey", "ntlm", "aws4-hmac-sha256"]
+            .iter()
+            .any(|scheme| value[..width.saturating_sub(1)].eq_ignore_ascii_case(scheme.as_bytes()));
+    if is_scheme { width } else { 0 }
+}
+
+/// Words that make a text a sentence.
+fn is_function_word(word: &[u8]) -> bool {
+    [
+        "a", "an", "and", "are", "at", "be", "can", "enter", "for", "has", "have", "in", "is", "must", "not", "of", "on",
+        "or", "please", "should", "that", "the", "this", "to", "was", "we", "will", "with", "you", "your",
+    ]
+    .iter()
+    .any(|function| word.eq_ignore_ascii_case(function.as_bytes()))
+}

@@ -1,0 +1,248 @@
+//! Tokens that are known by their look, wherever they stand: JSON Web Tokens, and those whose prefix says whose they are.
+//!
+//! The prefixes are those that their issuers publish, so that scanners of repositories find them.
+
+use super::syntax::position;
+use super::value::is_random;
+
+/// A kind of token.
+struct Shape {
+    prefix: &'static str,
+    /// Fewest bytes after the prefix.
+    least: usize,
+    rest: Rest,
+}
+
+/// What stands after a prefix.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rest {
+    /// Letters, digits, `-` and `_`.
+    Word,
+    /// These and `.`.
+    Dotted,
+    /// Capitals and digits.
+    Capitals,
+    /// Hexadecimal digits.
+    Hex,
+    /// What looks like chance among letters, digits, `-` and `_`.
+    Random,
+    /// The second part of a JSON Web Token or a JWE, and those after it.
+    WebToken,
+    /// The scheme of a URL is before this: what stands before an `@`.
+    UserInfo,
+    /// Credentials after a scheme: base64 with a colon in it.
+    Basic,
+    /// Credentials after a scheme.
+    Bearer,
+    /// A PEM block: to its end.
+    Pem,
+    /// The path of a URL that is a secret as a whole.
+    Path,
+}
+
+const fn shape(prefix: &'static str, least: usize, rest: Rest) -> Shape {
+    Shape { prefix, least, rest }
+}
+
+const SHAPES: &[Shape] = &[
+    shape("eyJ", 10, Rest::WebToken),
+    shape("://", 1, Rest::UserInfo),
+    shape("basic ", 6, Rest::Basic),
+    shape("bearer ", 8, Rest::Bearer),
+    shape("bearer%20", 8, Rest::Bearer),
+    shape("-----BEGIN", 20, Rest::Pem),
+    // GitHub.
+    shape("ghp_", 20, Rest::Word),
+    shape("gho_", 20, Rest::Word),
+    shape("ghu_", 20, Rest::Word),
+    shape("ghs_", 20, Rest::Word),
+    shape("ghr_", 20, Rest::Word),
+    shape("github_pat_", 20, Rest::Word),
+    // GitLab.
+    shape("glpat-", 16, Rest::Dotted),
+    shape("gldt-", 16, Rest::Dotted),
+    shape("glrt-", 16, Rest::Dotted),
+    shape("glcbt-", 16, Rest::Dotted),
+    shape("glptt-", 16, Rest::Dotted),
+    shape("glft-", 16, Rest::Dotted),
+    shape("gloas-", 16, Rest::Dotted),
+    // Slack.
+    shape("xoxb-", 10, Rest::Word),
+    shape("xoxp-", 10, Rest::Word),
+    shape("xoxa-", 10, Rest::Word),
+    shape("xoxc-", 10, Rest::Word),
+    shape("xoxd-", 10, Rest::Dotted),
+    shape("xoxe-", 10, Rest::Word),
+    shape("xoxe.", 10, Rest::Dotted),
+    shape("xoxo-", 10, Rest::Word),
+    shape("xoxr-", 10, Rest::Word),
+    shape("xoxs-", 10, Rest::Word),
+    shape("xapp-", 10, Rest::Word),
+    shape("hooks.slack.com/services/", 20, Rest::Path),
+    // Stripe.
+    shape("sk_live_", 10, Rest::Word),
+    shape("sk_test_", 10, Rest::Word),
+    shape("rk_live_", 10, Rest::Word),
+    shape("rk_test_", 10, Rest::Word),
+    shape("whsec_", 16, Rest::Word),
+    // OpenAI, Anthropic and others who write alike; the words of a class name are no chance.
+    shape("sk-", 20, Rest::Random),
+    shape("gsk_", 20, Rest::Random),
+    shape("r8_", 20, Rest::Random),
+    shape("pplx-", 20, Rest::Random),
+    shape("nvapi-", 20, Rest::Random),
+    shape("hf_", 20, Rest::Random),
+    // Amazon, Alibaba, Tencent.
+    shape("AKIA", 16, Rest::Capitals),
+    shape("ASIA", 16, Rest::Capitals),
+    shape("LTAI", 12, Rest::Random),
+    // Google, Facebook.
+    shape("AIza", 30, Rest::Word),
+    shape("ya29.", 10, Rest::Dotted),
+    shape("1//0", 20, Rest::Random),
+    shape("GOCSPX-", 20, Rest::Word),
+    shape("EAAC", 20, Rest::Random),
+    shape("EAAB", 20, Rest::Random),
+    // Packages and builds.
+    shape("npm_", 20, Rest::Random),
+    shape("pypi-", 16, Rest::Random),
+    shape("rubygems_", 20, Rest::Hex),
+    shape("dckr_pat_", 16, Rest::Word),
+    shape("dop_v1_", 20, Rest::Hex),
+    shape("doo_v1_", 20, Rest::Hex),
+    shape("dor_v1_", 20, Rest::Hex),
+    shape("ATATT3x", 20, Rest::Word),
+    shape("ATCTT3x", 20, Rest::Word),
+    shape("ATBB", 20, Rest::Random),
+    // Shops, mail, payment.
+    shape("shpat_", 20, Rest::Hex),
+    shape("shpca_", 20, Rest::Hex),
+    shape("shppa_", 20, Rest::Hex),
+    shape("shpss_", 20, Rest::Hex),
+    shape("SG.", 30, Rest::Dotted),
+    shape("xkeysib-", 30, Rest::Word),
+    shape("sq0atp-", 16, Rest::Word),
+    shape("sq0csp-", 16, Rest::Word),
+    // Infrastructure.
+    shape("hvs.", 20, Rest::Word),
+    shape("hvb.", 20, Rest::Word),
+    shape("glsa_", 20, Rest::Word),
+    shape("glc_", 20, Rest::Random),
+    shape("dapi", 30, Rest::Hex),
+    shape("dp.pt.", 20, Rest::Word),
+    shape("lin_api_", 20, Rest::Word),
+    shape("ntn_", 20, Rest::Random),
+    shape("figd_", 20, Rest::Word),
+    shape("PMAK-", 20, Rest::Word),
+    shape("NRAK-", 20, Rest::Capitals),
+    shape("sntrys_", 20, Rest::Word),
+    shape("sntryu_", 20, Rest::Hex),
+    shape("sbp_", 20, Rest::Hex),
+    shape("phx_", 20, Rest::Random),
+    shape("pul-", 30, Rest::Hex),
+    shape("ops_ey", 20, Rest::Word),
+    shape("AGE-SECRET-KEY-1", 30, Rest::Capitals),
+    shape("tskey-", 16, Rest::Word),
+    shape("discord.com/api/webhooks/", 20, Rest::Path),
+    shape("discordapp.com/api/webhooks/", 20, Rest::Path),
+    shape("api.telegram.org/bot", 20, Rest::Path),
+];
+
+/// All prefixes, in the order of their numbers.
+pub(super) fn prefixes() -> impl Iterator<Item = &'static str> {
+    SHAPES.iter().map(|shape| shape.prefix)
+}
+
+/// The part to take out at a prefix, found in any case at `start..end`; `None` if it is no token.
+pub(super) fn at(data: &[u8], number: usize, start: usize, end: usize) -> Option<(usize, usize)> {
+    let shape = SHAPES.get(number)?;
+    let exact = &data[start..end] == shape.prefix.as_bytes();
+    let until = |is_part: fn(u8) -> bool| position(data, end, |byte| !is_part(byte));
+    let long = |last: usize| last - end >= shape.least;
+    let token = |last: usize| (exact && long(last) && is_start(data, start)).then_some((start, last));
+    match shape.rest {
+        Rest::Word => token(until(is_word)),
+        Rest::Dotted => token(until(is_dotted)),
+        Rest::Capitals => token(until(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())),
+        Rest::Hex => token(until(|byte| byte.is_ascii_hexdigit())),
+        Rest::Random => token(until(is_word)).filter(|(_, last)| is_random(&data[end..*last])),
+        Rest::WebToken if exact => web_token(data, start, end, shape.least),
+        Rest::WebToken => None,
+        Rest::UserInfo => user_info(data, end),
+        Rest::Basic => basic(data, end, until(is_base64)),
+        Rest::Bearer => {
+            let last = until(is_base64);
+            (long(last) && is_random(data[end..last].trim_ascii_end())).then_some((end, last))
+                .or_else(|| (last - end >= 16).then_some((end, last)))
+        }
+        Rest::Pem if exact => pem(data, end),
+        Rest::Pem => None,
+        Rest::Path => {
+            let last = until(|byte| is_dotted(byte) || b"/:".contains(&byte));
+            long(last).then_some((end, last))
+        }
+    }
+}
+
+fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'
+}
+
+fn is_dotted(byte: u8) -> bool {
+    is_word(byte) || byte == b'.'
+}
+
+fn is_base64(byte: u8) -> bool {
+    is_word(byte) || b".~+/=%".contains(&byte)
+}
+
+/// Whether a token may start here: not within a word, except after an escape.
+fn is_start(data: &[u8], at: usize) -> bool {
+    let Some(&before) = at.checked_sub(1).and_then(|before| data.get(before)) else {
+        return true;
+    };
+    let escape = |width: usize, mark: u8| at >= width && data[at - width] == mark;
+    !is_word(before) || escape(3, b'%') || escape(2, b'\\') || escape(6, b'\\') || before == b'_' || before == b'-'
+}
+
+/// Three parts in base64url of a JWT, or five of a JWE, the first of which is a JSON object.
+fn web_token(data: &[u8], start: usize, end: usize, least: usize) -> Option<(usize, usize)> {
+    let part = |from| position(data, from, |byte| !is_word(byte));
+    let mut last = part(end);
+    if last - start < least {
+        return None;
+    }
+    let mut parts = 1;
+    while parts < 5 && data.get(last) == Some(&b'.') {
+        last = part(last + 1);
+        parts += 1;
+    }
+    (parts >= 3).then_some((start, last))
+}
+
+/// What stands before the `@` of an authority; `at` is after the `://`.
+fn user_info(data: &[u8], at: usize) -> Option<(usize, usize)> {
+    let limit = data.len().min(at + 1024);
+    let end = data[at..limit]
+        .iter()
+        .position(|byte| byte.is_ascii_whitespace() || b"/?#\"'`<>\\".contains(byte))
+        .map_or(limit, |found| at + found);
+    let host = memchr::memrchr(b'@', &data[at..end])?;
+    (host > 0 && &data[at..at + host] != super::PLACEHOLDER.as_bytes()).then_some((at, at + host))
+}
+
+/// `Basic` and base64 of a text with a colon.
+fn basic(data: &[u8], start: usize, end: usize) -> Option<(usize, usize)> {
+    let pair = super::header::basic_pair(&data[start..end])?;
+    pair.contains(&b':').then_some((start, end))
+}
+
+/// A private key, from the line after BEGIN up to END.
+fn pem(data: &[u8], at: usize) -> Option<(usize, usize)> {
+    let line = data.get(at..data.len().min(at + 64))?;
+    let dashes = memchr::memmem::find(line, b"-----")?;
+    memchr::memmem::find(&line[..dashes], b"PRIVATE KEY")?;
+    let start = at + dashes + 5;
+    let end = position(data, start, |byte| byte == b'-' || byte == b'"' || byte == b'<');
+    (end - start >= 20).then_some((start, end))
+}
