@@ -6,7 +6,6 @@ use super::{Content, Entry, charset};
 use crate::body::Body;
 use crate::doubt::Doubt;
 use crate::exchange::{Exchange, Header, header};
-use crate::har::HarError;
 use crate::limits::Limits;
 
 /// Most bytes of text, whichever its characters, and of other bodies that DevTools keep.
@@ -83,23 +82,20 @@ pub(super) fn mend_response(
     facts: &Facts,
     content: Content,
     limits: &Limits,
-) -> Result<(), HarError> {
+) {
     let kind = media_type(exchange);
     exchange.response.body = None;
     if exchange.response.transfer_size == Some(0) && !facts.is_transfer_known {
         exchange.response.transfer_size = None;
     }
     if exchange.response.status == 0 || has_none(exchange) {
-        return Ok(());
+        return;
     }
     let (body, doubt) = match content {
-        Content::Base64(text) if !text.is_empty() => {
-            let body = Body::from_base64(kind, &text, limits.body).map_err(|source| HarError::Body {
-                url: exchange.request.url.chars().take(200).collect(),
-                source,
-            })?;
-            (body, None)
-        }
+        Content::Base64(text) if !text.is_empty() => match Body::from_base64(&*kind, &text, limits.body) {
+            Ok(body) => (body, None),
+            Err(_) => (Body::unknown(kind, facts.size), Some(Doubt::ResponseBodyUnknown)),
+        },
         Content::Text(text) if !text.is_empty() => {
             let received = charset::received(text, &kind, (facts.size > 0).then_some(facts.size));
             let doubt = (!received.certain).then_some(Doubt::ResponseBodyRecoded);
@@ -131,7 +127,6 @@ pub(super) fn mend_response(
         .into_iter()
         .chain(broken)
         .for_each(|doubt| exchange.note_doubt(doubt));
-    Ok(())
 }
 
 /// Why there is no body; nothing if it is empty for certain.
