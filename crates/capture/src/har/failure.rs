@@ -1,43 +1,46 @@
 //! Requests that failed, and errors that are none.
 
-use super::fields::fields;
 use super::read::{Reader, owned, some};
 use super::remarks::Fate;
 use crate::exchange::{Exchange, header};
 
 /// Where recorders write why a request failed: Chromium, WebKit and mitmproxy; Playwright; others.
-const ERRORS: [&str; 4] = ["_error", "_failureText", "_errorText", "_errorMessage"];
+pub(super) const ERRORS: [&str; 4] = ["_error", "_failureText", "_errorText", "_errorMessage"];
+
+/// What a response tells of its failure.
+pub(super) struct Failed<'a> {
+    /// The values of [`ERRORS`].
+    pub(super) errors: [Option<&'a str>; ERRORS.len()],
+    /// Charles' word for how it went.
+    pub(super) charles: Option<&'a str>,
+}
 
 impl Reader<'_> {
-    /// Why the request failed, where somebody says so.
-    pub(super) fn failure(&mut self, entry: &str, response: Option<&str>, exchange: &mut Exchange) {
+    /// Why the request failed, where somebody says so: the response, or the entry in `errors` and `aborted`.
+    pub(super) fn failure(
+        &mut self,
+        failed: Failed<'_>,
+        errors: [Option<&str>; ERRORS.len()],
+        aborted: Option<&str>,
+        exchange: &mut Exchange,
+    ) {
         let lenient = &mut self.lenient;
         let mut texts: Vec<String> = Vec::new();
-        for json in [response, Some(entry)] {
+        for reason in failed.errors.into_iter().chain(errors) {
             let what = "the reason of a failure";
-            for reason in fields(json.unwrap_or_default(), ERRORS).unwrap_or_default() {
-                let text = match reason.filter(|reason| reason.starts_with('{')) {
-                    Some(object) => {
-                        let parts: [Option<&str>; 2] =
-                            lenient.object(Some(object), ["message", "code"], what);
-                        lenient.text(parts[0].or(parts[1]), what)
-                    }
-                    None => lenient.text(reason, what),
-                };
-                texts.extend(some(text).filter(|text| text != "false"));
-            }
+            let reason = match reason.filter(|reason| reason.starts_with('{')) {
+                Some(object) => {
+                    let [message, code] = lenient.object(Some(object), ["message", "code"], what);
+                    message.or(code)
+                }
+                None => reason,
+            };
+            texts.extend(some(lenient.text(reason, what)).filter(|text| text != "false"));
         }
-        let charles = response.and_then(|json| fields(json, ["_charlesStatus"]).ok());
-        if let Some([status]) = charles {
-            let status = owned(lenient.text(status, "Charles' status"));
-            let is_failure = ["", "complete"]
-                .iter()
-                .all(|fine| !status.eq_ignore_ascii_case(fine));
-            texts.extend(is_failure.then(|| format!("Charles: {status}")));
-        }
-        if let Ok([Some("true")]) = fields(entry, ["_wasAborted"]) {
-            texts.push("aborted".to_owned());
-        }
+        let charles = owned(lenient.text(failed.charles, "Charles' status"));
+        let is_fine = charles.is_empty() || charles.eq_ignore_ascii_case("complete");
+        texts.extend((!is_fine).then(|| format!("Charles: {charles}")));
+        texts.extend((aborted == Some("true")).then(|| "aborted".to_owned()));
         let Some(error) = texts.into_iter().next() else {
             return;
         };

@@ -1,6 +1,7 @@
 //! WebSocket messages, as Chromium writes them and as others do.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use super::fields::{Lenient, epoch, present};
 use super::read::{Reader, owned};
@@ -18,6 +19,9 @@ impl Reader<'_> {
         let most = self.limits.messages;
         let limit = self.limits.body;
         let extra = self.extra.as_ref();
+        let sizes: HashMap<usize, u64> = extra
+            .map(|extra| extra.message_sizes.iter().copied().collect())
+            .unwrap_or_default();
         let mut last = exchange.started;
         let mut error = None;
         let mut index = 0;
@@ -62,9 +66,7 @@ impl Reader<'_> {
                 let opcode = opcode_of(lenient, opcode);
                 let is_base64 = present(base64) == Some("true") || encoding == Some("\"base64\"");
                 let mut body = message_body(lenient, &data, opcode, is_base64, limit);
-                let told =
-                    extra.and_then(|extra| extra.message_sizes.iter().find(|(cut, _)| *cut == position));
-                if let Some((_, size)) = told {
+                if let Some(size) = sizes.get(&position) {
                     body.size = body.size.max(*size);
                 }
                 let time = if extra.is_some() {

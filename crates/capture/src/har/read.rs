@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 
 use super::archive::{HarError, kind_of};
+use super::failure::{ERRORS, Failed};
 use super::fields::{Lenient, fields, present};
 use super::lists::{self, Cookie, Param};
 use super::model::Extra;
@@ -40,8 +41,8 @@ pub(super) fn read_entry_with(
     Ok(exchange)
 }
 
-/// The fields of an entry, without those that tell of a failure.
-const ENTRY: [&str; 13] = [
+/// The fields of an entry.
+const ENTRY: [&str; 18] = [
     "startedDateTime",
     "time",
     "request",
@@ -55,6 +56,11 @@ const ENTRY: [&str; 13] = [
     "_initiator",
     "_webSocketMessages",
     "_qemuweb",
+    "_wasAborted",
+    ERRORS[0],
+    ERRORS[1],
+    ERRORS[2],
+    ERRORS[3],
 ];
 
 /// Reads the parts of one entry.
@@ -86,6 +92,8 @@ impl Reader<'_> {
             initiator,
             messages,
             extra,
+            aborted,
+            errors @ ..,
         ] = fields;
         self.extra = present(extra).map(|extra| {
             serde_json::from_str(extra).unwrap_or_else(|_| {
@@ -121,12 +129,12 @@ impl Reader<'_> {
         exchange.priority = some(lenient.text(priority, "the priority"));
         exchange.initiator = self.initiator(initiator);
         exchange.timings = self.timings(timings);
-        self.response(response, &mut exchange);
-        self.failure(json, response, &mut exchange);
+        let failed = self.response(response, &mut exchange);
+        self.failure(failed, errors, aborted, &mut exchange);
         self.messages(messages, &mut exchange);
         let extra = self.extra.take().unwrap_or_default();
         exchange.redacted = extra.redacted;
-        exchange.cut.extend(extra.cut);
+        extra.cut.into_iter().for_each(|cut| exchange.note_cut(cut));
         if exchange.messages.iter().any(|message| message.body.is_cut()) {
             exchange.note_cut(Cut::Messages);
         }
@@ -320,8 +328,9 @@ impl Reader<'_> {
         cookies
     }
 
-    fn response(&mut self, json: Option<&str>, exchange: &mut Exchange) {
-        const NAMES: [&str; 7] = [
+    /// The response, without its failure: gives what tells of that.
+    fn response<'a>(&mut self, json: Option<&'a str>, exchange: &mut Exchange) -> Failed<'a> {
+        const NAMES: [&str; 12] = [
             "status",
             "statusText",
             "httpVersion",
@@ -329,6 +338,11 @@ impl Reader<'_> {
             "cookies",
             "content",
             "_transferSize",
+            "_charlesStatus",
+            ERRORS[0],
+            ERRORS[1],
+            ERRORS[2],
+            ERRORS[3],
         ];
         if present(json).is_none() {
             self.lenient.remarks.note(Fate::Missing, "the response");
@@ -342,6 +356,8 @@ impl Reader<'_> {
             cookies,
             content,
             transfer_size,
+            charles,
+            errors @ ..,
         ] = lenient.object(json, NAMES, "the response");
         // What is negative stands for "none", as in Playwright's files.
         let status = lenient.number(status, "the status").unwrap_or_default().max(0.0);
@@ -368,6 +384,7 @@ impl Reader<'_> {
                 .note(Fate::Mended, "cookies that stand only in their list");
         }
         exchange.response.body = self.response_body(content, &exchange.response.headers);
+        Failed { errors, charles }
     }
 
     fn response_body(&mut self, json: Option<&str>, headers: &[Header]) -> Option<Body> {
