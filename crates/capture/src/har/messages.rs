@@ -151,10 +151,10 @@ fn message_body(lenient: &mut Lenient<'_>, data: &str, opcode: u8, is_base64: bo
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte);
         data.len().is_multiple_of(4) && data.bytes().all(is_plain)
     };
-    if is_base64 || opcode == 2 && is_strict() {
-        if let Ok(body) = Body::from_base64("", data, limit) {
-            return body;
-        }
+    if (is_base64 || opcode == 2 && is_strict())
+        && let Ok(body) = Body::from_base64("", data, limit)
+    {
+        return body;
     }
     if opcode == 2 {
         lenient
