@@ -145,7 +145,8 @@ fn hint(capture: Capture) -> &'static str {
 fn head(capture: Capture) -> View {
     let cell = move |column: Column| {
         let sort = move || match capture.order.get() {
-            order if order.column != column => "none",
+            // By default, it is the start that they are sorted by.
+            order if order.column != column || order == Order::default() => "none",
             Order { descending: true, .. } => "descending",
             Order { .. } => "ascending",
         };
@@ -185,7 +186,8 @@ fn row_view(capture: Capture, index: usize, row: &Row) -> View {
             view! { span(class=column.class(), role="gridcell", title=title) { (text) } }
         })
         .collect();
-    let failed = exchange.response.status == 0 || exchange.response.status >= 400;
+    let response = &exchange.response;
+    let failed = response.status == 0 || response.status >= 400 || response.error.is_some();
     let is_marked = move || capture.marked.with(|marked| marked.contains(&number));
     let is_selected = move || capture.selected.get() == Some(number);
     let class = move || {
