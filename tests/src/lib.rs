@@ -17,4 +17,4 @@ pub use home::{Home, element};
 pub use panel::Panel;
 pub use report::{Report, directory};
 pub use scenario::{Scenario, run};
-pub use site::Site;
+pub use site::{HINTED, Site, Told};

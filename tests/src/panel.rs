@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use qemuweb_driver::{DEFAULT_TIMEOUT, Session};
 use serde_json::{Value, json};
 
@@ -217,6 +219,26 @@ impl Panel {
             output.status
         );
         Ok(())
+    }
+
+    /// The bytes of the file that a button makes, which the browser would save.
+    pub fn exported(&self, button: &str) -> Result<Vec<u8>> {
+        self.session.evaluate(
+            "window.made = new Promise(resolve => {
+                const make = URL.createObjectURL;
+                URL.createObjectURL = blob => { URL.createObjectURL = make; resolve(blob); return make.call(URL, blob); };
+            }); null",
+        )?;
+        self.click(button)?;
+        let base64 = self.session.evaluate(
+            "made.then(blob => new Promise(resolve => {
+                const reader = new FileReader();
+                reader.onload = () => resolve(reader.result.slice(reader.result.indexOf(',') + 1));
+                reader.readAsDataURL(blob);
+            }))",
+        )?;
+        let base64 = base64.as_str().context("expected the file in base64")?;
+        BASE64.decode(base64).context("the file is no base64")
     }
 
     /// Waits for an error in the panel that contains `text`, and returns all of it.

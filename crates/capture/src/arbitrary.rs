@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use proptest::option;
 use proptest::prelude::*;
 
-use crate::{Body, Direction, Exchange, Header, Message, Request, Response, Timings};
+use crate::{Body, Direction, Doubt, Exchange, Header, Message, Request, Response, Timings};
 
 /// Texts with what is hard: controls, escapes, quotes, other scripts, nothing.
 pub(crate) fn text() -> impl Strategy<Value = String> {
@@ -133,7 +133,7 @@ pub(crate) fn exchange() -> impl Strategy<Value = Exchange> {
         option::of("[0-9]{1,5}"),
         option::of("[a-z]{1,9}"),
         messages(),
-        any::<bool>(),
+        (any::<bool>(), prop::sample::subsequence(&Doubt::ALL, 0..3)),
     )
         .prop_map(
             |(
@@ -145,7 +145,7 @@ pub(crate) fn exchange() -> impl Strategy<Value = Exchange> {
                 connection,
                 kind,
                 messages,
-                redacted,
+                (redacted, doubts),
             )| {
                 let mut exchange = Exchange {
                     number,
@@ -161,6 +161,7 @@ pub(crate) fn exchange() -> impl Strategy<Value = Exchange> {
                     initiator: kind,
                     messages,
                     redacted,
+                    doubts,
                     ..Exchange::default()
                 };
                 // Notes what bodies have been cut, without cutting more.

@@ -1,10 +1,12 @@
 //! One exchange: a request of the page, its response, and what is known about both.
 
+use std::fmt;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
 use crate::body::Body;
+use crate::doubt::Doubt;
 
 /// A header, as a name and a value in the order in which it was sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,7 +114,7 @@ pub struct Message {
     pub body: Body,
 }
 
-/// A part of an exchange that was too large and is kept only in part.
+/// A part of an exchange that was too large and is kept only in part. `Display` names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Cut {
@@ -128,6 +130,19 @@ pub enum Cut {
     ResponseBody,
     /// WebSocket messages.
     Messages,
+}
+
+impl fmt::Display for Cut {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Url => "the URL",
+            Self::RequestHeaders => "headers of the request",
+            Self::ResponseHeaders => "headers of the response",
+            Self::RequestBody => "the request's body",
+            Self::ResponseBody => "the response's body",
+            Self::Messages => "WebSocket messages",
+        })
+    }
 }
 
 /// A request and its response.
@@ -171,6 +186,9 @@ pub struct Exchange {
     /// What is kept only in part.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cut: Vec<Cut>,
+    /// What is not known for certain.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub doubts: Vec<Doubt>,
     /// Whether secrets were taken out.
     #[serde(default)]
     pub redacted: bool,
@@ -223,6 +241,13 @@ impl Exchange {
             + body(&self.response.body)
             + self.messages.iter().map(messages).sum::<usize>()
             + texts.into_iter().flatten().map(String::len).sum::<usize>()
+    }
+
+    /// Notes that something is not known for certain.
+    pub(crate) fn note_doubt(&mut self, doubt: Doubt) {
+        if !self.doubts.contains(&doubt) {
+            self.doubts.push(doubt);
+        }
     }
 
     /// Notes that a part is kept only in part.

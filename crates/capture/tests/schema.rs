@@ -1,7 +1,7 @@
 //! Lines are as `schema/capture-v1.schema.json` says.
 #![allow(clippy::unwrap_used)]
 
-use qemuweb_capture::{Body, Exchange, Limits, har, jsonl};
+use qemuweb_capture::{Body, Doubt, Exchange, Limits, har, jsonl};
 
 fn validator() -> jsonschema::Validator {
     let schema = include_str!("../schema/capture-v1.schema.json");
@@ -32,6 +32,7 @@ fn lines_follow_the_schema() {
     let mut binary = Exchange::default();
     binary.request.body = Some(Body::new("", [0xff]));
     binary.response.body = Some(Body::unknown("", 3));
+    binary.doubts = Doubt::ALL.to_vec();
     exchanges.push(binary);
     for exchange in &exchanges {
         line.clear();

@@ -83,15 +83,26 @@ pub fn get_har() -> Promise {
 
 /// The requests in what [`get_har`] resolves to.
 pub fn requests_of(har: &JsValue) -> Vec<Request> {
-    let entries = Reflect::get(har, &"entries".into()).unwrap_or_default();
-    let entries = entries.dyn_into::<Array>().unwrap_or_default();
-    entries.iter().map(JsCast::unchecked_into).collect()
+    list_of(har, "entries")
+        .iter()
+        .map(JsCast::unchecked_into)
+        .collect()
+}
+
+/// The page loads in what [`get_har`] resolves to: HAR's `pages`, an array.
+pub fn pages_of(har: &JsValue) -> Array {
+    list_of(har, "pages")
+}
+
+fn list_of(har: &JsValue, name: &str) -> Array {
+    let list = Reflect::get(har, &name.into()).unwrap_or_default();
+    list.dyn_into::<Array>().unwrap_or_default()
 }
 
 /// A body as DevTools give it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Content {
-    /// Text or base64; nothing where DevTools have let it go.
+    /// Text or base64; nothing where DevTools do not give it.
     pub text: Option<String>,
     /// Whether `text` is base64.
     pub is_base64: bool,

@@ -1,6 +1,7 @@
 //! The exchange that is selected: headers, bodies, times, messages; as curl and fetch; what a guest said about it.
 
-use qemuweb_capture::{Body, Direction, Exchange, Header, curl_command, fetch_call};
+use qemuweb_capture::devtools::from_windows_1252;
+use qemuweb_capture::{Body, Direction, Doubt, Exchange, Header, curl_command, fetch_call};
 use sycamore::prelude::*;
 
 use super::log::{bytes, milliseconds, printable};
@@ -66,19 +67,20 @@ fn sections(exchange: &Exchange) -> View {
     let mut general = vec![
         ("URL", request.url.clone()),
         ("Method", request.method.clone()),
-        ("Status", format!("{} {}", response.status, response.status_text)),
-        ("Protocol", response.http_version.clone()),
+        ("Status", status(exchange)),
         ("Took", milliseconds(exchange.time)),
     ];
     let mut add = |name, value: Option<String>| general.extend(value.map(|value| (name, value)));
+    let protocol = Some(&response.http_version).filter(|version| !version.is_empty());
+    add("Protocol", protocol.cloned());
     add("Address", exchange.server_ip.map(|address| address.to_string()));
     add("Type", exchange.resource_type.clone());
     add("Priority", exchange.priority.clone());
     add("Initiator", exchange.initiator.clone());
     add("Error", response.error.clone());
     add("Over the network", response.transfer_size.map(bytes));
-    let cut = (!exchange.cut.is_empty()).then(|| format!("{:?}", exchange.cut));
-    add("Kept in part", cut);
+    let cut: Vec<String> = exchange.cut.iter().map(ToString::to_string).collect();
+    add("Kept in part", (!cut.is_empty()).then(|| cut.join(", ")));
     add(
         "Secrets",
         Some(if exchange.redacted { "redacted" } else { "kept" }.to_owned()),
@@ -108,19 +110,66 @@ fn sections(exchange: &Exchange) -> View {
         };
         (arrow.to_owned(), text_of(&message.body))
     });
+    let order = |title: &'static str| {
+        let is_unknown = exchange.doubts.contains(&Doubt::HeaderOrder);
+        (
+            title,
+            if is_unknown {
+                "in DevTools' order, not in that in which they were sent"
+            } else {
+                ""
+            },
+        )
+    };
     let sections = [
-        pairs("General", general),
-        pairs("Response headers", headers(&response.headers)),
-        pairs("Request headers", headers(&request.headers)),
+        doubts(&exchange.doubts),
+        pairs(("General", ""), general),
+        pairs(order("Response headers"), headers(&response.headers)),
+        pairs(order("Request headers"), headers(&request.headers)),
         body("Request body", request.body.as_ref()),
         body("Response body", response.body.as_ref()),
-        pairs("Messages", messages),
-        pairs("Times", times),
+        pairs(("Messages", ""), messages),
+        pairs(("Times", ""), times),
     ];
     View::from(Vec::from(sections))
 }
 
-fn pairs(title: &'static str, list: impl IntoIterator<Item = (String, String)>) -> View {
+/// The status with its text, or that there is none.
+fn status(exchange: &Exchange) -> String {
+    let response = &exchange.response;
+    match (response.status, &response.error) {
+        (0, Some(_)) => "failed, no response".to_owned(),
+        (0, None) => "no response".to_owned(),
+        (status, _) => format!("{status} {}", response.status_text),
+    }
+}
+
+/// What is not known for certain, in sentences. What no recorded exchange tells stands where it belongs.
+fn doubts(doubts: &[Doubt]) -> View {
+    let sentences: Vec<View> = doubts
+        .iter()
+        .filter(|doubt| **doubt != Doubt::HeaderOrder)
+        .map(|doubt| {
+            let sentence = doubt.to_string();
+            view! { li { (sentence) } }
+        })
+        .collect();
+    if sentences.is_empty() {
+        return View::new();
+    }
+    view! {
+        details(open=true, class="capture-doubts", data-testid="capture-doubts") {
+            summary { "Not certain" }
+            ul { (sentences) }
+        }
+    }
+}
+
+/// A section of names and values, with a title and a hint beside it.
+fn pairs(
+    (title, hint): (&'static str, &'static str),
+    list: impl IntoIterator<Item = (String, String)>,
+) -> View {
     let rows: Vec<View> = list
         .into_iter()
         .map(|(name, value)| {
@@ -131,7 +180,7 @@ fn pairs(title: &'static str, list: impl IntoIterator<Item = (String, String)>) 
     if rows.is_empty() {
         return View::new();
     }
-    view! { details(open=true) { summary { (title) } dl { (rows) } } }
+    view! { details(open=true) { summary { (title) span(class="hint") { " " (hint) } } dl { (rows) } } }
 }
 
 fn body(title: &'static str, body: Option<&Body>) -> View {
@@ -149,6 +198,11 @@ fn body(title: &'static str, body: Option<&Body>) -> View {
 fn text_of(body: &Body) -> String {
     match (body.text(), &body.data) {
         (Some(text), _) => printable(text, SHOWN),
+        // Text of before UTF-8: most of it is in this encoding, or in one that is alike for the most part.
+        (None, Some(data)) if body.mime_type.starts_with("text/") => {
+            let shown = data.get(..SHOWN).unwrap_or(data);
+            printable(&from_windows_1252(shown), SHOWN)
+        }
         (None, Some(_)) => "(no text)".to_owned(),
         (None, None) => "(not given by DevTools)".to_owned(),
     }

@@ -160,10 +160,10 @@ pub fn import(workbench: Workbench, json: &[u8]) {
 fn fill(capture: Capture, exchanges: Vec<Exchange>, keep_secrets: bool) -> usize {
     let log = capture.log();
     let mut log = log.borrow_mut();
-    let taken = exchanges
-        .into_iter()
-        .filter_map(|exchange| log.push(exchange, keep_secrets))
-        .count();
+    for exchange in exchanges {
+        log.push(exchange, keep_secrets);
+    }
+    let taken = log.rows().len();
     drop(log);
     capture.touch();
     taken

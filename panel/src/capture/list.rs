@@ -114,13 +114,22 @@ pub fn List(workbench: Workbench) -> View {
                 }
             }
             (if capture.listed.with(|listed| listed.is_empty()) {
-                view! { p(class="empty") { (hint(capture)) } }
+                view! {
+                    div(class="empty") {
+                        p { (hint(capture)) }
+                        p(class="hint") { (NEVER_SHOWN) }
+                    }
+                }
             } else {
                 View::new()
             })
         }
     }
 }
+
+/// What a person would look for in vain.
+const NEVER_SHOWN: &str = "DevTools never show requests of shared workers and pop-ups, beacons and keepalive requests that \
+    a page sends as it goes, and pages that come back from the back/forward cache. A WebSocket is shown when it has closed.";
 
 fn hint(capture: Capture) -> &'static str {
     capture.version.track();
@@ -136,7 +145,8 @@ fn hint(capture: Capture) -> &'static str {
 fn head(capture: Capture) -> View {
     let cell = move |column: Column| {
         let sort = move || match capture.order.get() {
-            order if order.column != column => "none",
+            // By default, it is the start that they are sorted by.
+            order if order.column != column || order == Order::default() => "none",
             Order { descending: true, .. } => "descending",
             Order { .. } => "ascending",
         };
@@ -172,7 +182,8 @@ fn row_view(capture: Capture, index: usize, row: &Row) -> View {
         .into_iter()
         .map(|column| {
             let text = printable(&column.text(&exchange), 300);
-            view! { span(class=column.class(), role="gridcell") { (text) } }
+            let title = column.explanation(&exchange).map(|text| printable(&text, 1000));
+            view! { span(class=column.class(), role="gridcell", title=title) { (text) } }
         })
         .collect();
     let response = &exchange.response;

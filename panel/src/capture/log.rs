@@ -21,6 +21,7 @@ pub struct Row {
 #[derive(Debug)]
 pub struct Log {
     id: String,
+    /// By their numbers, of which those of exchanges that were left out are missing.
     rows: Vec<Row>,
     bytes: usize,
     left_out: usize,
@@ -83,41 +84,46 @@ impl Log {
         self.redactor = redactor(names);
     }
 
-    /// Takes an exchange, without its secrets unless `keep_secrets`, and numbers it. `None` when the capture is full.
-    pub fn push(&mut self, mut exchange: Exchange, keep_secrets: bool) -> Option<Rc<Exchange>> {
-        if self.rows.len() >= self.limits.exchanges || self.bytes >= self.limits.capture {
-            self.left_out += 1;
-            return None;
-        }
+    /// Takes an exchange, without its secrets unless `keep_secrets`, and numbers it. It is returned for who else wants it,
+    /// and kept unless the capture is full.
+    pub fn push(&mut self, mut exchange: Exchange, keep_secrets: bool) -> Rc<Exchange> {
         if keep_secrets {
             // What was redacted before stays so, but says no longer that all of it is.
             self.with_secrets |= !exchange.redacted;
         } else {
             self.redactor.redact(&mut exchange);
         }
-        exchange.number = self.rows.len() as u64 + 1;
-        self.bytes += exchange.footprint();
+        exchange.number = (self.rows.len() + self.left_out) as u64 + 1;
         let exchange = Rc::new(exchange);
+        if self.rows.len() >= self.limits.exchanges || self.bytes >= self.limits.capture {
+            self.left_out += 1;
+            return exchange;
+        }
+        self.bytes += exchange.footprint();
         self.rows.push(Row {
             exchange: Rc::clone(&exchange),
             note: String::new(),
             flagged: false,
         });
-        Some(exchange)
+        exchange
+    }
+
+    fn index(&self, number: u64) -> Option<usize> {
+        self.rows
+            .binary_search_by_key(&number, |row| row.exchange.number)
+            .ok()
     }
 
     /// The row of a number.
     pub fn row(&self, number: u64) -> Option<&Row> {
-        self.rows.get(usize::try_from(number).ok()?.checked_sub(1)?)
+        self.rows.get(self.index(number)?)
     }
 
     /// Takes what a guest says. One about another capture is passed over.
     pub fn annotate(&mut self, annotation: &Annotation) {
         let (Annotation::Note { capture, number, .. } | Annotation::Flag { capture, number, .. }) =
             annotation;
-        let index = usize::try_from(*number)
-            .ok()
-            .and_then(|number| number.checked_sub(1));
+        let index = self.index(*number);
         let row = index.and_then(|index| self.rows.get_mut(index));
         let Some(row) = row.filter(|_| *capture == self.id) else {
             return;
@@ -136,6 +142,8 @@ impl Log {
             .map(|row| &*row.exchange)
             .filter(|exchange| filter.matches(exchange))
             .collect();
+        // What began first stands first, as in DevTools: a document before its images, though it ends after them.
+        listed.sort_by(|a, b| a.started.total_cmp(&b.started));
         if order != Order::default() {
             listed.sort_by(|a, b| {
                 let ordering = order.column.compare(a, b);
@@ -157,7 +165,7 @@ fn redactor(names: &str) -> Redactor {
 /// A column of the list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Column {
-    /// The number, and with it the order in which exchanges finished.
+    /// The number, in the order in which exchanges finished. The default order is that in which they began.
     #[default]
     Number,
     /// The last part of the URL.
@@ -245,8 +253,29 @@ impl Column {
                 (status, None) => status.to_string(),
             },
             Self::Kind => kind(exchange),
-            Self::Size => size(exchange).map_or_else(String::new, bytes),
+            Self::Size => {
+                let size = size(exchange).map_or_else(String::new, bytes);
+                let mark = if exchange.doubts.iter().any(|doubt| doubt.is_of_body()) {
+                    " ?"
+                } else {
+                    ""
+                };
+                format!("{size}{mark}")
+            }
             Self::Time => milliseconds(exchange.time),
+        }
+    }
+
+    /// What there is to say about what stands in a row: why it failed, what is not certain about a body.
+    pub fn explanation(self, exchange: &Exchange) -> Option<String> {
+        match self {
+            Self::Status => exchange.response.error.clone(),
+            Self::Size => {
+                let doubts = exchange.doubts.iter().filter(|doubt| doubt.is_of_body());
+                let sentences: Vec<String> = doubts.map(ToString::to_string).collect();
+                (!sentences.is_empty()).then(|| sentences.join("\n"))
+            }
+            _ => None,
         }
     }
 }
@@ -273,9 +302,12 @@ fn kind(exchange: &Exchange) -> String {
 
 fn size(exchange: &Exchange) -> Option<u64> {
     let response = &exchange.response;
-    response
-        .transfer_size
-        .or(response.body.as_ref().map(|body| body.size))
+    // Of a body that was not given, the size may be unknown as well.
+    let body = response
+        .body
+        .as_ref()
+        .filter(|body| body.size > 0 || body.data.is_some());
+    response.transfer_size.or(body.map(|body| body.size))
 }
 
 /// Bytes in decimal units, as DevTools show them.
@@ -317,6 +349,8 @@ pub fn printable(text: &str, longest: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use qemuweb_capture::Doubt;
+
     use super::*;
 
     fn exchange(url: &str, status: u16) -> Exchange {
@@ -373,11 +407,47 @@ mod tests {
     }
 
     #[test]
-    fn what_is_full_counts_the_rest() {
+    fn what_finds_no_room_is_counted_and_passed_on() {
         let mut log = log();
         log.limits.exchanges = 3;
-        assert!(log.push(Exchange::default(), false).is_none());
-        assert_eq!(log.left_out(), 1);
+        let passed_on = log.push(exchange("https://a.test/?token=hush-hush", 200), false);
+        assert_eq!((log.left_out(), log.rows().len(), passed_on.number), (1, 3, 4));
+        assert!(passed_on.redacted && !passed_on.request.url.contains("hush-hush"));
+        // Numbers are not used again, and rows are found by theirs.
+        log.limits.exchanges = 9;
+        assert_eq!(log.push(exchange("https://c.test", 200), false).number, 5);
+        assert!(log.row(4).is_none());
+        assert_eq!(log.row(5).unwrap().exchange.request.url, "https://c.test");
+    }
+
+    #[test]
+    fn rows_explain_what_is_odd() {
+        let mut exchange = exchange("https://a.test", 0);
+        exchange.response.error = Some("net::ERR_FAILED".to_owned());
+        exchange.doubts = vec![Doubt::HeaderOrder, Doubt::RequestBody];
+        assert_eq!(Column::Status.text(&exchange), "(failed)");
+        assert_eq!(
+            Column::Status.explanation(&exchange).as_deref(),
+            Some("net::ERR_FAILED")
+        );
+        assert_eq!(Column::Size.text(&exchange), " ?");
+        assert_eq!(
+            Column::Size.explanation(&exchange),
+            Some(Doubt::RequestBody.to_string())
+        );
+        exchange.doubts.pop();
+        assert_eq!(Column::Size.explanation(&exchange), None);
+    }
+
+    #[test]
+    fn what_began_first_stands_first() {
+        let mut log = Log::new("c1".to_owned(), "", Limits::default());
+        for started in [2.0, 1.0, 3.0, 1.0] {
+            let mut exchange = exchange("https://a.test", 200);
+            exchange.started = started;
+            log.push(exchange, false);
+        }
+        assert_eq!(log.listed(&Filter::default(), Order::default()), [2, 4, 1, 3]);
     }
 
     #[test]

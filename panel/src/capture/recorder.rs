@@ -1,11 +1,15 @@
 //! Takes the page's requests from DevTools into the capture.
+//!
+//! What is decided without a browser is in [`qemuweb_capture::devtools`]: which reports are taken, and what is mended and
+//! marked in them. Here DevTools are asked, a few questions at a time, each with a clock of its own.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use gloo_timers::future::TimeoutFuture;
 use js_sys::{Array, JSON, Promise};
-use qemuweb_capture::{Body, Exchange, Limits, har};
+use qemuweb_capture::devtools::{Content, Entry, Intake, newest_page};
+use qemuweb_capture::{Exchange, Limits};
 use qemuweb_chrome::devtools::{self, Listener, Request};
 use qemuweb_runtime::Failure;
 use wasm_bindgen::prelude::*;
@@ -15,20 +19,26 @@ use super::send::send;
 use super::state::Capture;
 use crate::workbench::Workbench;
 
-/// How long DevTools may take to give a body, in milliseconds. Without an answer the exchange goes without it.
-const BODY_MS: u32 = 3000;
+/// Contents that DevTools are asked for at a time. More only wait in DevTools, where their clocks would run.
+const QUESTIONS: usize = 12;
+/// How long DevTools may take to give the content of a request that has ended, in milliseconds.
+const CONTENT_MS: u32 = 10_000;
+/// How long, of a request that they listed: without an answer, its body is still coming.
+const LISTED_MS: u32 = 30_000;
 /// How often at most the list is drawn anew, in milliseconds.
 const DRAW_MS: u32 = 100;
 
 thread_local! {
     /// While it is recorded.
     static LISTENERS: RefCell<Vec<Listener>> = const { RefCell::new(Vec::new()) };
+    static INTAKE: RefCell<Intake> = RefCell::default();
+    static QUEUE: RefCell<Queue> = RefCell::default();
     static ORDER: RefCell<Order> = RefCell::default();
     /// Whether the list is going to be drawn anew.
     static DRAWING: RefCell<bool> = const { RefCell::new(false) };
 }
 
-/// Records, or stops it. Starts with what DevTools know already if the log is empty.
+/// Records, or stops it. Starts with what DevTools know already if the log is empty, but for what was cleared.
 pub fn set_recording(workbench: Workbench, on: bool) {
     let capture = workbench.capture;
     capture.recording.set(on);
@@ -37,22 +47,11 @@ pub fn set_recording(workbench: Workbench, on: bool) {
         return;
     }
     let finished = devtools::on_request_finished(move |request| take(workbench, request));
-    let navigated = devtools::on_navigated(move |_| {
-        workbench.run(|| {
-            if !capture.preserve.get_untracked() {
-                capture.clear(new_id());
-            }
-        });
-    });
+    let navigated = devtools::on_navigated(move |_| workbench.run(|| navigate(workbench)));
     LISTENERS.with_borrow_mut(|listeners| *listeners = vec![finished, navigated]);
     if capture.log().borrow().rows().is_empty() {
-        spawn_local(async move {
-            if let Ok(known) = JsFuture::from(devtools::get_har()).await {
-                devtools::requests_of(&known)
-                    .into_iter()
-                    .for_each(|request| take(workbench, request));
-            }
-        });
+        INTAKE.with_borrow_mut(Intake::begin);
+        take_list(workbench);
     }
 }
 
@@ -64,36 +63,220 @@ pub fn reload(workbench: Workbench) {
     devtools::reload();
 }
 
-/// Reads a request. Bodies come when they like; exchanges are taken in the order in which they finished.
-fn take(workbench: Workbench, request: Request) {
-    let capture_id = workbench.capture.log().borrow().id().to_owned();
-    let limits = *workbench.capture.log().borrow().limits();
-    let ticket = ORDER.with_borrow_mut(Order::ticket);
+/// Starts a new capture in place of this one.
+pub fn clear(capture: Capture) {
+    INTAKE.with_borrow_mut(|intake| intake.clear(js_sys::Date::now()));
+    capture.clear(new_id());
+}
+
+/// The page went to another document: unless the person preserves it, the log begins anew, with what led there.
+fn navigate(workbench: Workbench) {
+    let capture = workbench.capture;
+    if capture.preserve.get_untracked() {
+        return;
+    }
+    capture.clear(new_id());
+    INTAKE.with_borrow_mut(Intake::navigate);
+    take_list(workbench);
+}
+
+/// Takes what DevTools know and [`Intake`] lets through.
+fn take_list(workbench: Workbench) {
+    let capture_id = capture_id(workbench);
     spawn_local(async move {
-        let exchange = read(&request, limits).await;
-        let ready = ORDER.with_borrow_mut(|order| order.ready(ticket, (capture_id, exchange)));
-        workbench.run(|| {
-            for (capture_id, exchange) in ready {
-                match exchange {
-                    // What belongs to a capture that was cleared meanwhile goes with it.
-                    _ if workbench.capture.log().borrow().id() != capture_id => {}
-                    Ok(exchange) => add(workbench, exchange),
-                    Err(failure) => workbench.store.report(failure),
-                }
-            }
-        });
+        let Ok(known) = JsFuture::from(devtools::get_har()).await else {
+            return;
+        };
+        if capture_id != self::capture_id(workbench) {
+            return;
+        }
+        let pages = JSON::stringify(&devtools::pages_of(&known)).ok();
+        let page = pages.and_then(|pages| newest_page(&pages.as_string()?));
+        // One that is no entry is none of a request either.
+        let (requests, entries): (Vec<Request>, Vec<Entry>) = devtools::requests_of(&known)
+            .into_iter()
+            .filter_map(|request| entry_of(&request).ok().map(|entry| (request, entry)))
+            .unzip();
+        let wanted = INTAKE.with_borrow_mut(|intake| intake.listed(&entries, page.as_deref()));
+        for (request, entry) in requests
+            .into_iter()
+            .zip(entries)
+            .zip(wanted)
+            .filter_map(|(pair, wanted)| wanted.then_some(pair))
+        {
+            ask(
+                workbench,
+                Question {
+                    request,
+                    entry,
+                    capture_id: capture_id.clone(),
+                    ticket: None,
+                },
+            );
+        }
     });
 }
 
-/// A request that was read, and the capture that it belongs to.
-type Read = (String, Result<Exchange, Failure>);
+/// Takes a request that has ended.
+fn take(workbench: Workbench, request: Request) {
+    match entry_of(&request) {
+        Ok(entry) => {
+            INTAKE.with_borrow_mut(|intake| intake.told(entry.key()));
+            let ticket = Some(ORDER.with_borrow_mut(Order::ticket));
+            let capture_id = capture_id(workbench);
+            ask(
+                workbench,
+                Question {
+                    request,
+                    entry,
+                    capture_id,
+                    ticket,
+                },
+            );
+        }
+        Err(failure) => workbench.run(|| workbench.store.report(failure)),
+    }
+}
 
-/// Puts what becomes ready into the order in which it began.
+fn capture_id(workbench: Workbench) -> String {
+    workbench.capture.log().borrow().id().to_owned()
+}
+
+fn entry_of(request: &Request) -> Result<Entry, Failure> {
+    let json = JSON::stringify(request).ok().and_then(|json| json.as_string());
+    let json = json.ok_or_else(|| Failure::new("DevTools gave a request that is no JSON"))?;
+    Entry::parse(&json).map_err(|error| Failure::from_error(&error))
+}
+
+/// A request whose content DevTools are to be asked for.
+struct Question {
+    request: Request,
+    entry: Entry,
+    /// The capture that it belongs to. If that is cleared meanwhile, it goes with it.
+    capture_id: String,
+    /// Its place among those that have ended; nothing if it was listed.
+    ticket: Option<u64>,
+}
+
+/// Questions that wait: those of requests that have just ended, whose content may go, before those that were listed.
+#[derive(Default)]
+struct Queue {
+    ended: VecDeque<Question>,
+    listed: VecDeque<Question>,
+    /// Questions that DevTools have not answered yet.
+    asked: usize,
+}
+
+fn ask(workbench: Workbench, question: Question) {
+    QUEUE.with_borrow_mut(|queue| {
+        let waiting = if question.ticket.is_some() {
+            &mut queue.ended
+        } else {
+            &mut queue.listed
+        };
+        waiting.push_back(question);
+    });
+    ask_more(workbench);
+}
+
+fn ask_more(workbench: Workbench) {
+    while let Some(question) = QUEUE.with_borrow_mut(|queue| {
+        let is_free = queue.asked < QUESTIONS;
+        let next = is_free
+            .then(|| queue.ended.pop_front().or_else(|| queue.listed.pop_front()))
+            .flatten();
+        queue.asked += usize::from(next.is_some());
+        next
+    }) {
+        spawn_local(async move {
+            // What was cleared need not be asked for.
+            let is_cleared = question.capture_id != capture_id(workbench);
+            let content = if is_cleared {
+                Content::Nothing
+            } else {
+                content(&question).await
+            };
+            QUEUE.with_borrow_mut(|queue| queue.asked -= 1);
+            workbench.run(|| answered(workbench, question, content));
+            ask_more(workbench);
+        });
+    }
+}
+
+async fn content(question: &Question) -> Content {
+    if !question.entry.has_content() {
+        return Content::Nothing;
+    }
+    let patience = if question.ticket.is_some() {
+        CONTENT_MS
+    } else {
+        LISTED_MS
+    };
+    let timeout = future_to_promise(async move {
+        TimeoutFuture::new(patience).await;
+        Ok(JsValue::UNDEFINED)
+    });
+    let answer = JsFuture::from(Promise::race(&Array::of2(
+        &question.request.get_content(),
+        &timeout,
+    )))
+    .await;
+    let Some(answer) = answer.ok().filter(JsValue::is_object) else {
+        return Content::Late;
+    };
+    match Request::content(&answer) {
+        devtools::Content {
+            text: Some(text),
+            is_base64: true,
+        } => Content::Base64(text),
+        devtools::Content { text: Some(text), .. } => Content::Text(text),
+        devtools::Content { text: None, .. } => Content::Nothing,
+    }
+}
+
+/// Takes the exchange, or leaves it until its turn has come.
+fn answered(workbench: Workbench, question: Question, content: Content) {
+    let Question {
+        entry,
+        capture_id,
+        ticket,
+        ..
+    } = question;
+    let Some(ticket) = ticket else {
+        let is_wanted = capture_id == self::capture_id(workbench)
+            && INTAKE.with_borrow_mut(|intake| intake.settle(entry.key(), content != Content::Late));
+        if is_wanted {
+            finish(workbench, entry, content);
+        }
+        return;
+    };
+    let ready = ORDER.with_borrow_mut(|order| order.ready(ticket, (capture_id, entry, content)));
+    for (capture_id, entry, content) in ready {
+        if capture_id == self::capture_id(workbench) {
+            finish(workbench, entry, content);
+        }
+    }
+}
+
+/// Puts an entry with its content into the capture, and sends it to the VMs that get them live.
+fn finish(workbench: Workbench, entry: Entry, content: Content) {
+    let limits: Limits = *workbench.capture.log().borrow().limits();
+    let is_new = INTAKE.with_borrow_mut(|intake| intake.take(entry.key()));
+    match entry.into_exchange(content, js_sys::Date::now(), &limits) {
+        Ok(exchange) => add(workbench, exchange, is_new),
+        Err(error) => workbench.store.report(Failure::from_error(&error)),
+    }
+}
+
+/// What waits for its turn: an entry, its content, and the capture that it belongs to.
+type Ready = (String, Entry, Content);
+
+/// Puts what becomes ready into the order in which it ended.
 #[derive(Default)]
 struct Order {
     last: u64,
     next: u64,
-    ready: BTreeMap<u64, Read>,
+    ready: BTreeMap<u64, Ready>,
 }
 
 impl Order {
@@ -103,25 +286,26 @@ impl Order {
     }
 
     /// What can be taken now that this is ready.
-    fn ready(&mut self, ticket: u64, read: Read) -> Vec<Read> {
-        self.ready.insert(ticket, read);
+    fn ready(&mut self, ticket: u64, ready: Ready) -> Vec<Ready> {
+        self.ready.insert(ticket, ready);
         let mut taken = Vec::new();
-        while let Some(read) = self.ready.remove(&self.next) {
+        while let Some(ready) = self.ready.remove(&self.next) {
             self.next += 1;
-            taken.push(read);
+            taken.push(ready);
         }
         taken
     }
 }
 
-/// Adds an exchange to the capture and sends it to the VMs that get them live.
-pub fn add(workbench: Workbench, exchange: Exchange) {
+/// Adds an exchange to the capture and, if it is new to them, sends it to the VMs that get them live, whether or not the
+/// capture has room for it.
+fn add(workbench: Workbench, exchange: Exchange, is_new: bool) {
     let capture = workbench.capture;
     let log = capture.log();
-    let kept = log
+    let exchange = log
         .borrow_mut()
         .push(exchange, capture.keep_secrets.get_untracked());
-    if let Some(exchange) = kept {
+    if is_new {
         let id = log.borrow().id().to_owned();
         for vm_id in capture.targets.get_clone_untracked() {
             send(workbench, &vm_id, &id, std::slice::from_ref(&exchange));
@@ -140,40 +324,6 @@ fn draw_soon(workbench: Workbench, capture: Capture) {
         DRAWING.replace(false);
         workbench.run(|| capture.touch());
     });
-}
-
-async fn read(request: &Request, limits: Limits) -> Result<Exchange, Failure> {
-    let timeout = future_to_promise(async {
-        TimeoutFuture::new(BODY_MS).await;
-        Ok(JsValue::UNDEFINED)
-    });
-    let answer = JsFuture::from(Promise::race(&Array::of2(&request.get_content(), &timeout))).await;
-    let json = JSON::stringify(request)
-        .ok()
-        .and_then(|json| json.as_string())
-        .ok_or_else(|| Failure::new("DevTools gave a request that is no JSON"))?;
-    let mut exchange = har::read_entry(&json, &limits).map_err(|error| Failure::from_error(&error))?;
-    let answer = answer.ok().filter(JsValue::is_object);
-    if let Some(content) = answer.as_ref().map(Request::content)
-        && let Some(text) = content.text
-    {
-        let mime_type = exchange
-            .response
-            .body
-            .as_ref()
-            .map(|body| body.mime_type.clone())
-            .unwrap_or_default();
-        let body = if content.is_base64 {
-            Body::from_base64(mime_type, &text, limits.body).map_err(|error| Failure::from_error(&error))?
-        } else {
-            Body::new(mime_type, text)
-        };
-        if body.size > 0 {
-            exchange.response.body = Some(body);
-            limits.apply(&mut exchange);
-        }
-    }
-    Ok(exchange)
 }
 
 /// An id that no other capture has.

@@ -35,7 +35,7 @@ pub fn Toolbar(workbench: Workbench) -> View {
                 aria-pressed=pressed(capture.recording.get()), on:click=move |_| record(workbench)) {
                 (icon(icons::RECORD)) span { (if capture.recording.get() { "Stop" } else { "Record" }) }
             }
-            (tool(icons::CLEAR, "capture-clear", "Clear", || false, move |_| capture.clear(new_id())))
+            (tool(icons::CLEAR, "capture-clear", "Clear", || false, move |_| clear(capture)))
             (tool(icons::RESET, "capture-reload", "Reload the page to capture it", move || !can_record, move |_| reload(workbench)))
             label { input(r#type="checkbox", data-testid="capture-preserve", bind:checked=capture.preserve) "Preserve log" }
             button(class="tool labelled", r#type="button", data-testid="capture-secrets-toggle",
@@ -65,7 +65,7 @@ pub fn text_button(
 }
 
 #[cfg(target_arch = "wasm32")]
-use super::recorder::{new_id, reload};
+use super::recorder::{clear, reload};
 
 #[cfg(target_arch = "wasm32")]
 fn is_in_devtools() -> bool {
@@ -81,6 +81,7 @@ fn record(workbench: Workbench) {
 /// Rendered natively, in tests, nothing is recorded.
 #[cfg(not(target_arch = "wasm32"))]
 mod native {
+    use super::super::state::Capture;
     use super::Workbench;
 
     pub(super) fn is_in_devtools() -> bool {
@@ -91,10 +92,10 @@ mod native {
 
     pub(super) fn reload(_: Workbench) {}
 
-    pub(super) fn new_id() -> String {
-        String::new()
+    pub(super) fn clear(capture: Capture) {
+        capture.clear(String::new());
     }
 }
 
 #[cfg(not(target_arch = "wasm32"))]
-use native::{is_in_devtools, new_id, record, reload};
+use native::{clear, is_in_devtools, record, reload};

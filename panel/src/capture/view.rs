@@ -1,5 +1,6 @@
 //! The capture view: toolbar, filter, list, details, and how it all goes.
 
+use qemuweb_capture::Doubt;
 use qemuweb_runtime::protocol::VmInfo;
 use sycamore::prelude::*;
 
@@ -201,6 +202,15 @@ fn Status(workbench: Workbench) -> View {
             .count();
         if cut > 0 {
             text += &format!("; {cut} cut (at most {} per body)", bytes(limits.body as u64));
+        }
+        let is_doubtful = |doubts: &[Doubt]| doubts.iter().any(|doubt| doubt.is_of_body());
+        let doubtful = log
+            .rows()
+            .iter()
+            .filter(|row| is_doubtful(&row.exchange.doubts))
+            .count();
+        if doubtful > 0 {
+            text += &format!("; {doubtful} with a body that DevTools do not give for certain (?)");
         }
         if log.left_out() > 0 {
             text += &format!(

@@ -21,7 +21,9 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
-type Body = UnsyncBoxBody<Bytes, Infallible>;
+use super::kinds::{self, Ledger};
+
+pub(super) type Body = UnsyncBoxBody<Bytes, Infallible>;
 
 /// Why there is no answer, and the connection ends.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +31,9 @@ pub(super) enum NoAnswer {
     /// The page asked for it.
     #[error("an answer that breaks off was asked for")]
     Wanted,
+    /// There is no kind of this name.
+    #[error("the site has no such kind of answer")]
+    Unknown,
     /// The request broke off.
     #[error(transparent)]
     Request(#[from] hyper::Error),
@@ -48,7 +53,13 @@ fn packed() -> String {
 }
 
 /// Answers a request: 404 below `/missing`, the page to what it does not know.
-pub(super) async fn answer(request: Request<Incoming>) -> Result<Response<Body>, NoAnswer> {
+pub(super) async fn answer(request: Request<Incoming>, ledger: &Ledger) -> Result<Response<Body>, NoAnswer> {
+    if request.uri().path().starts_with("/kind/") {
+        return match kinds::answer(request, ledger).await? {
+            Some(response) => Ok(response),
+            None => Err(NoAnswer::Unknown),
+        };
+    }
     // Pages of the other server may read it too.
     let builder = Response::builder().header(ACCESS_CONTROL_ALLOW_ORIGIN, "*");
     let path = request.uri().path().to_owned();
@@ -86,7 +97,7 @@ fn typed(builder: Builder, kind: &'static str) -> Builder {
     builder.header(CONTENT_TYPE, kind)
 }
 
-fn whole(bytes: impl Into<Bytes>) -> Body {
+pub(super) fn whole(bytes: impl Into<Bytes>) -> Body {
     Full::new(bytes.into()).boxed_unsync()
 }
 
@@ -100,14 +111,14 @@ fn packed_with(
         .body(whole(bytes))
 }
 
-fn gzip(bytes: &[u8]) -> Vec<u8> {
+pub(super) fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     // Memory takes all.
     let _ = encoder.write_all(bytes);
     encoder.finish().unwrap_or_default()
 }
 
-fn brotli(bytes: &[u8]) -> Vec<u8> {
+pub(super) fn brotli(bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     // Memory takes all.
     let _ = brotli::CompressorWriter::new(&mut out, 4096, 5, 20).write_all(bytes);

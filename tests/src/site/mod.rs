@@ -1,6 +1,8 @@
 //! A web site for DevTools to be opened on, served on the loopback: once as it is, in HTTP/1.1, and once over TLS, in HTTP/2.
 
 mod answers;
+mod kinds;
+mod raw;
 
 use std::convert::Infallible;
 use std::io;
@@ -21,27 +23,43 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
+use kinds::Ledger;
+pub use kinds::Told;
+pub use raw::HINTED;
+
 /// Two servers with the same answers, as long as the process lives.
 pub struct Site {
     port: u16,
     secure_port: u16,
+    raw_port: u16,
     certificate: String,
+    ledger: Ledger,
 }
 
 impl Site {
     /// Starts serving on free ports.
     pub fn start() -> Result<Self> {
-        let (plain, secure) = (listener()?, listener()?);
-        let (port, secure_port) = (plain.local_addr()?.port(), secure.local_addr()?.port());
+        let listeners = Listeners {
+            plain: listener()?,
+            secure: listener()?,
+            raw: listener()?,
+        };
+        let port = listeners.plain.local_addr()?.port();
+        let secure_port = listeners.secure.local_addr()?.port();
+        let raw_port = listeners.raw.local_addr()?.port();
+        let ledger = Ledger::default();
+        let kept = ledger.clone();
         let (tls, certificate) = identity()?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        std::thread::spawn(move || serve(&runtime, plain, secure, tls));
+        std::thread::spawn(move || serve(&runtime, listeners, tls, ledger));
         Ok(Site {
             port,
             secure_port,
+            raw_port,
             certificate,
+            ledger: kept,
         })
     }
 
@@ -53,6 +71,16 @@ impl Site {
     /// The page's address over TLS, for a browser with [`Site::switch`].
     pub fn secure_url(&self) -> String {
         format!("https://127.0.0.1:{}/", self.secure_port)
+    }
+
+    /// The address of the server that answers oddly, without TLS.
+    pub fn raw_url(&self) -> String {
+        format!("http://127.0.0.1:{}/", self.raw_port)
+    }
+
+    /// What was got and sent for a path below `/kind/`, with its query, when it was last asked for.
+    pub fn told(&self, path: &str) -> Option<Told> {
+        self.ledger.told(path)
     }
 
     /// The command line switch with which Chromium takes this site's certificate, which nobody signed, and no other.
@@ -81,24 +109,40 @@ fn identity() -> Result<(TlsAcceptor, String)> {
     Ok((TlsAcceptor::from(Arc::new(config)), hash))
 }
 
-fn serve(runtime: &Runtime, plain: TcpListener, secure: TcpListener, tls: TlsAcceptor) {
-    runtime.spawn(accept(plain, None));
-    // Both end with the process.
-    let _ = runtime.block_on(accept(secure, Some(tls)));
+/// The sockets of the servers.
+struct Listeners {
+    plain: TcpListener,
+    secure: TcpListener,
+    raw: TcpListener,
 }
 
-async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>) -> io::Result<Infallible> {
+fn serve(runtime: &Runtime, listeners: Listeners, tls: TlsAcceptor, ledger: Ledger) {
+    runtime.spawn(accept_raw(listeners.raw));
+    runtime.spawn(accept(listeners.plain, None, ledger.clone()));
+    // All end with the process.
+    let _ = runtime.block_on(accept(listeners.secure, Some(tls), ledger));
+}
+
+async fn accept_raw(listener: TcpListener) -> io::Result<Infallible> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
     loop {
         let (stream, _) = listener.accept().await?;
-        let tls = tls.clone();
+        tokio::spawn(raw::converse(stream));
+    }
+}
+
+async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, ledger: Ledger) -> io::Result<Infallible> {
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    loop {
+        let (stream, _) = listener.accept().await?;
+        let (tls, ledger) = (tls.clone(), ledger.clone());
         tokio::spawn(async move {
             match tls {
-                None => converse(stream).await,
+                None => converse(stream, ledger).await,
                 Some(tls) => {
                     // A browser that does not like the certificate hangs up.
                     if let Ok(stream) = tls.accept(stream).await {
-                        converse(stream).await;
+                        converse(stream, ledger).await;
                     }
                 }
             }
@@ -107,9 +151,13 @@ async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>) -> io::Result<I
 }
 
 /// Answers all requests of a connection, in the protocol that it starts with.
-async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, ledger: Ledger) {
+    let answer = service_fn(move |request| {
+        let ledger = ledger.clone();
+        async move { answers::answer(request, &ledger).await }
+    });
     // A browser that hangs up early has lost interest.
     let _ = Builder::new(TokioExecutor::new())
-        .serve_connection_with_upgrades(TokioIo::new(stream), service_fn(answers::answer))
+        .serve_connection_with_upgrades(TokioIo::new(stream), answer)
         .await;
 }

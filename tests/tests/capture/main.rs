@@ -8,7 +8,7 @@ mod page;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use qemuweb_e2e::{Desk, Panel, Report, Scenario};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -92,21 +92,7 @@ impl Capture {
 
     /// The bytes of the file that a button makes, which the browser would save.
     fn exported(&self, button: &str) -> Result<Vec<u8>> {
-        self.evaluate(
-            "window.made = new Promise(resolve => {
-                const make = URL.createObjectURL;
-                URL.createObjectURL = blob => { URL.createObjectURL = make; resolve(blob); return make.call(URL, blob); };
-            }); null",
-        )?;
-        self.panel()?.click(button)?;
-        let hex = self.evaluate(
-            "made.then(blob => blob.arrayBuffer()).then(bytes =>
-                [...new Uint8Array(bytes)].map(byte => byte.toString(16).padStart(2, '0')).join(''))",
-        )?;
-        let hex = hex.as_str().context("expected the file as digits")?.as_bytes();
-        hex.chunks(2)
-            .map(|pair| Ok(u8::from_str_radix(std::str::from_utf8(pair)?, 16)?))
-            .collect()
+        self.panel()?.exported(button)
     }
 
     /// Chooses a file to import.

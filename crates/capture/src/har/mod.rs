@@ -27,6 +27,7 @@ mod write;
 
 pub use archive::{Archive, HarError, Skipped, read_archive, read_entry};
 pub use remarks::{Fate, Remark, Remarks};
+pub(crate) use text::mend_surrogates;
 pub use write::write_archive;
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize, Serializer};
 
+use crate::doubt::Doubt;
 use crate::exchange::{Cut, Header};
 
 /// A number. Readers with types take `200.0` for no whole number, so there is no fraction where there need be none.
@@ -60,6 +61,8 @@ pub(super) struct Extra {
     pub(super) redacted: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) cut: Vec<Cut>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) doubts: Vec<Doubt>,
     /// The size of a request's body that was cut.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) request_body_size: Option<u64>,

@@ -135,6 +135,10 @@ impl Reader<'_> {
         let extra = self.extra.take().unwrap_or_default();
         exchange.redacted = extra.redacted;
         extra.cut.into_iter().for_each(|cut| exchange.note_cut(cut));
+        extra
+            .doubts
+            .into_iter()
+            .for_each(|doubt| exchange.note_doubt(doubt));
         if exchange.messages.iter().any(|message| message.body.is_cut()) {
             exchange.note_cut(Cut::Messages);
         }

@@ -118,6 +118,7 @@ fn extra(exchange: &Exchange) -> model::Extra {
     model::Extra {
         redacted: exchange.redacted,
         cut: exchange.cut.clone(),
+        doubts: exchange.doubts.clone(),
         request_body_size: body
             .filter(|body| (body.bytes().len() as u64) < body.size)
             .map(|body| body.size),
