@@ -16,7 +16,7 @@ use crate::process::{self, find_program};
 pub(crate) struct Needs {
     /// A Chromium to run the extension in.
     pub(crate) chromium: bool,
-    /// What only tests need: chromedriver for `wasm-bindgen-test`, git for tidy, Wireshark's tools for packets.
+    /// What only tests need: chromedriver for `wasm-bindgen-test`, git for tidy, Wireshark's tools and pip for packets.
     pub(crate) tests: bool,
     /// What builds the extension: the WebAssembly target, wasm-bindgen, wasm-opt, xterm.js.
     pub(crate) extension: bool,
@@ -81,6 +81,8 @@ fn missing_programs(needs: &Needs) -> Vec<Missing> {
     if needs.tests {
         wanted.push(("git", "git"));
         wanted.extend([("tshark", "tshark"), ("capinfos", "wireshark-common")]);
+        // For captures: other readers of packets, and the commands that are copied.
+        wanted.extend([("pip3", "python3-pip"), ("curl", "curl")]);
         wanted.push(("chromedriver", "chromium-driver"));
     }
     if needs.extension {

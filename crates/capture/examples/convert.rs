@@ -9,7 +9,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut file = Vec::new();
     io::stdin().read_to_end(&mut file)?;
     let archive = har::read_archive(&file, &Limits::default())?;
-    eprintln!("{} requests were read.{archive}", archive.exchanges.len());
+    eprintln!("Requests that were read: {}.{archive}", archive.exchanges.len());
     let mut exchanges = archive.exchanges;
     let mut redactor = Redactor::default();
     exchanges

@@ -108,7 +108,14 @@ fn requests_arrive_byte_for_byte() {
     let all: Vec<u8> = (0..=255).collect();
     let json = br#"{"a": "it's $HOME `x`"}"#;
     let form: &[u8] = b"a=b%26c&d=";
-    let table: &[(&str, Option<(&str, &[u8])>, &[(&str, &str)], Option<&str>)] = &[
+    /// Method, type and body, headers, the type that arrives.
+    type Row<'a> = (
+        &'a str,
+        Option<(&'a str, &'a [u8])>,
+        &'a [(&'a str, &'a str)],
+        Option<&'a str>,
+    );
+    let table: &[Row<'_>] = &[
         ("GET", None, &[("Accept", "*/*")], None),
         ("HEAD", None, &[], None),
         ("head", Some(("text/plain", b"never sent")), &[], None),

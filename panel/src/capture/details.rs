@@ -121,8 +121,8 @@ fn sections(exchange: &Exchange) -> View {
         )
     };
     let sections = [
-        pairs(("General", ""), general),
         doubts(&exchange.doubts),
+        pairs(("General", ""), general),
         pairs(order("Response headers"), headers(&response.headers)),
         pairs(order("Request headers"), headers(&request.headers)),
         body("Request body", request.body.as_ref()),

@@ -145,7 +145,8 @@ fn hint(capture: Capture) -> &'static str {
 fn head(capture: Capture) -> View {
     let cell = move |column: Column| {
         let sort = move || match capture.order.get() {
-            order if order.column != column => "none",
+            // By default, it is the start that they are sorted by.
+            order if order.column != column || order == Order::default() => "none",
             Order { descending: true, .. } => "descending",
             Order { .. } => "ascending",
         };

@@ -302,9 +302,12 @@ fn kind(exchange: &Exchange) -> String {
 
 fn size(exchange: &Exchange) -> Option<u64> {
     let response = &exchange.response;
-    response
-        .transfer_size
-        .or(response.body.as_ref().map(|body| body.size))
+    // Of a body that was not given, the size may be unknown as well.
+    let body = response
+        .body
+        .as_ref()
+        .filter(|body| body.size > 0 || body.data.is_some());
+    response.transfer_size.or(body.map(|body| body.size))
 }
 
 /// Bytes in decimal units, as DevTools show them.

@@ -55,12 +55,12 @@ async (secure, raw, closed) => {
     events.close();
 
     const worker = await navigator.serviceWorker.register('/kind/sw/worker.js');
+    for (const script = worker.installing ?? worker.waiting; script && script.state !== 'activated';)
+        await once(script, 'statechange');
     const frame = document.createElement('iframe');
     frame.src = '/kind/sw/page';
     document.body.append(frame);
     await once(frame, 'load');
-    while (!frame.contentWindow.navigator.serviceWorker.controller)
-        await new Promise(resolve => setTimeout(resolve, 20));
     await frame.contentWindow.fetch('own').then(response => response.text());
     await frame.contentWindow.fetch('through').then(response => response.text());
     await worker.unregister();

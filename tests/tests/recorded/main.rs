@@ -52,12 +52,16 @@ impl Recording {
         self.wait(&format!("{end} in the list"), &is_there).map(drop)
     }
 
-    /// The paths and queries of the listed requests, in the list's order.
-    fn listed(&self) -> Result<Vec<String>> {
-        let urls = self.panel()?.session().evaluate(&format!(
-            "{LISTED}.map(url => new URL(url)).map(url => url.pathname + url.search)"
-        ))?;
-        Ok(serde_json::from_value(urls)?)
+    /// Waits until these are the listed requests, by path and query, but for the browser's own search for an icon.
+    fn wait_listed(&self, expected: &[&str]) -> Result<()> {
+        let paths = format!(
+            "{LISTED}.map(url => new URL(url)).map(url => url.pathname + url.search).filter(path => path !== '/favicon.ico')"
+        );
+        let is_so = format!(
+            "JSON.stringify({paths}) === {}",
+            json!(json!(expected).to_string())
+        );
+        self.wait(&format!("{expected:?} to be listed"), &is_so).map(drop)
     }
 
     /// Everything that has come into the guest, once a line matches `last`, a pattern for `grep`.
@@ -154,13 +158,7 @@ fn navigation(recording: &mut Recording) -> Result<()> {
             json!(login)
         );
         recording.desk.page.evaluate(&form)?;
-        recording.wait_row(&format!("/kind/login?{host}"))?;
-        recording.wait_row("/pixel.gif?home")?;
-        recording.wait_row("/kind/home")?;
-        let mut listed = recording.listed()?;
-        listed.retain(|path| path != "/favicon.ico");
-        let expected = [&format!("/kind/login?{host}"), "/kind/home", "/pixel.gif?home"];
-        ensure!(listed == expected, "listed are {listed:?}");
+        recording.wait_listed(&[&format!("/kind/login?{host}"), "/kind/home", "/pixel.gif?home"])?;
         let seen = recording.in_guest(&format!("{host}:[0-9]*/pixel.gif?home\""))?;
         // Once, though the panel's log began anew with it.
         seen.one("POST", &format!("/kind/login?{host}"))?;
@@ -177,10 +175,7 @@ fn clear(recording: &mut Recording) -> Result<()> {
         .desk
         .page
         .evaluate("fetch('/kind/plain?after').then(() => true)")?;
-    recording.wait_row("/kind/plain?after")?;
-    let listed = recording.listed()?;
-    ensure!(listed == ["/kind/plain?after"], "listed are {listed:?}");
-    Ok(())
+    recording.wait_listed(&["/kind/plain?after"])
 }
 
 /// Nothing is recorded while the page loads; then what DevTools know is taken, but for what goes on.

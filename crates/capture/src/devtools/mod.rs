@@ -48,7 +48,7 @@ impl Entry {
     /// # Errors
     /// [`HarError::Json`] when it is no object.
     pub fn parse(json: &str) -> Result<Self, HarError> {
-        let object = serde_json::from_str(json)?;
+        let object = serde_json::from_str(&har::mend_surrogates(json))?;
         Ok(Self { object })
     }
 

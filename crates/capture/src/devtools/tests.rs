@@ -46,6 +46,14 @@ fn text(text: &str) -> Content {
 }
 
 #[test]
+fn half_a_character_spoils_no_entry() {
+    let json = entry(&[("request.url", json!("http://a.test/?q=HALF"))]).to_string();
+    let live = Entry::parse(&json.replace("HALF", r"\ud83d")).unwrap();
+    let exchange = live.into_exchange(text("ok"), TOLD, &Limits::default()).unwrap();
+    assert_eq!(exchange.request.url, "http://a.test/?q=\u{fffd}");
+}
+
+#[test]
 fn an_event_stream_reads_as_the_page_reads_it() {
     let stream = "data: Zoë 🦀\n\n";
     let given = from_windows_1252(stream.as_bytes());

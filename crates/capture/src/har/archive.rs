@@ -125,6 +125,11 @@ pub fn read_archive(file: &[u8], limits: &Limits) -> Result<Archive, HarError> {
     if let Some(encoding) = encoding {
         archive.remarks.tell(format!("The file was read as {encoding}."));
     }
+    if text.ends_with('\0') {
+        archive
+            .remarks
+            .tell("The file ends in zeros, as after a crash.".to_owned());
+    }
     if walk.archives > 1 {
         archive.remarks.tell(format!(
             "The file holds {} archives, one after the other.",

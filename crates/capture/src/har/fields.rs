@@ -49,7 +49,11 @@ impl Lenient<'_> {
     pub(super) fn text<'a>(&mut self, json: Option<&'a str>, what: &'static str) -> Option<Cow<'a, str>> {
         let json = present(json)?;
         if json.starts_with('"') {
-            return serde_json::from_str::<Lossy<'_>>(json).ok().map(|text| text.0);
+            let text = serde_json::from_str::<Lossy<'_>>(json).ok()?;
+            if text.is_mended {
+                self.remarks.note(Fate::Mended, "text with half a character");
+            }
+            return Some(text.text);
         }
         let is_scalar = !json.starts_with(['{', '[']);
         let fate = if is_scalar { Fate::Mended } else { Fate::LeftAside };
@@ -183,7 +187,7 @@ fn each<'a>(json: &'a str, take: impl FnMut(Option<Cow<'a, str>>, &'a str)) -> R
 
         fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
             while let Some(key) = map.next_key::<Lossy<'de>>()? {
-                (self.0)(Some(key.0), map.next_value::<&RawValue>()?.get());
+                (self.0)(Some(key.text), map.next_value::<&RawValue>()?.get());
             }
             Ok(())
         }
@@ -202,7 +206,10 @@ fn each<'a>(json: &'a str, take: impl FnMut(Option<Cow<'a, str>>, &'a str)) -> R
 }
 
 /// A text in which U+FFFD stands for halves of surrogate pairs, which JSON's escapes can write and UTF-8 cannot.
-struct Lossy<'a>(Cow<'a, str>);
+struct Lossy<'a> {
+    text: Cow<'a, str>,
+    is_mended: bool,
+}
 
 impl<'de> Deserialize<'de> for Lossy<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -217,29 +224,35 @@ impl<'de> Deserialize<'de> for Lossy<'de> {
 
             fn visit_borrowed_bytes<E: serde::de::Error>(self, bytes: &'de [u8]) -> Result<Self::Value, E> {
                 match std::str::from_utf8(bytes) {
-                    Ok(text) => Ok(Lossy(Cow::Borrowed(text))),
+                    Ok(text) => Ok(Lossy {
+                        text: Cow::Borrowed(text),
+                        is_mended: false,
+                    }),
                     Err(_) => self.visit_bytes(bytes),
                 }
             }
 
             fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<Self::Value, E> {
-                // serde_json gives a lone surrogate as the three bytes that it would have: ED, A0 to BF, and one more.
-                let mut text = Vec::with_capacity(bytes.len());
-                let mut rest = bytes;
-                while let Some((first, others)) = rest.split_first() {
-                    match rest {
-                        [0xed, 0xa0..=0xbf, _, after @ ..] => {
-                            text.extend("\u{fffd}".as_bytes());
-                            rest = after;
+                let mut text = bytes.to_vec();
+                // serde_json gives a lone surrogate as the three bytes that it would have, ED, A0 to BF and one more:
+                // as many as U+FFFD has.
+                let mut at = 0;
+                while let Some(found) = memchr::memchr(0xed, &text[at..]) {
+                    at += found;
+                    match &mut text[at..] {
+                        [first, second @ 0xa0..=0xbf, third, ..] => {
+                            (*first, *second, *third) = (0xef, 0xbf, 0xbd);
+                            at += 3;
                         }
-                        _ => {
-                            text.push(*first);
-                            rest = others;
-                        }
+                        _ => at += 1,
                     }
                 }
+                let is_mended = text != bytes;
                 let text = String::from_utf8(text).map_err(E::custom)?;
-                Ok(Lossy(Cow::Owned(text)))
+                Ok(Lossy {
+                    text: Cow::Owned(text),
+                    is_mended,
+                })
             }
         }
 

@@ -2,12 +2,16 @@
 //! What stands only in the lists comes to where it was sent.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::body::Body;
 use crate::exchange::{Header, header};
 use crate::multipart::{self, Part};
 use crate::{time, url};
+
+/// Longer URLs are not completed: they are cut anyway.
+const LONG: usize = 1 << 17;
 
 /// A cookie of HAR.
 #[derive(Debug, Default, PartialEq)]
@@ -54,7 +58,10 @@ pub(super) fn complete_query(url: &mut String, list: &[Header]) -> bool {
     if list.is_empty() {
         return false;
     }
-    let known = query(url);
+    if url.len() > LONG {
+        return false;
+    }
+    let known: HashSet<String> = query(url).into_iter().map(|pair| pair.name).collect();
     let decoded = url::decode(url);
     if decoded.contains('\u{fffd}') {
         // Not in UTF-8: nobody can tell how the list was decoded.
@@ -62,9 +69,8 @@ pub(super) fn complete_query(url: &mut String, list: &[Header]) -> bool {
     }
     let is_known = |pair: &&Header| {
         pair.name.is_empty()
-            || known
-                .iter()
-                .any(|known| known.name == pair.name || known.name == url::decode(&pair.name))
+            || known.contains(&pair.name)
+            || known.contains(&url::decode(&pair.name))
             || decoded.contains(&format!("{}={}", pair.name, pair.value))
             || url.contains(&format!("{}={}", pair.name, pair.value))
     };
@@ -108,10 +114,10 @@ pub(super) fn cookies(headers: &[Header]) -> Vec<Cookie> {
 
 /// Adds to the header what stands only in the list. Says whether there was something.
 pub(super) fn complete_cookies(headers: &mut Vec<Header>, list: &[Cookie]) -> bool {
-    let known = cookies(headers);
+    let known: HashSet<String> = cookies(headers).into_iter().map(|cookie| cookie.name).collect();
     let missing: Vec<String> = list
         .iter()
-        .filter(|cookie| !cookie.name.is_empty() && known.iter().all(|known| known.name != cookie.name))
+        .filter(|cookie| !cookie.name.is_empty() && !known.contains(&cookie.name))
         .map(|cookie| format!("{}={}", cookie.name, cookie.value))
         .collect();
     if missing.is_empty() {
@@ -167,10 +173,13 @@ fn set_cookie(text: &str) -> Option<Cookie> {
 
 /// Adds headers for cookies that stand only in the list. Says whether there were some.
 pub(super) fn complete_set_cookies(headers: &mut Vec<Header>, list: &[Cookie]) -> bool {
-    let known = set_cookies(headers);
+    let known: HashSet<String> = set_cookies(headers)
+        .into_iter()
+        .map(|cookie| cookie.name)
+        .collect();
     let missing: Vec<Header> = list
         .iter()
-        .filter(|cookie| !cookie.name.is_empty() && known.iter().all(|known| known.name != cookie.name))
+        .filter(|cookie| !cookie.name.is_empty() && !known.contains(&cookie.name))
         .map(|cookie| Header {
             name: "Set-Cookie".to_owned(),
             value: set_cookie_text(cookie),

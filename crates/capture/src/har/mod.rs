@@ -9,14 +9,16 @@
 //! | `text` | bytes to text; what a file is that is no archive |
 //! | `archive` | finds the entries of a file, damaged or not |
 //! | `fields` | finds the fields of an entry, and reads each by itself |
-//! | `read` | makes an exchange of an entry |
+//! | `read`, `messages`, `failure` | make an exchange of an entry |
 //! | `lists` | what stands in HAR's lists only: query, cookies, fields of forms |
 //! | `remarks` | what is told to the person |
 //! | `write`, `model` | makes entries of exchanges |
 
 mod archive;
+mod failure;
 mod fields;
 mod lists;
+mod messages;
 mod model;
 mod read;
 mod remarks;
@@ -25,6 +27,7 @@ mod write;
 
 pub use archive::{Archive, HarError, Skipped, read_archive, read_entry};
 pub use remarks::{Fate, Remark, Remarks};
+pub(crate) use text::mend_surrogates;
 pub use write::write_archive;
 
 #[cfg(test)]

@@ -4,19 +4,15 @@ use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 
 use super::archive::{HarError, kind_of};
-use super::fields::{Lenient, epoch, fields, present};
+use super::failure::{ERRORS, Failed};
+use super::fields::{Lenient, fields, present};
 use super::lists::{self, Cookie, Param};
 use super::model::Extra;
 use super::remarks::{Fate, Remarks};
 use super::text;
 use crate::body::Body;
-use crate::exchange::{Cut, Direction, Exchange, Header, Message, Request, Response, Timings, header};
+use crate::exchange::{Cut, Exchange, Header, Request, Response, Timings};
 use crate::limits::Limits;
-
-/// Where recorders write why a request failed: Chromium, WebKit and mitmproxy; Playwright; others.
-const ERRORS: [&str; 4] = ["_error", "_failureText", "_errorText", "_errorMessage"];
-/// Seconds since the epoch before which no page's WebSocket was recorded: those count from something else.
-const FIRST_TIME: f64 = 1e8;
 
 /// Reads one entry within limits. Where it does not tell when it started, that is when the one `before` it did.
 pub(super) fn read_entry_with(
@@ -45,8 +41,8 @@ pub(super) fn read_entry_with(
     Ok(exchange)
 }
 
-/// The fields of an entry, without those that tell of a failure.
-const ENTRY: [&str; 13] = [
+/// The fields of an entry.
+const ENTRY: [&str; 18] = [
     "startedDateTime",
     "time",
     "request",
@@ -60,13 +56,19 @@ const ENTRY: [&str; 13] = [
     "_initiator",
     "_webSocketMessages",
     "_qemuweb",
+    "_wasAborted",
+    ERRORS[0],
+    ERRORS[1],
+    ERRORS[2],
+    ERRORS[3],
 ];
 
-struct Reader<'r> {
-    lenient: Lenient<'r>,
-    limits: &'r Limits,
+/// Reads the parts of one entry.
+pub(super) struct Reader<'r> {
+    pub(super) lenient: Lenient<'r>,
+    pub(super) limits: &'r Limits,
     /// What we added, in a file of ours.
-    extra: Option<Extra>,
+    pub(super) extra: Option<Extra>,
 }
 
 impl Reader<'_> {
@@ -90,6 +92,8 @@ impl Reader<'_> {
             initiator,
             messages,
             extra,
+            aborted,
+            errors @ ..,
         ] = fields;
         self.extra = present(extra).map(|extra| {
             serde_json::from_str(extra).unwrap_or_else(|_| {
@@ -125,13 +129,16 @@ impl Reader<'_> {
         exchange.priority = some(lenient.text(priority, "the priority"));
         exchange.initiator = self.initiator(initiator);
         exchange.timings = self.timings(timings);
-        self.response(response, &mut exchange);
-        self.failure(json, response, &mut exchange);
+        let failed = self.response(response, &mut exchange);
+        self.failure(failed, errors, aborted, &mut exchange);
         self.messages(messages, &mut exchange);
         let extra = self.extra.take().unwrap_or_default();
         exchange.redacted = extra.redacted;
-        exchange.cut.extend(extra.cut);
-        exchange.doubts.extend(extra.doubts);
+        extra.cut.into_iter().for_each(|cut| exchange.note_cut(cut));
+        extra
+            .doubts
+            .into_iter()
+            .for_each(|doubt| exchange.note_doubt(doubt));
         if exchange.messages.iter().any(|message| message.body.is_cut()) {
             exchange.note_cut(Cut::Messages);
         }
@@ -325,8 +332,9 @@ impl Reader<'_> {
         cookies
     }
 
-    fn response(&mut self, json: Option<&str>, exchange: &mut Exchange) {
-        const NAMES: [&str; 7] = [
+    /// The response, without its failure: gives what tells of that.
+    fn response<'a>(&mut self, json: Option<&'a str>, exchange: &mut Exchange) -> Failed<'a> {
+        const NAMES: [&str; 12] = [
             "status",
             "statusText",
             "httpVersion",
@@ -334,6 +342,11 @@ impl Reader<'_> {
             "cookies",
             "content",
             "_transferSize",
+            "_charlesStatus",
+            ERRORS[0],
+            ERRORS[1],
+            ERRORS[2],
+            ERRORS[3],
         ];
         if present(json).is_none() {
             self.lenient.remarks.note(Fate::Missing, "the response");
@@ -347,6 +360,8 @@ impl Reader<'_> {
             cookies,
             content,
             transfer_size,
+            charles,
+            errors @ ..,
         ] = lenient.object(json, NAMES, "the response");
         // What is negative stands for "none", as in Playwright's files.
         let status = lenient.number(status, "the status").unwrap_or_default().max(0.0);
@@ -373,6 +388,7 @@ impl Reader<'_> {
                 .note(Fate::Mended, "cookies that stand only in their list");
         }
         exchange.response.body = self.response_body(content, &exchange.response.headers);
+        Failed { errors, charles }
     }
 
     fn response_body(&mut self, json: Option<&str>, headers: &[Header]) -> Option<Body> {
@@ -421,56 +437,6 @@ impl Reader<'_> {
             body.size = body.size.max(size);
         }
         Some(body)
-    }
-
-    /// Why the request failed, where somebody says so.
-    fn failure(&mut self, entry: &str, response: Option<&str>, exchange: &mut Exchange) {
-        let lenient = &mut self.lenient;
-        let mut texts: Vec<String> = Vec::new();
-        for json in [response, Some(entry)] {
-            let what = "the reason of a failure";
-            for reason in fields(json.unwrap_or_default(), ERRORS).unwrap_or_default() {
-                let text = match reason.filter(|reason| reason.starts_with('{')) {
-                    Some(object) => {
-                        let parts: [Option<&str>; 2] =
-                            lenient.object(Some(object), ["message", "code"], what);
-                        lenient.text(parts[0].or(parts[1]), what)
-                    }
-                    None => lenient.text(reason, what),
-                };
-                texts.extend(some(text).filter(|text| text != "false"));
-            }
-        }
-        let charles = response.and_then(|json| fields(json, ["_charlesStatus"]).ok());
-        if let Some([status]) = charles {
-            let status = owned(lenient.text(status, "Charles' status"));
-            let is_failure = ["", "complete"]
-                .iter()
-                .all(|fine| !status.eq_ignore_ascii_case(fine));
-            texts.extend(is_failure.then(|| format!("Charles: {status}")));
-        }
-        if let Ok([Some("true")]) = fields(entry, ["_wasAborted"]) {
-            texts.push("aborted".to_owned());
-        }
-        let Some(error) = texts.into_iter().next() else {
-            return;
-        };
-        if is_none(&error, exchange) && self.extra.is_none() {
-            return;
-        }
-        // A status without anything else of a response is what the recorder had put there before.
-        let response = &mut exchange.response;
-        let is_bare = response.headers.is_empty()
-            && response.transfer_size.is_none_or(|size| size == 0)
-            && response.body.as_ref().is_none_or(|body| body.size == 0);
-        if is_bare && self.extra.is_none() && response.status != 0 && response.status != 101 {
-            response.status = 0;
-            response.status_text.clear();
-            lenient
-                .remarks
-                .note(Fate::LeftAside, "the status of a request that failed");
-        }
-        response.error = Some(error);
     }
 
     fn timings(&mut self, json: Option<&str>) -> Timings {
@@ -545,177 +511,13 @@ impl Reader<'_> {
         }
         found
     }
-
-    fn messages(&mut self, json: Option<&str>, exchange: &mut Exchange) {
-        let mut messages = Vec::new();
-        let most = self.limits.messages;
-        let limit = self.limits.body;
-        let extra = self.extra.as_ref();
-        let mut last = exchange.started;
-        let mut error = None;
-        let mut index = 0;
-        self.lenient
-            .items(json, "the WebSocket messages", |lenient, _, item| {
-                // One more than is kept, so that it is known that there were more.
-                if messages.len() > most {
-                    return;
-                }
-                let position = index;
-                index += 1;
-                let what = "a WebSocket message";
-                let names = [
-                    "type",
-                    "time",
-                    "opcode",
-                    "data",
-                    "direction",
-                    "text",
-                    "payload",
-                    "base64Encoded",
-                    "encoding",
-                ];
-                let [
-                    kind,
-                    time,
-                    opcode,
-                    data,
-                    direction,
-                    text,
-                    payload,
-                    base64,
-                    encoding,
-                ] = lenient.object(Some(item), names, what);
-                let kind = owned(lenient.text(present(kind).or(direction), what)).to_ascii_lowercase();
-                let data = [data, text, payload].into_iter().find_map(present);
-                let data = lenient.text_or_json(data, what).unwrap_or_default();
-                if kind == "error" {
-                    error.get_or_insert_with(|| data.chars().take(1024).collect::<String>());
-                    return;
-                }
-                let opcode = opcode_of(lenient, opcode);
-                let is_base64 = present(base64) == Some("true") || encoding == Some("\"base64\"");
-                let mut body = message_body(lenient, &data, opcode, is_base64, limit);
-                let told =
-                    extra.and_then(|extra| extra.message_sizes.iter().find(|(cut, _)| *cut == position));
-                if let Some((_, size)) = told {
-                    body.size = body.size.max(*size);
-                }
-                let time = if extra.is_some() {
-                    lenient.number(time, "the time of a WebSocket message")
-                } else {
-                    message_time(lenient, time)
-                };
-                last = time.map_or(last, |seconds| (seconds * 1e6).round() / 1e3);
-                messages.push(Message {
-                    direction: match kind.as_str() {
-                        "send" | "sent" | "request" | "out" | "outgoing" | "client" => Direction::Send,
-                        _ => Direction::Receive,
-                    },
-                    time: last,
-                    opcode,
-                    body,
-                });
-            });
-        exchange.messages = messages;
-        if let Some(error) = error.filter(|_| exchange.response.error.is_none()) {
-            let error = if error.is_empty() {
-                "the WebSocket failed".to_owned()
-            } else {
-                error
-            };
-            exchange.response.error = Some(error);
-        }
-    }
 }
 
-/// The opcode of RFC 6455, by its number or name. Without one it is text.
-fn opcode_of(lenient: &mut Lenient<'_>, json: Option<&str>) -> u8 {
-    const NAMES: [(&str, u8); 6] = [
-        ("continuation", 0),
-        ("text", 1),
-        ("binary", 2),
-        ("close", 8),
-        ("ping", 9),
-        ("pong", 10),
-    ];
-    let text = owned(
-        present(json)
-            .and_then(|json| json.trim_matches('"').split('.').next())
-            .map(Cow::Borrowed),
-    );
-    let name = NAMES.iter().find(|(name, _)| text.eq_ignore_ascii_case(name));
-    match (name, text.parse()) {
-        (Some((_, opcode)), _) => *opcode,
-        (None, Ok(opcode @ 0..=15)) => opcode,
-        _ => {
-            if present(json).is_some() {
-                lenient
-                    .remarks
-                    .note(Fate::LeftAside, "the kind of a WebSocket message");
-            }
-            1
-        }
-    }
-}
-
-/// Seconds since the epoch. What counts from something else, such as the start of the browser, tells nothing.
-fn message_time(lenient: &mut Lenient<'_>, json: Option<&str>) -> Option<f64> {
-    let what = "the time of a WebSocket message";
-    let json = present(json)?;
-    let time = if json.starts_with('"') {
-        lenient
-            .date(Some(json), what)
-            .map(|milliseconds| milliseconds / 1e3)
-    } else {
-        lenient.number(Some(json), what).map(epoch)
-    };
-    let known = time.filter(|time| *time >= FIRST_TIME);
-    if time.is_some() && known.is_none() {
-        lenient.remarks.note(Fate::LeftAside, what);
-    }
-    known
-}
-
-/// Chromium tells by opcode 2 alone that the data is base64.
-fn message_body(lenient: &mut Lenient<'_>, data: &str, opcode: u8, is_base64: bool, limit: usize) -> Body {
-    let is_strict = || {
-        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte);
-        data.len().is_multiple_of(4) && data.bytes().all(is_plain)
-    };
-    if is_base64 || opcode == 2 && is_strict() {
-        if let Ok(body) = Body::from_base64("", data, limit) {
-            return body;
-        }
-    }
-    if opcode == 2 {
-        lenient
-            .remarks
-            .note(Fate::Mended, "a binary WebSocket message that is no base64");
-    }
-    Body::from_text("", data, limit)
-}
-
-/// Whether an error beside a response is none: Chromium says that the request was aborted where nothing was left to read
-/// for the page, as with HEAD, downloads, and navigations that bring no document.
-fn is_none(error: &str, exchange: &Exchange) -> bool {
-    let response = &exchange.response;
-    let is_download = || {
-        header(&response.headers, "content-disposition")
-            .is_some_and(|value| value.trim_start().to_ascii_lowercase().starts_with("attachment"))
-    };
-    error == "net::ERR_ABORTED"
-        && response.status >= 200
-        && (exchange.request.method.eq_ignore_ascii_case("HEAD")
-            || is_download()
-            || [204, 205].contains(&response.status)
-            || exchange.resource_type.as_deref() == Some("document") && !response.headers.is_empty())
-}
-
-fn owned(text: Option<Cow<'_, str>>) -> String {
+pub(super) fn owned(text: Option<Cow<'_, str>>) -> String {
     text.map(Cow::into_owned).unwrap_or_default()
 }
 
 /// A text that says something.
-fn some(text: Option<Cow<'_, str>>) -> Option<String> {
+pub(super) fn some(text: Option<Cow<'_, str>>) -> Option<String> {
     text.map(Cow::into_owned).filter(|text| !text.is_empty())
 }

@@ -2,12 +2,7 @@
 
 use std::borrow::Cow;
 
-/// What the bytes 0x80 to 0x9f are in windows-1252, which is what is called Latin-1; 0 where it has none.
-const WINDOWS_1252: [u16; 32] = [
-    0x20ac, 0, 0x201a, 0x0192, 0x201e, 0x2026, 0x2020, 0x2021, 0x02c6, 0x2030, 0x0160, 0x2039, 0x0152, 0,
-    0x017d, 0, 0, 0x2018, 0x2019, 0x201c, 0x201d, 0x2022, 0x2013, 0x2014, 0x02dc, 0x2122, 0x0161, 0x203a,
-    0x0153, 0, 0x017e, 0x0178,
-];
+use crate::devtools::from_windows_1252;
 
 /// The text of a file, and what was done to get it where that is not plain.
 pub(super) fn decode(bytes: &[u8]) -> (Cow<'_, str>, Option<&'static str>) {
@@ -54,20 +49,9 @@ fn utf8(bytes: &[u8]) -> (Cow<'_, str>, Option<&'static str>) {
             Some("UTF-8 with bytes that are none"),
         )
     } else {
-        let text = bytes.iter().map(|byte| windows_1252(*byte)).collect();
-        (Cow::Owned(text), Some("Latin-1"))
+        // What is called Latin-1 is windows-1252.
+        (Cow::Owned(from_windows_1252(bytes)), Some("Latin-1"))
     }
-}
-
-fn windows_1252(byte: u8) -> char {
-    let code = match byte {
-        0x80..=0x9f => WINDOWS_1252[usize::from(byte - 0x80)],
-        _ => u16::from(byte),
-    };
-    // The five bytes without a character are the controls of Latin-1.
-    char::from_u32(u32::from(code))
-        .filter(|c| *c != '\0')
-        .unwrap_or(char::from(byte))
 }
 
 /// What bytes are that are no text, by how they start.
@@ -187,6 +171,34 @@ pub(super) fn repair(json: &str) -> String {
     repaired + rest
 }
 
+/// JSON in which escapes of U+FFFD stand for halves of surrogate pairs, for readers that take no others.
+pub(crate) fn mend_surrogates(json: &str) -> Cow<'_, str> {
+    let unit = |at: usize| -> Option<u16> {
+        let escape = json.get(at..at + 6)?.strip_prefix("\\u")?;
+        u16::from_str_radix(escape, 16).ok()
+    };
+    let mut mended = String::new();
+    let (mut copied, mut at) = (0, 0);
+    while let Some(found) = memchr::memchr(b'\\', &json.as_bytes()[at..]) {
+        at += found;
+        match (unit(at), unit(at + 6)) {
+            (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => at += 12,
+            (Some(0xd800..=0xdfff), _) => {
+                mended += &json[copied..at];
+                mended += "\\ufffd";
+                at += 6;
+                copied = at;
+            }
+            // What is escaped by one character.
+            _ => at = (at + 2).min(json.len()),
+        }
+    }
+    if copied == 0 {
+        return Cow::Borrowed(json);
+    }
+    Cow::Owned(mended + &json[copied..])
+}
+
 /// Copies a string in quotes; gives what follows it.
 fn string<'a>(text: &'a str, out: &mut String) -> &'a str {
     out.push('"');
@@ -275,7 +287,28 @@ mod tests {
         }
     }
 
+    #[test]
+    fn halves_of_pairs_are_replaced() {
+        for (odd, right) in [
+            (r#""a\ud83d""#, r#""a\ufffd""#),
+            (
+                r#""\udc00\ud83d\ud83e\udd80\ud83d""#,
+                r#""\ufffd\ufffd\ud83e\udd80\ufffd""#,
+            ),
+            (r#""\\ud83d \u00e4""#, r#""\\ud83d \u00e4""#),
+            (r#""\ud83"#, r#""\ud83"#),
+            ("\\", "\\"),
+        ] {
+            assert_eq!(mend_surrogates(odd), right);
+        }
+    }
+
     proptest! {
+        #[test]
+        fn any_text_is_searched_for_halves(text in "(\\\\|u|d83|dc0|[0-9a-f]|ä){0,20}") {
+            mend_surrogates(&text);
+        }
+
         #[test]
         fn right_json_stays(text in ".{0,20}", number: f64) {
             let json = serde_json::json!({"a": [text, number, null]}).to_string();
