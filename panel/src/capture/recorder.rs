@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use gloo_timers::future::TimeoutFuture;
 use js_sys::{Array, JSON, Promise};
-use qemuweb_capture::devtools::{Content, Entry, Intake, newest_page};
-use qemuweb_capture::{Exchange, Limits};
+use qemuweb_capture::Exchange;
+use qemuweb_capture::devtools::{Content, Entry, Intake, Key, newest_page};
 use qemuweb_chrome::devtools::{self, Listener, Request};
 use qemuweb_runtime::Failure;
 use wasm_bindgen::prelude::*;
@@ -111,6 +111,7 @@ fn take_list(workbench: Workbench) {
                     entry,
                     capture_id: capture_id.clone(),
                     ticket: None,
+                    told: js_sys::Date::now(),
                 },
             );
         }
@@ -131,6 +132,7 @@ fn take(workbench: Workbench, request: Request) {
                     entry,
                     capture_id,
                     ticket,
+                    told: js_sys::Date::now(),
                 },
             );
         }
@@ -156,6 +158,8 @@ struct Question {
     capture_id: String,
     /// Its place among those that have ended; nothing if it was listed.
     ticket: Option<u64>,
+    /// When DevTools told of it, in milliseconds since the epoch.
+    told: f64,
 }
 
 /// Questions that wait: those of requests that have just ended, whose content may go, before those that were listed.
@@ -236,40 +240,43 @@ async fn content(question: &Question) -> Content {
 
 /// Takes the exchange, or leaves it until its turn has come.
 fn answered(workbench: Workbench, question: Question, content: Content) {
-    let Question {
-        entry,
-        capture_id,
-        ticket,
-        ..
-    } = question;
-    let Some(ticket) = ticket else {
-        let is_wanted = capture_id == self::capture_id(workbench)
-            && INTAKE.with_borrow_mut(|intake| intake.settle(entry.key(), content != Content::Late));
+    let key = question.entry.key();
+    let is_of_capture = |id: &str| *id == capture_id(workbench);
+    let Some(ticket) = question.ticket else {
+        let is_wanted = is_of_capture(&question.capture_id)
+            && INTAKE.with_borrow_mut(|intake| intake.settle(key, content != Content::Late));
         if is_wanted {
-            finish(workbench, entry, content);
+            finish(workbench, key, read(workbench, question, content));
         }
         return;
     };
-    let ready = ORDER.with_borrow_mut(|order| order.ready(ticket, (capture_id, entry, content)));
-    for (capture_id, entry, content) in ready {
-        if capture_id == self::capture_id(workbench) {
-            finish(workbench, entry, content);
+    let id = question.capture_id.clone();
+    // What waits is cut to the limits already.
+    let ready = (id, key, read(workbench, question, content));
+    for (id, key, read) in ORDER.with_borrow_mut(|order| order.ready(ticket, ready)) {
+        if is_of_capture(&id) {
+            finish(workbench, key, read);
         }
     }
 }
 
-/// Puts an entry with its content into the capture, and sends it to the VMs that get them live.
-fn finish(workbench: Workbench, entry: Entry, content: Content) {
-    let limits: Limits = *workbench.capture.log().borrow().limits();
-    let is_new = INTAKE.with_borrow_mut(|intake| intake.take(entry.key()));
-    match entry.into_exchange(content, js_sys::Date::now(), &limits) {
+fn read(workbench: Workbench, question: Question, content: Content) -> Result<Exchange, Failure> {
+    let limits = *workbench.capture.log().borrow().limits();
+    let exchange = question.entry.into_exchange(content, question.told, &limits);
+    exchange.map_err(|error| Failure::from_error(&error))
+}
+
+/// Puts an exchange into the capture, and sends it to the VMs that get them live.
+fn finish(workbench: Workbench, key: Key, read: Result<Exchange, Failure>) {
+    let is_new = INTAKE.with_borrow_mut(|intake| intake.take(key));
+    match read {
         Ok(exchange) => add(workbench, exchange, is_new),
-        Err(error) => workbench.store.report(Failure::from_error(&error)),
+        Err(failure) => workbench.store.report(failure),
     }
 }
 
-/// What waits for its turn: an entry, its content, and the capture that it belongs to.
-type Ready = (String, Entry, Content);
+/// What waits for its turn: the capture that it belongs to, what it has in common with other reports, and what was read.
+type Ready = (String, Key, Result<Exchange, Failure>);
 
 /// Puts what becomes ready into the order in which it ended.
 #[derive(Default)]

@@ -177,7 +177,15 @@ pub(super) async fn answer(
                 .body(whole("not for you"))?,
             b"not for you".to_vec(),
         ),
-        "endless" => (endless(builder)?, Vec::new()),
+        "endless" => (endless(builder, "text/plain", "piece ")?, Vec::new()),
+        "endless-stream" => (
+            endless(
+                builder,
+                "text/event-stream",
+                "event: said\ndata: Zoë\ndata: 東京\n\n",
+            )?,
+            Vec::new(),
+        ),
         name => {
             let Some((kind, sent)) = body(name) else {
                 return Ok(None);
@@ -206,12 +214,16 @@ pub(super) async fn answer(
 }
 
 /// A body that never ends by itself.
-fn endless(builder: Builder) -> Result<Response<Body>, hyper::http::Error> {
-    let pieces = stream::repeat("piece ").then(|piece| async move {
+fn endless(
+    builder: Builder,
+    kind: &'static str,
+    piece: &'static str,
+) -> Result<Response<Body>, hyper::http::Error> {
+    let pieces = stream::repeat(piece).then(|piece| async move {
         tokio::time::sleep(Duration::from_millis(50)).await;
         Ok(Frame::data(Bytes::from(piece)))
     });
     builder
-        .header(CONTENT_TYPE, "text/plain")
+        .header(CONTENT_TYPE, kind)
         .body(StreamBody::new(pieces).boxed_unsync())
 }

@@ -52,7 +52,11 @@ async (secure, raw, closed) => {
 
     const events = new EventSource('/kind/stream?events');
     await once(events, 'message');
+    await once(events, 'error');
     events.close();
+    const early = new EventSource('/kind/endless-stream');
+    await once(early, 'said');
+    early.close();
 
     const worker = await navigator.serviceWorker.register('/kind/sw/worker.js');
     for (const script = worker.installing ?? worker.waiting; script && script.state !== 'activated';)

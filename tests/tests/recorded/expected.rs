@@ -100,6 +100,14 @@ fn responses(seen: &Seen, site: &Site) -> Result<()> {
         has_doubts(exchange, &["responseBodyRecoded"])?;
     }
     is_whole(seen.one("GET", "/hints")?, HINTED)?;
+    // A stream that the page closed has the events that the page heard.
+    let stream = seen.one("GET", "/kind/endless-stream")?;
+    let text = stream["response"]["body"]["text"].as_str().unwrap_or_default();
+    ensure!(
+        text.starts_with("event: said\ndata: Zoë\ndata: 東京\n\n"),
+        "{stream}"
+    );
+    has_doubts(stream, &["responseBodyRecoded", "responseBodyUnknown"])?;
     let large = seen.one("GET", "/kind/large")?;
     let size = told(site, "/kind/large")?.sent.len();
     let body = json!({"mimeType": "application/octet-stream", "size": size});

@@ -25,6 +25,8 @@ pub(super) struct Facts {
     from_worker: bool,
     /// Whether a size of zero over the network means that there was nothing, and not that nobody counted.
     is_transfer_known: bool,
+    /// The events that the page was told of, as a stream.
+    events: String,
 }
 
 impl Facts {
@@ -36,6 +38,7 @@ impl Facts {
             size: response("content")["size"].as_f64().map_or(0, |size| size as u64),
             on_wire: response("bodySize").as_f64().map_or(-1, |size| size as i64),
             from_worker,
+            events: events(entry.object.get("_eventSourceMessages")),
             is_transfer_known: from_worker || is_cached || response("headersSize").as_f64() != Some(-1.0),
         }
     }
@@ -106,6 +109,11 @@ pub(super) fn mend_response(
             let doubt = why_nothing(exchange, facts, &kind, &content, length);
             let body = match doubt {
                 None => Body::new(kind, ""),
+                // A stream that the page closed, as it does when it has heard enough, is given by its events alone.
+                Some(_) if !facts.events.is_empty() => {
+                    exchange.note_doubt(Doubt::ResponseBodyRecoded);
+                    Body::new(kind, facts.events.as_str())
+                }
                 Some(_) if facts.size > 0 => Body::unknown(kind, facts.size),
                 // With an encoding, it is the length of something else.
                 Some(_) => {
@@ -127,6 +135,28 @@ pub(super) fn mend_response(
         .into_iter()
         .chain(broken)
         .for_each(|doubt| exchange.note_doubt(doubt));
+}
+
+/// Events as a stream of them, in the format of HTML's server-sent events.
+fn events(messages: Option<&Value>) -> String {
+    let mut stream = String::new();
+    let mut last_id = "";
+    for message in messages.and_then(Value::as_array).into_iter().flatten() {
+        let field = |name| message[name].as_str().unwrap_or_default();
+        let (name, id) = (field("eventName"), field("eventId"));
+        if !matches!(name, "" | "message") {
+            stream.extend(["event: ", name, "\n"]);
+        }
+        if id != last_id {
+            stream.extend(["id: ", id, "\n"]);
+            last_id = id;
+        }
+        for line in field("data").split('\n') {
+            stream.extend(["data: ", line, "\n"]);
+        }
+        stream.push('\n');
+    }
+    stream
 }
 
 /// Why there is no body; nothing if it is empty for certain.

@@ -112,7 +112,7 @@ impl Entry {
     ///
     /// Mended are: text that was decoded as windows-1252; requests' bodies that were read as Latin-1; the connection, which
     /// is the server's port; media types that are made up; errors of what went well; the method, start and error of
-    /// WebSockets that failed. [`Exchange::doubts`] tells what cannot be.
+    /// WebSockets that failed; event streams that the page closed. [`Exchange::doubts`] tells what cannot be.
     ///
     /// # Errors
     /// A [`HarError`] that tells what is missing or wrong.

@@ -247,6 +247,49 @@ fn bodies_that_are_not_given_say_why() {
 }
 
 #[test]
+fn an_event_stream_that_the_page_closed_has_its_events() {
+    let event = |data, name, id| json!({"data": data, "eventName": name, "eventId": id, "time": 1});
+    let fields = [
+        ("response._error", json!("net::ERR_ABORTED")),
+        (
+            "response.content",
+            json!({"size": 90, "mimeType": "text/event-stream"}),
+        ),
+        (
+            "_eventSourceMessages",
+            json!([
+                event("Zoë\n東京", "message", ""),
+                event("", "end", "7"),
+                event("x", "", "7"),
+                1
+            ]),
+        ),
+    ];
+    let exchange = mended(&fields, Content::Nothing);
+    let expected = "data: Zoë\ndata: 東京\n\nevent: end\nid: 7\ndata: \n\ndata: x\n\n";
+    assert!(
+        exchange
+            .response
+            .body
+            .as_ref()
+            .unwrap()
+            .text()
+            .unwrap()
+            .starts_with(expected)
+    );
+    assert_eq!(
+        exchange.doubts,
+        [Doubt::ResponseBodyRecoded, Doubt::ResponseBodyUnknown]
+    );
+    // The bytes themselves are better.
+    let fields = [fields[1].clone(), fields[2].clone()];
+    assert_eq!(
+        mended(&fields, text("data: 1\n\n")).response.body.unwrap().text(),
+        Some("data: 1\n\n")
+    );
+}
+
+#[test]
 fn errors_that_are_none_go() {
     let aborted = ("response._error", json!("net::ERR_ABORTED"));
     let document = |kind: &str, disposition: &str| {
