@@ -9,7 +9,7 @@ use super::learned::{Found, Source};
 use super::names::Verdict;
 use super::text::{Lexicon, redact_text};
 use super::url;
-use super::value::{Place, is_placeholder, is_random, is_secret};
+use super::value::{Place, is_field, is_placeholder, is_random, is_secret};
 use crate::exchange::Header;
 
 /// Headers whose value is a URL.
@@ -122,14 +122,14 @@ fn protocols(value: &str, lexicon: Lexicon<'_>, found: &mut Found) -> String {
             // `base64url.bearer.authorization.k8s.io.TOKEN`, `access_token.TOKEN`, `token=TOKEN`.
             let named = text
                 .char_indices()
-                .filter(|(_, c)| ".=:-_|~".contains(*c))
+                .filter(|(_, c)| ".=:|~".contains(*c))
                 .map(|(at, _)| at)
                 .filter(|at| is_token_name(&text[..*at], lexicon))
                 .map(|at| at + 1)
                 .filter(|start| text.len() - start >= 6)
                 .last();
             let start = match named {
-                Some(start) if !is_token_name(text, lexicon) => Some(start),
+                Some(start) if !is_field(text[start..].as_bytes(), lexicon.names) => Some(start),
                 _ if (is_named && text.len() >= 6) || is_token(text, lexicon) => Some(0),
                 _ => None,
             };

@@ -249,6 +249,14 @@ impl Learned {
         }
     }
 
+    /// Whether a value is in a text.
+    pub(super) fn is_in(&self, data: &[u8]) -> bool {
+        [&self.old, &self.fresh]
+            .into_iter()
+            .filter_map(|search| search.automaton.as_ref())
+            .any(|automaton| automaton.is_match(data))
+    }
+
     /// The text without any value; `None` when there is none in it.
     pub(super) fn redact(&mut self, data: &[u8]) -> Option<Vec<u8>> {
         let once = self.redact_by(data, false);

@@ -58,19 +58,21 @@ impl Scan<'_> {
         if close != b'>' {
             return None;
         }
+        let is_escaped = width > 1;
+        let mut is_cut = false;
         at += width;
         let from = at;
         let mut depth = 0_usize;
         for _ in 0..MAX_PARTS {
-            let end = text_end(data, at);
-            self.cut_text(name, at, end);
+            let end = text_end(data, at, is_escaped);
+            is_cut |= self.cut_text(name, at, end);
             at = end;
             let Some((_, width)) = byte_at(data, at) else { break };
             let inside = &data[at + width..];
             if inside.starts_with(b"![CDATA[") {
                 let start = at + width + b"![CDATA[".len();
                 let end = memchr::memmem::find(&data[start..], b"]]").map_or(data.len(), |found| start + found);
-                self.cut_text(name, start, end);
+                is_cut |= self.cut_text(name, start, end);
                 at = end;
             } else if inside.starts_with(b"/") || inside.starts_with(b"\\/") {
                 if depth == 0 {
@@ -89,16 +91,18 @@ impl Scan<'_> {
             }
         }
         self.spend(at - from);
-        Some(at)
+        is_cut.then_some(at)
     }
 
-    fn cut_text(&mut self, name: Name, start: usize, end: usize) {
+    fn cut_text(&mut self, name: Name, start: usize, end: usize) -> bool {
         let text = &self.data[start..end];
         let start = start + (text.len() - text.trim_ascii_start().len());
         let end = start + text.trim_ascii().len();
-        if self.judged(name.verdict, name, start, end, Place::Data) {
+        let is_cut = self.judged(name.verdict, name, start, end, Place::Data);
+        if is_cut {
             self.cut_named(name, start, end);
         }
+        is_cut
     }
 
     /// `name="csrf-token"`: takes out what the element has as `content`, `value`, or as its text. The `=` is at `equals`.
@@ -139,7 +143,7 @@ impl Scan<'_> {
         let is_text = is_one(&["name", "key"], naming) && !is_one(CONTROLS, &data[open + width..element_end]);
         if !has_value && is_text && let Some((b'>', width)) = byte_at(data, end) && data[end - 1] != b'/' {
             let start = end + width;
-            self.cut_text(name, start, text_end(data, start));
+            self.cut_text(name, start, text_end(data, start, width > 1));
         }
         Some(close)
     }
@@ -158,9 +162,8 @@ impl Scan<'_> {
             }
             at = skip_blanks(data, (position(data, at, |byte| byte == b'>') + 1).min(data.len()));
         }
-        let end = text_end(data, at);
-        self.cut_text(name, at, end);
-        Some(end)
+        let end = text_end(data, at, false);
+        self.cut_text(name, at, end).then_some(end)
     }
 }
 
@@ -227,10 +230,10 @@ fn attributes(data: &[u8], mut at: usize) -> (Vec<Attribute>, usize) {
     }
 }
 
-/// Where a text ends: at the next `<`, also an escaped one, or at the string's end around it.
-fn text_end(data: &[u8], mut at: usize) -> usize {
+/// Where a text ends: at the next `<`, written as an escape if the element before it was.
+fn text_end(data: &[u8], mut at: usize, is_escaped: bool) -> usize {
     loop {
-        at = position(data, at, |byte| matches!(byte, b'<' | b'&' | b'\\' | b'%'));
+        at = position(data, at, |byte| byte == b'<' || (is_escaped && matches!(byte, b'&' | b'\\' | b'%')));
         match unescape_at(data, at) {
             Some((b'<', _)) => return at,
             Some((_, width)) => at += width,

@@ -74,25 +74,26 @@ impl Redactor {
         exchange.redacted = true;
     }
 
-    /// Takes out values that were learned from other exchanges meanwhile. Says whether there were any.
-    pub fn redact_known(&mut self, exchange: &mut Exchange) -> bool {
+    /// Whether a value that was learned is in `exchange`, as one may be that came before it was learned.
+    pub fn knows(&self, exchange: &Exchange) -> bool {
+        texts(exchange).any(|text| self.learned.is_in(text))
+    }
+
+    /// Takes out values that were learned from other exchanges meanwhile.
+    pub fn redact_known(&mut self, exchange: &mut Exchange) {
         let learned = &mut self.learned;
-        let mut is_changed = false;
         each_text(exchange, |text| {
             if let Some(redacted) = learned.redact(text.as_bytes()) {
                 // What was found are whole values, but one of bytes may start within a character.
                 *text = String::from_utf8(redacted)
                     .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
-                is_changed = true;
             }
         });
         each_body(exchange, |body, _| {
             if let Some(redacted) = learned.redact(body.bytes()) {
                 body.replace(redacted);
-                is_changed = true;
             }
         });
-        is_changed
     }
 
     /// Takes secrets out of a URL.
@@ -141,6 +142,19 @@ fn each_text(exchange: &mut Exchange, mut change: impl FnMut(&mut String)) {
         .into_iter()
         .flatten()
         .for_each(change);
+}
+
+/// All texts and bodies in which secrets may stand.
+fn texts(exchange: &Exchange) -> impl Iterator<Item = &[u8]> {
+    let (request, response) = (&exchange.request, &exchange.response);
+    let headers = request.headers.iter().chain(&response.headers);
+    let bodies = [&request.body, &response.body].into_iter().flatten();
+    let texts = [&exchange.initiator, &response.error].into_iter().flatten();
+    std::iter::once(request.url.as_bytes())
+        .chain(headers.map(|header| header.value.as_bytes()))
+        .chain(texts.map(String::as_bytes))
+        .chain(bodies.map(Body::bytes))
+        .chain(exchange.messages.iter().map(|message| message.body.bytes()))
 }
 
 /// The bodies of request, response and messages, with the headers that tell of them.

@@ -91,14 +91,14 @@ const SECRET_CODES: &[&str] = &[
 
 /// Whose PIN is a secret, whose pass a password.
 const HOLDERS: &[&str] = &[
-    "account", "admin", "atm", "auth", "basic", "card", "confirm", "current", "database", "db", "device", "ftp",
+    "account", "admin", "atm", "auth", "basic", "card", "confirm", "current", "data", "database", "db", "device", "ftp",
     "http", "login", "mail", "my", "mysql", "new", "old", "proxy", "root", "security", "sim", "smtp", "sudo", "user",
     "usr", "wallet", "wifi", "wp", "x",
 ];
 
 /// Whose session or ticket somebody could take over.
 const SESSIONS: &[&str] = &[
-    "access", "admin", "app", "asp", "auth", "cas", "ci", "connect", "django", "express", "flask", "http", "koa",
+    "access", "admin", "app", "asp", "auth", "cas", "ci", "connect", "data", "django", "express", "flask", "http", "koa",
     "laravel", "login", "my", "net", "nextauth", "php", "proxy", "rack", "rails", "service", "session", "sso",
     "symfony", "user", "web", "wp", "ws", "x",
 ];
@@ -187,7 +187,8 @@ fn judge(words: &Words, head: usize, word: &[u8]) -> Verdict {
     let any = |list: &[&str]| words.before(head).any(|word| is_one(list, word));
     let none_or = |list: &[&str]| head == 0 || any(list);
     let when = |holds: bool, verdict| if holds { verdict } else { Verdict::Harmless };
-    if head > 0 && is_one(SWITCH, words.get(0)) {
+    // Also after the `data` of an attribute.
+    if words.before(head).take(2).any(|word| is_one(SWITCH, word)) {
         return Verdict::Harmless;
     }
     match word {

@@ -212,6 +212,11 @@ impl Quote {
             };
             let mark = at + found;
             let escapes = data[from..mark].iter().rev().take_while(|byte| **byte == b'\\').count();
+            // In YAML and SQL, `''` is a quote within the string.
+            if self.mark == b'\'' && own == 0 && mark > from && data.get(mark + 1) == Some(&b'\'') {
+                at = mark + 2;
+                continue;
+            }
             if data[mark] == self.mark && closes(escapes, own) {
                 return mark - ((1 << own) - 1);
             }

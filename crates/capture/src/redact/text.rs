@@ -11,7 +11,7 @@ use super::names::{Names, Verdict};
 use super::syntax::{Quote, byte_at, is_name, position, skip_blanks, unescape_at};
 use super::tokens;
 use super::triggers::{Trigger, Triggers};
-use super::value::{Place, is_placeholder, is_random, is_secret};
+use super::value::{self, Place, is_count, is_placeholder, is_random, is_secret};
 use super::words::MAX_NAME;
 
 /// What kind of text it is, as far as that matters.
@@ -118,6 +118,7 @@ impl Scan<'_> {
         if verdict == Verdict::Harmless {
             return end;
         }
+        let (start, end) = in_brackets(data, start, end);
         let name = Name { start, end, verdict };
         self.carried(name).unwrap_or(end).max(end)
     }
@@ -151,7 +152,7 @@ impl Scan<'_> {
         after = blanks + width;
         match separator {
             b'=' if byte_at(data, after).is_some_and(|(next, _)| matches!(next, b'=' | b'>' | b'~')) => None,
-            b'=' => self.assigned(name, before, blanks == name.end, after),
+            b'=' => self.assigned(name, before, (blanks == name.end, level(data, blanks)), after),
             b':' if data.get(after) == Some(&b':') => None,
             // `password := "…"`.
             b':' if data.get(after) == Some(&b'=') => self.scalar(name, None, skip_blanks(data, after + 1)),
@@ -200,7 +201,7 @@ impl Scan<'_> {
         let is_pair = matches!(self.data.get(after), None | Some(b')' | b']'));
         let looks = is_random(value) || value.contains(&b' ') || self.kind == Kind::Json;
         let verdict = if looks { name.verdict } else { Verdict::Look };
-        (is_pair && self.lexicon.names.judge(value) == Verdict::Harmless && self.judged(verdict, name, start, end, Place::Script))
+        (is_pair && !value::is_name(value, self.lexicon.names) && self.judged(verdict, name, start, end, Place::Script))
             .then(|| self.cut_named(name, start, end))
     }
 
@@ -210,6 +211,10 @@ impl Scan<'_> {
         if let Some(value_quote) = Quote::at(data, at) {
             let start = at + value_quote.width;
             let end = value_quote.end(data, start);
+            // In `"Invalid token: " + reason` it is the quote that ends a string.
+            if quote.is_none() && self.kind != Kind::Plain && data.get(start).is_some_and(|first| b"+,);]} ".contains(first)) {
+                return None;
+            }
             return self.judged(name.verdict, name, start, end, self.place(quote.is_some()))
                 .then(|| self.cut_named(name, start, end));
         }
@@ -242,7 +247,7 @@ impl Scan<'_> {
     }
 
     /// `name=value`: of an attribute, a URL, a program or a configuration.
-    fn assigned(&mut self, name: Name, before: u8, is_tight: bool, at: usize) -> Option<usize> {
+    fn assigned(&mut self, name: Name, before: u8, (is_tight, level): (bool, usize), at: usize) -> Option<usize> {
         let data = self.data;
         let value = skip_blanks(data, at);
         if Quote::at(data, value).is_some() && data.get(value) != Some(&b'&') {
@@ -257,8 +262,8 @@ impl Scan<'_> {
         if !is_parameter && self.kind == Kind::Plain && self.starts_line(name.start) {
             return self.line(name, at);
         }
-        let end = parameter_end(data, at);
-        let is_literal = data.get(end).is_none_or(|byte| b"\"'`&\\ \n\r<#".contains(byte));
+        let end = parameter_end(data, at, level);
+        let is_literal = data.get(end).is_none_or(|byte| b"\"'`&\\ \n\r<#%".contains(byte));
         let place = match self.kind {
             Kind::Plain | Kind::Json => Place::Parameter,
             _ if is_parameter && is_literal => Place::Parameter,
@@ -289,7 +294,7 @@ impl Scan<'_> {
             Kind::Plain | Kind::Json if self.starts_line(name.start) => self.line(name, value),
             Kind::Script => None,
             _ => {
-                let end = parameter_end(data, value);
+                let end = parameter_end(data, value, 0);
                 self.judged(Verdict::Look, name, value, end, Place::Script)
                     .then(|| self.cut_named(name, value, end))
             }
@@ -298,7 +303,7 @@ impl Scan<'_> {
 
     /// `--password value`.
     fn flag(&mut self, name: Name, at: usize) -> Option<usize> {
-        let end = parameter_end(self.data, at);
+        let end = parameter_end(self.data, at, 0);
         let is_value = at > name.end && end > at && self.data.get(at) != Some(&b'-');
         (is_value && self.judged(name.verdict, name, at, end, Place::Script)).then(|| self.cut_named(name, at, end))
     }
@@ -318,6 +323,10 @@ impl Scan<'_> {
         let comment = memchr::memmem::find(&data[at..end], b" #").map_or(end, |found| at + found);
         let value = data[at..comment].trim_ascii_end();
         let end = at + value.len();
+        let first = value.split(|byte| b" ,;".contains(byte)).next().unwrap_or_default();
+        if name.verdict == Verdict::Texts && is_count(first) {
+            return None;
+        }
         let scheme = scheme_width(value);
         let is_sentence = scheme == 0 && value.split(|byte| *byte == b' ').filter(|word| is_function_word(word)).count() > 0
             && value.contains(&b' ');
@@ -465,6 +474,21 @@ fn name_start(data: &[u8], at: usize, floor: usize) -> usize {
     }
 }
 
+/// The whole name of `"user[password]"`, if quotes stand around it.
+fn in_brackets(data: &[u8], start: usize, end: usize) -> (usize, usize) {
+    let (mut outer, mut close) = (start, end);
+    while outer > 0 && data[outer - 1] == b'[' && data.get(close) == Some(&b']') {
+        outer = name_start(data, outer - 1, outer.saturating_sub(MAX_NAME));
+        close = skip_index(data, close);
+    }
+    let is_quoted = || Quote::at(data, close).is_some() && Quote::before(data, outer, outer.saturating_sub(64)).is_some();
+    if close > end && (data[..outer].ends_with(b"=") || is_quoted()) {
+        (outer, close)
+    } else {
+        (start, end)
+    }
+}
+
 /// After `[0]`, `[]` or the bracket that closes around a name, also encoded.
 fn skip_index(data: &[u8], mut at: usize) -> usize {
     for _ in 0..8 {
@@ -485,8 +509,16 @@ fn is_encoded_mark(data: &[u8], at: usize) -> bool {
     })
 }
 
-/// Where the value of a parameter in a text ends.
-fn parameter_end(data: &[u8], from: usize) -> usize {
+/// How often what stands here is percent-encoded.
+fn level(data: &[u8], at: usize) -> usize {
+    match (data.get(at), unescape_at(data, at)) {
+        (Some(b'%'), Some((_, width))) => (width - 1) / 2,
+        _ => 0,
+    }
+}
+
+/// Where the value of a parameter in a text ends that is percent-encoded so many times.
+fn parameter_end(data: &[u8], from: usize, encoded: usize) -> usize {
     let mut at = from;
     if data[from..].starts_with(PLACEHOLDER.as_bytes()) {
         at += PLACEHOLDER.len();
@@ -498,7 +530,7 @@ fn parameter_end(data: &[u8], from: usize) -> usize {
         match data.get(at) {
             // An encoded URL within one ends at its own `&`.
             Some(b'%') => match unescape_at(data, at) {
-                Some((b'&' | b'#' | b'"', _)) => return at,
+                Some((b'&' | b'#' | b'"', _)) if level(data, at) <= encoded => return at,
                 Some((_, width)) => at += width,
                 None => at += 1,
             },

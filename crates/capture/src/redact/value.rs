@@ -90,7 +90,7 @@ fn is_digits(value: &[u8]) -> bool {
 }
 
 /// A number, as of things that are counted.
-fn is_count(value: &[u8]) -> bool {
+pub(super) fn is_count(value: &[u8]) -> bool {
     value.len() <= 9 && value.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.')
 }
 
@@ -111,10 +111,20 @@ fn is_label(name: &[u8], value: &[u8], place: Place, names: &Names) -> bool {
         return text.split(' ').count() > 1
             && words.any(|word| word.len() > 3 && names.judge(word.as_bytes()) != Verdict::Harmless);
     }
-    name.eq_ignore_ascii_case(value)
-        || (place == Place::Script
-            && text.contains(|c: char| "-_".contains(c) || c.is_uppercase())
-            && names.judge(value) != Verdict::Harmless)
+    name.eq_ignore_ascii_case(value) || (place == Place::Script && is_field(value, names))
+}
+
+/// Whether a value is itself a name, as in a list of names.
+pub(super) fn is_name(value: &[u8], names: &Names) -> bool {
+    value.iter().all(|byte| byte.is_ascii_alphabetic() || b"-_".contains(byte)) && names.judge(value) != Verdict::Harmless
+}
+
+/// Whether a value is itself the name of a field, of several words.
+pub(super) fn is_field(value: &[u8], names: &Names) -> bool {
+    value.len() <= 40
+        && value.iter().all(|byte| byte.is_ascii_alphabetic() || b"-_".contains(byte))
+        && value.iter().any(|byte| b"-_".contains(byte) || byte.is_ascii_uppercase())
+        && names.judge(value) != Verdict::Harmless
 }
 
 /// Evidently no secret: short, a number of few digits, a language, an error's name in capitals.
