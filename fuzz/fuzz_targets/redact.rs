@@ -17,7 +17,9 @@ const MIME_TYPES: [&str; 8] = [
 ];
 
 fuzz_target!(|data: &[u8]| {
-    let Some((&kind, data)) = data.split_first() else { return };
+    let Some((&kind, data)) = data.split_first() else {
+        return;
+    };
     let mime_type = MIME_TYPES[usize::from(kind) % MIME_TYPES.len()];
     let mut redactor = Redactor::default();
     let mut login = Exchange::default();
@@ -28,7 +30,13 @@ fuzz_target!(|data: &[u8]| {
     let text = String::from_utf8_lossy(&around).into_owned();
     let mut exchange = Exchange::default();
     exchange.request.url.clone_from(&text);
-    let names = ["Location", "X-Text", "Cookie", "Authorization", "Sec-WebSocket-Protocol"];
+    let names = [
+        "Location",
+        "X-Text",
+        "Cookie",
+        "Authorization",
+        "Sec-WebSocket-Protocol",
+    ];
     exchange.request.headers = names
         .map(|name| Header {
             name: name.to_owned(),
@@ -46,6 +54,8 @@ fuzz_target!(|data: &[u8]| {
     }
     PacketWriter::write_file(&mut out, [&login, &exchange]).expect("memory takes all");
     har::write_archive(&mut out, [&login, &exchange]).expect("memory takes all");
-    let leaks = out.windows(SECRET.len()).any(|window| window == SECRET.as_bytes());
+    let leaks = out
+        .windows(SECRET.len())
+        .any(|window| window == SECRET.as_bytes());
     assert!(!leaks, "{}", String::from_utf8_lossy(&out));
 });

@@ -405,7 +405,10 @@ mod tests {
     fn names_reach_what_is_there_and_what_was_learned_stays() {
         let mut log = log();
         log.push(exchange("https://a.test/?badge=b1a2d3g4e5", 200), false);
-        log.push(exchange("https://a.test/?password=hunter2-hunter2&badge=x", 200), true);
+        log.push(
+            exchange("https://a.test/?password=hunter2-hunter2&badge=x", 200),
+            true,
+        );
         log.push(exchange("https://a.test/b1a2d3g4e5", 200), false);
         log.set_names("employee, badge");
         let url = |log: &mut Log, number| log.released(number).unwrap().request.url.clone();

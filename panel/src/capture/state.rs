@@ -146,7 +146,10 @@ impl Capture {
             Choice::Marked => self.marked.get_clone_untracked().into_iter().collect(),
             Choice::Listed => self.listed.get_clone_untracked().to_vec(),
         };
-        numbers.into_iter().filter_map(|number| log.released(number)).collect()
+        numbers
+            .into_iter()
+            .filter_map(|number| log.released(number))
+            .collect()
     }
 }
 

@@ -13,9 +13,19 @@ macro_rules! build {
             let exchanges = traffic::exchanges().into_iter().map(|part| {
                 let mut exchange = Exchange::default();
                 exchange.request.url = part.url;
-                exchange.request.headers = part.sent.into_iter().map(|(name, value)| Header { name, value }).collect();
-                exchange.response.headers = part.received.into_iter().map(|(name, value)| Header { name, value }).collect();
-                exchange.request.body = part.form.map(|form| Body::new("application/x-www-form-urlencoded", form));
+                exchange.request.headers = part
+                    .sent
+                    .into_iter()
+                    .map(|(name, value)| Header { name, value })
+                    .collect();
+                exchange.response.headers = part
+                    .received
+                    .into_iter()
+                    .map(|(name, value)| Header { name, value })
+                    .collect();
+                exchange.request.body = part
+                    .form
+                    .map(|form| Body::new("application/x-www-form-urlencoded", form));
                 exchange.response.body = Some(Body::new(part.mime_type, part.body));
                 exchange
             });
@@ -27,7 +37,9 @@ macro_rules! build {
             $library::STATE.with_borrow_mut(|exchanges| {
                 let bytes: usize = exchanges.iter().map(|exchange| exchange.footprint()).sum();
                 let mut redactor = $library::Redactor::default();
-                exchanges.iter_mut().for_each(|exchange| redactor.redact(exchange));
+                exchanges
+                    .iter_mut()
+                    .for_each(|exchange| redactor.redact(exchange));
                 assert!(exchanges.iter().all(|exchange| exchange.redacted));
                 bytes as f64
             })
@@ -50,7 +62,10 @@ build!(reference, prepare_reference, run_reference);
 
 /// Prints a line for each round: nanoseconds per byte of ours and of the reference.
 pub fn main() {
-    let rounds: usize = std::env::args().nth(1).and_then(|rounds| rounds.parse().ok()).unwrap_or(9);
+    let rounds: usize = std::env::args()
+        .nth(1)
+        .and_then(|rounds| rounds.parse().ok())
+        .unwrap_or(9);
     let time = |prepare: extern "C" fn(), run: extern "C" fn() -> f64| {
         prepare();
         let start = std::time::Instant::now();

@@ -17,7 +17,15 @@ use crate::wasm::TARGET;
 /// What is compared with.
 const REFERENCE: &str = "c00ef13";
 /// What of it is needed for its `crates/capture` to build.
-const PARTS: [&str; 7] = ["Cargo.toml", "Cargo.lock", "crates", "background", "panel", "tests", "xtask"];
+const PARTS: [&str; 7] = [
+    "Cargo.toml",
+    "Cargo.lock",
+    "crates",
+    "background",
+    "panel",
+    "tests",
+    "xtask",
+];
 /// How often each build goes through the traffic.
 const ROUNDS: usize = 15;
 /// The profile, as in the workspace; and what the harness is made of.
@@ -33,7 +41,7 @@ name = "redact-speed"
 path = "main.rs"
 [dependencies]
 ours_capture = { package = "qemuweb-capture", path = "OURS" }
-reference_capture = { package = "qemuweb-capture", path = "REFERENCE" }
+reference_capture = { path = "REFERENCE" }
 [profile.release]
 opt-level = "s"
 lto = "thin"
@@ -50,7 +58,10 @@ pub(super) fn rows(paths: &Paths) -> Result<Vec<Row>> {
     let target = harness.join("target");
     let build = |more: &[&str]| {
         let mut cargo = process::cargo(&harness);
-        cargo.args(["build", "--release"]).args(more).env("CARGO_TARGET_DIR", &target);
+        cargo
+            .args(["build", "--release"])
+            .args(more)
+            .env("CARGO_TARGET_DIR", &target);
         process::run(&mut cargo)
     };
     build(&[])?;
@@ -83,9 +94,25 @@ fn write(paths: &Paths) -> Result<Option<PathBuf>> {
         fs::create_dir_all(&reference)?;
         let archive = directory.join("reference.tar");
         let mut git = Command::new("git");
-        git.args(["archive", "--output"]).arg(&archive).arg(REFERENCE).args(PARTS);
+        git.args(["archive", "--output"])
+            .arg(&archive)
+            .arg(REFERENCE)
+            .args(PARTS);
         process::run(git.current_dir(&paths.root))?;
-        process::run(Command::new("tar").arg("-xf").arg(&archive).arg("-C").arg(&reference))?;
+        process::run(
+            Command::new("tar")
+                .arg("-xf")
+                .arg(&archive)
+                .arg("-C")
+                .arg(&reference),
+        )?;
+        // Two packages of one name and version cannot be in one program.
+        let manifest = reference.join("crates/capture/Cargo.toml");
+        let text = fs::read_to_string(&manifest)?;
+        fs::write(
+            &manifest,
+            text.replacen("\"qemuweb-capture\"", "\"reference_capture\"", 1),
+        )?;
     }
     let harness = directory.join("harness");
     fs::create_dir_all(&harness)?;
@@ -116,12 +143,21 @@ fn row(name: &str, output: &str) -> Result<Row> {
         ours.push(one.parse::<f64>()?);
         reference.push(other.parse::<f64>()?);
     }
-    ensure!(ours.len() == ROUNDS, "expected {ROUNDS} rounds, found {}", ours.len());
+    ensure!(
+        ours.len() == ROUNDS,
+        "expected {ROUNDS} rounds, found {}",
+        ours.len()
+    );
     let rate = |times: &mut Vec<f64>, who: &str| {
         times.sort_by(f64::total_cmp);
         // Nanoseconds per byte.
         let rate = |share: f64| 1e3 / times[((times.len() - 1) as f64 * share).round() as usize];
-        eprintln!("  {name}, {who}: {:.0} MB/s, half of the rounds from {:.0} to {:.0}", rate(0.5), rate(0.75), rate(0.25));
+        eprintln!(
+            "  {name}, {who}: {:.0} MB/s, half of the rounds from {:.0} to {:.0}",
+            rate(0.5),
+            rate(0.75),
+            rate(0.25)
+        );
         rate(0.5)
     };
     Ok(Row {

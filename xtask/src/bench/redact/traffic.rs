@@ -15,7 +15,10 @@ struct Chance(u64);
 
 impl Chance {
     fn below(&mut self, limit: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) as usize % limit
     }
 
@@ -25,16 +28,71 @@ impl Chance {
 
     fn token(&mut self, length: usize) -> String {
         const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-        (0..length).map(|_| char::from(LETTERS[self.below(LETTERS.len())])).collect()
+        (0..length)
+            .map(|_| char::from(LETTERS[self.below(LETTERS.len())]))
+            .collect()
     }
 }
 
 const WORDS: &[&str] = &[
-    "account", "address", "button", "category", "checkout", "code", "color", "comment", "content", "country", "customer",
-    "delivery", "description", "discount", "email", "handler", "history", "image", "index", "inside", "item", "key",
-    "language", "list", "menu", "message", "name", "number", "order", "page", "passenger", "payment", "picture", "price",
-    "product", "profile", "quantity", "query", "rating", "result", "review", "search", "section", "session", "shipping",
-    "size", "state", "status", "store", "summary", "title", "total", "type", "update", "user", "value", "version", "window",
+    "account",
+    "address",
+    "button",
+    "category",
+    "checkout",
+    "code",
+    "color",
+    "comment",
+    "content",
+    "country",
+    "customer",
+    "delivery",
+    "description",
+    "discount",
+    "email",
+    "handler",
+    "history",
+    "image",
+    "index",
+    "inside",
+    "item",
+    "key",
+    "language",
+    "list",
+    "menu",
+    "message",
+    "name",
+    "number",
+    "order",
+    "page",
+    "passenger",
+    "payment",
+    "picture",
+    "price",
+    "product",
+    "profile",
+    "quantity",
+    "query",
+    "rating",
+    "result",
+    "review",
+    "search",
+    "section",
+    "session",
+    "shipping",
+    "size",
+    "state",
+    "status",
+    "store",
+    "summary",
+    "title",
+    "total",
+    "type",
+    "update",
+    "user",
+    "value",
+    "version",
+    "window",
 ];
 
 fn page(chance: &mut Chance, size: usize) -> String {
@@ -99,8 +157,14 @@ fn answer(chance: &mut Chance, size: usize) -> String {
 pub(crate) fn exchanges() -> Vec<Part> {
     let chance = &mut Chance(42);
     let mut parts = Vec::new();
-    let mut kinds = vec![("/", "text/html; charset=utf-8", 150_000), ("/app.css", "text/css", 150_000)];
-    kinds.extend([("/app.js", "text/javascript", 600_000), ("/vendor.js", "application/javascript", 400_000)]);
+    let mut kinds = vec![
+        ("/", "text/html; charset=utf-8", 150_000),
+        ("/app.css", "text/css", 150_000),
+    ];
+    kinds.extend([
+        ("/app.js", "text/javascript", 600_000),
+        ("/vendor.js", "application/javascript", 400_000),
+    ]);
     kinds.extend([("/api/items", "application/json", 12_000); 40]);
     kinds.extend([("/login", "application/json", 200); 10]);
     kinds.extend([("/picture.webp", "image/webp", 15_000); 20]);
@@ -116,10 +180,17 @@ pub(crate) fn exchanges() -> Vec<Part> {
         let sent = vec![
             pair("accept", "*/*".into()),
             pair("accept-language", "en-GB,en;q=0.9".into()),
-            pair("cookie", format!("session_id=a1b2c3d4e5f6a7b8c9; theme=dark; visit={number}")),
+            pair(
+                "cookie",
+                format!("session_id=a1b2c3d4e5f6a7b8c9; theme=dark; visit={number}"),
+            ),
             pair("referer", format!("https://site.test/?page={number}")),
             pair("sec-fetch-mode", "cors".into()),
-            pair("user-agent", "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0".into()),
+            pair(
+                "user-agent",
+                "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0"
+                    .into(),
+            ),
             pair("x-csrf-token", "q9w8e7r6t5z4u3i2o1p0".into()),
         ];
         let received = vec![
@@ -130,7 +201,10 @@ pub(crate) fn exchanges() -> Vec<Part> {
             pair("vary", "Accept-Encoding".into()),
         ];
         let form = (path == "/login").then(|| {
-            format!("utf8=%E2%9C%93&authenticity_token={}&email=me%40site.test&password=corr3ct-h0rse&remember=1", "Zm9vYmFyYmF6cXV4MTIz")
+            format!(
+                "utf8=%E2%9C%93&authenticity_token={}&email=me%40site.test&password=corr3ct-h0rse&remember=1",
+                "Zm9vYmFyYmF6cXV4MTIz"
+            )
         });
         parts.push(Part {
             url: format!("https://site.test{path}?v={number}&lang=en"),
