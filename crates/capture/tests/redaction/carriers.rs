@@ -58,7 +58,7 @@ impl Carrier {
     /// Whether such a value can stand here under such a name.
     pub(crate) fn takes(&self, name: &str, value: &Value) -> bool {
         !value.text.contains(|c| self.never.contains(c))
-            && !name.contains(|c| self.never.contains(c) && !c.is_alphabetic())
+            && !name.contains(|c: char| self.never.contains(c) && !c.is_alphabetic())
     }
 }
 
