@@ -14,6 +14,7 @@ use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::spawn_local;
 
 use crate::capture::bounds::Bounds;
+use crate::capture::names;
 use crate::capture::state::Capture;
 use crate::console::Consoles;
 use crate::dialog::Confirm;
@@ -84,7 +85,7 @@ impl Workbench {
         let scope = use_current_scope();
         Self {
             store,
-            capture: Capture::new(format!("c{:x}", now as u64), Bounds::kept()),
+            capture: Capture::new(format!("c{:x}", now as u64), Bounds::kept(), names::kept()),
             host,
             scope,
             consoles: *create_signal(Rc::new(Consoles::new(store, host, scope))),

@@ -2,6 +2,7 @@
 
 mod capture;
 mod engine;
+mod redact;
 
 use std::fmt::Write as _;
 use std::fs;
@@ -49,11 +50,14 @@ struct Row {
 }
 
 impl Row {
-    /// Ours over the reference, for times only: lower is better.
+    /// Ours over the reference for times, the reference over ours for rates: lower is better.
     fn ratio(&self) -> Option<f64> {
-        self.reference
-            .filter(|_| ["s", "ns"].contains(&self.unit))
-            .map(|reference| self.ours / reference)
+        let reference = self.reference?;
+        match self.unit {
+            "s" | "ns" => Some(self.ours / reference),
+            "MB/s" => Some(reference / self.ours),
+            _ => None,
+        }
     }
 }
 
@@ -127,15 +131,19 @@ fn finish(
     json: bool,
     keep: bool,
 ) -> Result<()> {
-    if json {
-        println!("{}", as_json(section.name, rows));
-    } else {
-        print!("{}", as_table(rows));
-    }
+    print(section, rows, json);
     if keep {
         save(paths, subject, section, rows)
     } else {
         Ok(())
+    }
+}
+
+fn print(section: &Section, rows: &[Row], json: bool) {
+    if json {
+        println!("{}", as_json(section.name, rows));
+    } else {
+        print!("{}", as_table(rows));
     }
 }
 
@@ -372,7 +380,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn json_has_ratios_of_times_only() {
+    fn json_has_ratios_of_times_and_rates() {
         let row = |name: &str, unit, ours, reference| Row {
             name: name.into(),
             unit,
@@ -384,6 +392,7 @@ mod tests {
             row("boot aarch64", "s", 9.0, Some(1.0)),
             row("idle cpu percent", "% of a core", 2.0, Some(1.0)),
             row("package size", "MiB", 30.0, None),
+            row("redact native MB/s", "MB/s", 300.0, Some(1800.0)),
         ];
         let json = as_json("boot", &rows);
         assert_eq!(json["geomean_ratio"], 6.0);

@@ -84,6 +84,8 @@ xflags::xflags! {
                 optional --json
                 /// Also write the results to docs/benchmarks.md.
                 optional --save
+                /// Only the rows whose name contains this text; of `redact` alone, nothing but Rust and Node is needed.
+                optional --only row: String
             }
 
             /// What guest code costs, row by row, and boots, in Chromium and natively.

@@ -40,8 +40,15 @@ impl Log {
             left_out: 0,
             with_secrets: false,
             limits,
-            redactor: redactor(names),
+            redactor: Redactor::new(split(names)),
         }
+    }
+
+    /// Empties it for another capture. What the redactor has learned of secrets stays: they are in use still.
+    pub fn restart(&mut self, id: String) {
+        let empty = Self::new(id, "", self.limits);
+        let before = std::mem::replace(self, empty);
+        self.redactor = before.redactor;
     }
 
     /// What guests and files know it by.
@@ -79,17 +86,43 @@ impl Log {
         self.limits = limits;
     }
 
-    /// Has these names redacted from now on, beside what is common.
+    /// Has these names redacted beside what is common, from now on and in what is here already, but for what was kept
+    /// with its secrets.
     pub fn set_names(&mut self, names: &str) {
-        self.redactor = redactor(names);
+        if !self.redactor.set_names(split(names)) {
+            return;
+        }
+        for row in self.rows.iter_mut().filter(|row| row.exchange.redacted) {
+            self.bytes -= row.exchange.footprint();
+            self.redactor.redact(Rc::make_mut(&mut row.exchange));
+            self.bytes += row.exchange.footprint();
+        }
+    }
+
+    /// How many secrets are known by their value and looked for everywhere.
+    pub fn learned(&self) -> usize {
+        self.redactor.learned()
+    }
+
+    /// An exchange as it may leave the log: without what was learned after it came.
+    pub fn released(&mut self, number: u64) -> Option<Rc<Exchange>> {
+        let index = usize::try_from(number).ok()?.checked_sub(1)?;
+        let row = self.rows.get_mut(index)?;
+        if row.exchange.redacted && self.redactor.knows(&row.exchange) {
+            self.bytes -= row.exchange.footprint();
+            self.redactor.redact_known(Rc::make_mut(&mut row.exchange));
+            self.bytes += row.exchange.footprint();
+        }
+        Some(Rc::clone(&row.exchange))
     }
 
     /// Takes an exchange, without its secrets unless `keep_secrets`, and numbers it. It is returned for who else wants it,
     /// and kept unless the capture is full.
     pub fn push(&mut self, mut exchange: Exchange, keep_secrets: bool) -> Rc<Exchange> {
         if keep_secrets {
-            // What was redacted before stays so, but says no longer that all of it is.
-            self.with_secrets |= !exchange.redacted;
+            // A file may say of itself that it was redacted: only what was redacted here is.
+            exchange.redacted = false;
+            self.with_secrets = true;
         } else {
             self.redactor.redact(&mut exchange);
         }
@@ -158,8 +191,9 @@ impl Log {
     }
 }
 
-fn redactor(names: &str) -> Redactor {
-    Redactor::new(names.split([',', ' ', '\n']).map(str::trim))
+/// The names in what the person typed.
+fn split(names: &str) -> impl Iterator<Item = &str> {
+    names.split([',', ';', ' ', '\n', '\t']).map(str::trim)
 }
 
 /// A column of the list.
@@ -387,6 +421,42 @@ mod tests {
         log.push(exchange("https://a.test/", 200), false);
         assert!(log.with_secrets());
         assert!(log.row(4).unwrap().exchange.request.url.contains("open"));
+    }
+
+    #[test]
+    fn a_file_is_not_believed_that_it_was_redacted() {
+        let mut claims = exchange("https://a.test/?token=open-sesame-1", 200);
+        claims.redacted = true;
+        let mut log = log();
+        log.push(claims.clone(), true);
+        assert!(log.with_secrets() && !log.row(4).unwrap().exchange.redacted);
+        log.restart("c2".to_owned());
+        log.push(claims, false);
+        assert!(!log.with_secrets() && !format!("{:?}", log.rows()).contains("open"));
+    }
+
+    #[test]
+    fn names_reach_what_is_there_and_what_was_learned_stays() {
+        let mut log = log();
+        log.push(exchange("https://a.test/?badge=b1a2d3g4e5", 200), false);
+        log.push(
+            exchange("https://a.test/?password=hunter2-hunter2&badge=x", 200),
+            true,
+        );
+        log.push(exchange("https://a.test/b1a2d3g4e5", 200), false);
+        log.set_names("employee, badge");
+        let url = |log: &mut Log, number| log.released(number).unwrap().request.url.clone();
+        assert_eq!(url(&mut log, 4), "https://a.test/?badge=[redacted]");
+        // Kept with its secrets; and what was learned since.
+        assert!(url(&mut log, 5).contains("hunter2"));
+        assert_eq!(url(&mut log, 6), "https://a.test/[redacted]");
+        let footprints = log.rows().iter().map(|row| row.exchange.footprint());
+        assert_eq!(log.bytes(), footprints.sum::<usize>());
+        let learned = log.learned();
+        log.restart("c2".to_owned());
+        assert_eq!((log.learned(), log.bytes(), log.rows().len()), (learned, 0, 0));
+        log.push(exchange("https://a.test/b1a2d3g4e5?badge=9", 200), false);
+        assert_eq!(url(&mut log, 1), "https://a.test/[redacted]?badge=[redacted]");
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub mod details;
 pub mod files;
 pub mod list;
 pub mod log;
+pub mod names;
 #[cfg(target_arch = "wasm32")]
 pub mod recorder;
 #[cfg(target_arch = "wasm32")]

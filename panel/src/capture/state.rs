@@ -10,6 +10,7 @@ use sycamore::prelude::*;
 
 use super::bounds::Bounds;
 use super::log::{Log, Order};
+use super::names;
 use super::send::Held;
 
 /// What components of the capture view hold. Copies are the same capture.
@@ -51,9 +52,9 @@ pub struct Capture {
 }
 
 impl Capture {
-    /// An empty capture of this id and these bounds. Call it in the root scope.
-    pub fn new(id: String, bounds: Bounds) -> Self {
-        let log = *create_signal(Rc::new(RefCell::new(Log::new(id, "", bounds.limits()))));
+    /// An empty capture of this id, these bounds, and these names that are secret. Call it in the root scope.
+    pub fn new(id: String, bounds: Bounds, names: String) -> Self {
+        let log = *create_signal(Rc::new(RefCell::new(Log::new(id, &names, bounds.limits()))));
         let version = create_signal(0);
         let filter = create_signal(String::new());
         let order = create_signal(Order::default());
@@ -74,7 +75,7 @@ impl Capture {
             recording: create_signal(false),
             preserve: create_signal(false),
             keep_secrets: create_signal(false),
-            names: create_signal(String::new()),
+            names: create_signal(names),
             filter,
             order,
             selected: create_signal(None),
@@ -104,12 +105,7 @@ impl Capture {
 
     /// Starts a new capture in place of this one.
     pub fn clear(&self, id: String) {
-        let log = Log::new(
-            id,
-            &self.names.get_clone_untracked(),
-            self.bounds.get_untracked().limits(),
-        );
-        self.log().replace(log);
+        self.log().borrow_mut().restart(id);
         batch(|| {
             self.keep_secrets.set(false);
             self.selected.set(None);
@@ -117,6 +113,14 @@ impl Capture {
             self.message.set(String::new());
             self.touch();
         });
+    }
+
+    /// Redacts the names that the person typed, now and in other sessions.
+    pub fn apply_names(&self) {
+        let names = self.names.get_clone_untracked();
+        self.log().borrow_mut().set_names(&names);
+        names::keep(&names);
+        self.touch();
     }
 
     /// Keeps as much as this from now on.
@@ -130,24 +134,21 @@ impl Capture {
 
     /// The exchange of a number.
     pub fn exchange(&self, number: u64) -> Option<Rc<Exchange>> {
-        self.log()
-            .borrow()
-            .row(number)
-            .map(|row| Rc::clone(&row.exchange))
+        self.log().borrow_mut().released(number)
     }
 
     /// All exchanges, or those that are marked, or those that are listed.
     pub fn chosen(&self, choice: Choice) -> Vec<Rc<Exchange>> {
         let log = self.log();
-        let log = log.borrow();
+        let mut log = log.borrow_mut();
         let numbers: Vec<u64> = match choice {
-            Choice::All => return log.rows().iter().map(|row| Rc::clone(&row.exchange)).collect(),
+            Choice::All => log.rows().iter().map(|row| row.exchange.number).collect(),
             Choice::Marked => self.marked.get_clone_untracked().into_iter().collect(),
             Choice::Listed => self.listed.get_clone_untracked().to_vec(),
         };
         numbers
             .into_iter()
-            .filter_map(|number| log.row(number).map(|row| Rc::clone(&row.exchange)))
+            .filter_map(|number| log.released(number))
             .collect()
     }
 }

@@ -3,6 +3,7 @@
 use sycamore::prelude::*;
 
 use super::files;
+use super::names;
 use super::state::Choice;
 use crate::dialog::Confirm;
 use crate::icons::{self, icon};
@@ -41,12 +42,7 @@ pub fn Toolbar(workbench: Workbench) -> View {
             button(class="tool labelled", r#type="button", data-testid="capture-secrets-toggle",
                 title="Cookies, passwords and tokens are redacted unless this is on",
                 aria-pressed=pressed(capture.keep_secrets.get()), on:click=keep_secrets) { "Keep secrets" }
-            label(class="capture-names") {
-                "Also redact"
-                input(r#type="text", class="mono", data-testid="capture-names", placeholder="names", "spellcheck"="false",
-                    autocomplete="off", bind:value=capture.names,
-                    on:change=move |_| capture.names.with_untracked(|names| capture.log().borrow_mut().set_names(names)))
-            }
+            (names::field(capture))
             span(class="spacer")
             (files::import_button(workbench))
             (text_button("capture-export-har", "Export HAR", move |_| files::export_har(workbench, Choice::All)))

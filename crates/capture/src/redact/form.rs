@@ -55,7 +55,8 @@ pub(super) fn is_form(data: &[u8]) -> bool {
     let Some(equals) = memchr::memchr(b'=', &data[..data.len().min(256)]) else {
         return false;
     };
-    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-.%[]~+$!*()".contains(byte) || *byte >= 0x80;
+    let is_name =
+        |byte: &u8| byte.is_ascii_alphanumeric() || b"_-.%[]~+$!*()".contains(byte) || *byte >= 0x80;
     equals > 0
         && data[..equals].iter().all(is_name)
         && !data.iter().any(|byte| byte.is_ascii_whitespace() || *byte == 0)
@@ -64,7 +65,9 @@ pub(super) fn is_form(data: &[u8]) -> bool {
 
 /// Whether a body that is said to be a form is something else.
 pub(super) fn is_other(data: &[u8]) -> bool {
-    data.trim_ascii_start().first().is_some_and(|first| b"{[<".contains(first))
+    data.trim_ascii_start()
+        .first()
+        .is_some_and(|first| b"{[<".contains(first))
 }
 
 /// The parameters of a query: `&` and `;` stand between them.

@@ -9,24 +9,48 @@ use super::learned::{Found, Source};
 use super::names::Verdict;
 use super::text::{Lexicon, redact_text};
 use super::url;
-use super::value::{Place, is_placeholder, is_random, is_secret};
+use super::value::{Place, is_field, is_placeholder, is_random, is_secret};
 use crate::exchange::Header;
 
 /// Headers whose value is a URL.
 const URLS: &[&str] = &[
-    ":path", "content-location", "destination", "location", "origin", "referer", "sourcemap", "x-forwarded-uri",
-    "x-original-uri", "x-original-url", "x-rewrite-url", "x-sourcemap",
+    ":path",
+    "content-location",
+    "destination",
+    "location",
+    "origin",
+    "referer",
+    "sourcemap",
+    "x-forwarded-uri",
+    "x-original-uri",
+    "x-original-url",
+    "x-rewrite-url",
+    "x-sourcemap",
 ];
 
 /// Headers whose name tells of secrets and whose value is none.
 const HARMLESS: &[&str] = &[
-    "access-control-allow-credentials", "authentication-info", "cache-key", "idempotency-key", "public-key-pins",
-    "public-key-pins-report-only", "sec-websocket-accept", "sec-websocket-key", "surrogate-key", "x-cache-key",
+    "access-control-allow-credentials",
+    "authentication-info",
+    "cache-key",
+    "idempotency-key",
+    "public-key-pins",
+    "public-key-pins-report-only",
+    "sec-websocket-accept",
+    "sec-websocket-key",
+    "surrogate-key",
+    "x-cache-key",
     "x-idempotency-key",
 ];
 
 /// Headers that are secret though their names do not tell.
-const SECRET: &[&str] = &["authentication", "dpop", "x-amzn-oidc-data", "x-ms-client-principal", "x-wsse"];
+const SECRET: &[&str] = &[
+    "authentication",
+    "dpop",
+    "x-amzn-oidc-data",
+    "x-ms-client-principal",
+    "x-wsse",
+];
 
 /// Takes secrets out of a header's value.
 pub(super) fn redact(header: &mut Header, lexicon: Lexicon<'_>, found: &mut Found) {
@@ -46,7 +70,15 @@ pub(super) fn redact(header: &mut Header, lexicon: Lexicon<'_>, found: &mut Foun
         _ if is_one(HARMLESS) => return,
         _ if is_one(URLS) => url::redact(value, lexicon, found),
         _ => match verdict(&name, lexicon) {
-            verdict if is_secret(verdict, name.as_bytes(), value.as_bytes(), Place::Parameter, lexicon.names) => {
+            verdict
+                if is_secret(
+                    verdict,
+                    name.as_bytes(),
+                    value.as_bytes(),
+                    Place::Parameter,
+                    lexicon.names,
+                ) =>
+            {
                 found.add(Source::named(verdict, name.as_bytes()), value.as_bytes());
                 PLACEHOLDER.to_owned()
             }
@@ -107,7 +139,10 @@ fn credentials(value: &str, found: &mut Found) -> String {
 pub(super) fn basic_pair(text: &[u8]) -> Option<Vec<u8>> {
     let text = text.trim_ascii();
     let text = &text[..text.len() - text.iter().rev().take_while(|byte| **byte == b'=').count()];
-    let pair = STANDARD_NO_PAD.decode(text).or_else(|_| URL_SAFE_NO_PAD.decode(text)).ok()?;
+    let pair = STANDARD_NO_PAD
+        .decode(text)
+        .or_else(|_| URL_SAFE_NO_PAD.decode(text))
+        .ok()?;
     (!pair.is_empty()).then_some(pair)
 }
 
@@ -122,14 +157,14 @@ fn protocols(value: &str, lexicon: Lexicon<'_>, found: &mut Found) -> String {
             // `base64url.bearer.authorization.k8s.io.TOKEN`, `access_token.TOKEN`, `token=TOKEN`.
             let named = text
                 .char_indices()
-                .filter(|(_, c)| ".=:-_|~".contains(*c))
+                .filter(|(_, c)| ".=:|~".contains(*c))
                 .map(|(at, _)| at)
                 .filter(|at| is_token_name(&text[..*at], lexicon))
                 .map(|at| at + 1)
                 .filter(|start| text.len() - start >= 6)
                 .last();
             let start = match named {
-                Some(start) if !is_token_name(text, lexicon) => Some(start),
+                Some(start) if !is_field(text[start..].as_bytes(), lexicon.names) => Some(start),
                 _ if (is_named && text.len() >= 6) || is_token(text, lexicon) => Some(0),
                 _ => None,
             };
@@ -153,7 +188,9 @@ fn is_token_name(text: &str, lexicon: Lexicon<'_>) -> bool {
 }
 
 fn is_token(text: &str, lexicon: Lexicon<'_>) -> bool {
-    (text.len() >= 16 && is_random(text.as_bytes()) && lexicon.names.judge(text.as_bytes()) == Verdict::Harmless)
+    (text.len() >= 16
+        && is_random(text.as_bytes())
+        && lexicon.names.judge(text.as_bytes()) == Verdict::Harmless)
         || text.len() >= 64
 }
 

@@ -8,13 +8,34 @@ use super::value::{Place, is_random};
 
 /// Keys whose value is the name of something.
 const NAMING: &[&str] = &[
-    "attribute", "field", "fieldname", "header", "id", "k", "key", "label", "name", "param", "parameter", "property",
+    "attribute",
+    "field",
+    "fieldname",
+    "header",
+    "id",
+    "k",
+    "key",
+    "label",
+    "name",
+    "param",
+    "parameter",
+    "property",
     "type",
 ];
 
 /// Keys whose value is what has that name.
 const VALUES: &[&str] = &[
-    "content", "contents", "data", "initialvalue", "rawvalue", "secret", "stringvalue", "text", "v", "val", "value",
+    "content",
+    "contents",
+    "data",
+    "initialvalue",
+    "rawvalue",
+    "secret",
+    "stringvalue",
+    "text",
+    "v",
+    "val",
+    "value",
     "values",
 ];
 
@@ -86,7 +107,9 @@ impl Scan<'_> {
                 }
                 Some(b',' | b':') => {}
                 Some(b'0'..=b'9' | b'-') => {
-                    let end = position(data, at, |byte| !(byte.is_ascii_alphanumeric() || b"+-.".contains(&byte)));
+                    let end = position(data, at, |byte| {
+                        !(byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+                    });
                     values.push((at, end));
                     at = end;
                     continue;
@@ -116,7 +139,10 @@ impl Scan<'_> {
         };
         let start = at + quote.width;
         let end = quote.end(self.data, start);
-        matches!(&self.data[start..end], b"string" | b"integer" | b"number" | b"boolean" | b"object" | b"array" | b"password" | b"text")
+        matches!(
+            &self.data[start..end],
+            b"string" | b"integer" | b"number" | b"boolean" | b"object" | b"array" | b"password" | b"text"
+        )
     }
 
     /// A quoted name that is no key, standing at `open..close`: the name of a member, an attribute or an argument.
@@ -143,7 +169,10 @@ impl Scan<'_> {
             Some(quote) => (end - quote.width, quote.width),
             None => (end, 0),
         };
-        let start = (floor..end).rev().find(|at| !is_name(data[*at])).map_or(floor, |at| at + 1);
+        let start = (floor..end)
+            .rev()
+            .find(|at| !is_name(data[*at]))
+            .map_or(floor, |at| at + 1);
         if !is_one(NAMING, &data[start..end]) {
             return None;
         }
@@ -152,7 +181,11 @@ impl Scan<'_> {
         let (pairs, last) = self.members(first);
         self.spend(last - first);
         // If what was taken for the object's start is none, what follows is looked at nevertheless.
-        let (pairs, last) = if last >= close || first == from { (pairs, last) } else { self.members(from) };
+        let (pairs, last) = if last >= close || first == from {
+            (pairs, last)
+        } else {
+            self.members(from)
+        };
         self.spend(last.saturating_sub(from));
         for value in pairs {
             let value_name = Name {
@@ -170,7 +203,9 @@ impl Scan<'_> {
 
     fn member(&mut self, name: Name, at: usize) {
         // The quote of `"value"`, by which a number becomes a string, stands before the colon.
-        let colon = self.data[at.saturating_sub(16)..at].iter().rposition(|byte| *byte == b':');
+        let colon = self.data[at.saturating_sub(16)..at]
+            .iter()
+            .rposition(|byte| *byte == b':');
         let key_end = colon.map_or(at, |colon| {
             let colon = at - at.min(16) + colon;
             colon - (colon - self.data[..colon].trim_ascii_end().len())

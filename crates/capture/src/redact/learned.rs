@@ -45,7 +45,8 @@ impl Source {
     /// That of a value under a name.
     pub(super) fn named(verdict: Verdict, name: &[u8]) -> Self {
         let words = Words::of(name);
-        let is_password = |word: &[u8]| word.starts_with(b"pass") || word == b"pwd" || word == b"authorization";
+        let is_password =
+            |word: &[u8]| word.starts_with(b"pass") || word == b"pwd" || word == b"authorization";
         if verdict == Verdict::Added || words.before(words.len()).any(is_password) {
             Self::Credential
         } else {
@@ -132,7 +133,12 @@ struct Search {
 impl Search {
     fn build<'a>(values: impl Iterator<Item = (&'a Vec<u8>, &'a Value)>) -> Self {
         let mut patterns: Vec<(&[u8], &Vec<u8>)> = values
-            .flat_map(|(key, value)| value.spellings.iter().map(move |spelling| (spelling.as_slice(), key)))
+            .flat_map(|(key, value)| {
+                value
+                    .spellings
+                    .iter()
+                    .map(move |spelling| (spelling.as_slice(), key))
+            })
             .collect();
         // The order decides nothing but must not change.
         patterns.sort_unstable();
@@ -208,7 +214,11 @@ impl Learned {
                 of.sort_unstable();
                 of
             };
-            let count = self.values.values().filter(|value| value.source == source).count();
+            let count = self
+                .values
+                .values()
+                .filter(|value| value.source == source)
+                .count();
             let bytes: usize = self
                 .values
                 .iter()
@@ -244,9 +254,20 @@ impl Learned {
             self.fresh = Search::default();
             self.old = Search::build(self.values.iter());
         } else {
-            let fresh = self.fresh_values.iter().filter_map(|key| self.values.get_key_value(key));
+            let fresh = self
+                .fresh_values
+                .iter()
+                .filter_map(|key| self.values.get_key_value(key));
             self.fresh = Search::build(fresh);
         }
+    }
+
+    /// Whether a value is in a text.
+    pub(super) fn is_in(&self, data: &[u8]) -> bool {
+        [&self.old, &self.fresh]
+            .into_iter()
+            .filter_map(|search| search.automaton.as_ref())
+            .any(|automaton| automaton.is_match(data))
     }
 
     /// The text without any value; `None` when there is none in it.
@@ -263,7 +284,9 @@ impl Learned {
         let mut from = 0;
         for found in automaton.find_iter(data) {
             let owner = &search.owners[found.pattern().as_usize()];
-            let Some(value) = self.values.get_mut(owner) else { continue };
+            let Some(value) = self.values.get_mut(owner) else {
+                continue;
+            };
             if let Some(finds) = &mut value.finds {
                 // A text that stands everywhere is no secret, and a page must not hide behind it.
                 if *finds >= MAX_FINDS || !stands_alone(data, found.start(), found.end()) {
@@ -288,7 +311,10 @@ impl Learned {
 fn stands_alone(data: &[u8], start: usize, end: usize) -> bool {
     let is_part = |at: Option<&u8>| at.is_some_and(u8::is_ascii_lowercase);
     let before = start.checked_sub(1).and_then(|before| data.get(before));
-    !(is_part(before) && data[start].is_ascii_lowercase() && is_part(data.get(end)) && data[end - 1].is_ascii_lowercase())
+    !(is_part(before)
+        && data[start].is_ascii_lowercase()
+        && is_part(data.get(end))
+        && data[end - 1].is_ascii_lowercase())
 }
 
 /// A value as it may stand in texts, URLs, forms, JSON, HTML and base64.
@@ -296,7 +322,11 @@ fn spellings(value: &[u8], is_credential: bool) -> Vec<Vec<u8>> {
     let text = String::from_utf8_lossy(value);
     let json = serde_json::to_string(&text).unwrap_or_default();
     let json = json.trim_matches('"');
-    let html = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;");
+    let html = text
+        .replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;");
     let mut spellings: Vec<Vec<u8>> = vec![
         value.to_vec(),
         percent_encode(value, b"-_.~", false),
@@ -311,7 +341,10 @@ fn spellings(value: &[u8], is_credential: bool) -> Vec<Vec<u8>> {
         html.replace('\'', "&#x27;").into_bytes(),
         html.into_bytes(),
     ];
-    let lower: Vec<Vec<u8>> = spellings[1..5].iter().map(|spelling| lower_escapes(spelling)).collect();
+    let lower: Vec<Vec<u8>> = spellings[1..5]
+        .iter()
+        .map(|spelling| lower_escapes(spelling))
+        .collect();
     spellings.extend(lower);
     // Within something longer, base64 starts at one of three places in a group.
     for offset in 0..if is_credential { 3 } else { 1 } {

@@ -7,16 +7,35 @@ use super::value::Place;
 
 /// Attributes whose value is the name of a field.
 const NAMING: &[&str] = &[
-    "autocomplete", "data-field", "data-key", "data-name", "formcontrolname", "id", "itemprop", "key", "name", "ng-model",
-    "property", "type", "v-model",
+    "autocomplete",
+    "data-field",
+    "data-key",
+    "data-name",
+    "formcontrolname",
+    "id",
+    "itemprop",
+    "key",
+    "name",
+    "ng-model",
+    "property",
+    "type",
+    "v-model",
 ];
 
 /// Attributes whose value is what the field holds.
-const VALUES: &[&str] = &["content", "data-content", "data-initial-value", "data-value", "default", "value"];
+const VALUES: &[&str] = &[
+    "content",
+    "data-content",
+    "data-initial-value",
+    "data-value",
+    "default",
+    "value",
+];
 
 /// Elements of HTML whose `name` is not the name of their text.
 const CONTROLS: &[&str] = &[
-    "a", "button", "fieldset", "form", "frame", "iframe", "input", "map", "meta", "object", "param", "select", "slot",
+    "a", "button", "fieldset", "form", "frame", "iframe", "input", "map", "meta", "object", "param",
+    "select", "slot",
 ];
 
 /// How far before an attribute its element may start.
@@ -50,7 +69,9 @@ impl Scan<'_> {
         let (attributes, mut at) = attributes(data, name.end);
         for attribute in attributes {
             let (start, end) = attribute.value;
-            if is_one(VALUES, &data[attribute.name.0..attribute.name.1]) && self.judged(name.verdict, name, start, end, Place::Data) {
+            if is_one(VALUES, &data[attribute.name.0..attribute.name.1])
+                && self.judged(name.verdict, name, start, end, Place::Data)
+            {
                 self.cut_named(name, start, end);
             }
         }
@@ -58,19 +79,24 @@ impl Scan<'_> {
         if close != b'>' {
             return None;
         }
+        let is_escaped = width > 1;
+        let mut is_cut = false;
         at += width;
         let from = at;
         let mut depth = 0_usize;
         for _ in 0..MAX_PARTS {
-            let end = text_end(data, at);
-            self.cut_text(name, at, end);
+            let end = text_end(data, at, is_escaped);
+            is_cut |= self.cut_text(name, at, end);
             at = end;
-            let Some((_, width)) = byte_at(data, at) else { break };
+            let Some((_, width)) = byte_at(data, at) else {
+                break;
+            };
             let inside = &data[at + width..];
             if inside.starts_with(b"![CDATA[") {
                 let start = at + width + b"![CDATA[".len();
-                let end = memchr::memmem::find(&data[start..], b"]]").map_or(data.len(), |found| start + found);
-                self.cut_text(name, start, end);
+                let end =
+                    memchr::memmem::find(&data[start..], b"]]").map_or(data.len(), |found| start + found);
+                is_cut |= self.cut_text(name, start, end);
                 at = end;
             } else if inside.starts_with(b"/") || inside.starts_with(b"\\/") {
                 if depth == 0 {
@@ -89,16 +115,18 @@ impl Scan<'_> {
             }
         }
         self.spend(at - from);
-        Some(at)
+        is_cut.then_some(at)
     }
 
-    fn cut_text(&mut self, name: Name, start: usize, end: usize) {
+    fn cut_text(&mut self, name: Name, start: usize, end: usize) -> bool {
         let text = &self.data[start..end];
         let start = start + (text.len() - text.trim_ascii_start().len());
         let end = start + text.trim_ascii().len();
-        if self.judged(name.verdict, name, start, end, Place::Data) {
+        let is_cut = self.judged(name.verdict, name, start, end, Place::Data);
+        if is_cut {
             self.cut_named(name, start, end);
         }
+        is_cut
     }
 
     /// `name="csrf-token"`: takes out what the element has as `content`, `value`, or as its text. The `=` is at `equals`.
@@ -131,15 +159,21 @@ impl Scan<'_> {
             let (start, end) = attribute.value;
             if is_one(VALUES, &data[attribute.name.0..attribute.name.1]) {
                 has_value = true;
-                if self.judged(name.verdict, name, start, end, Place::Parameter) && !is_type_of_button(data, name) {
+                if self.judged(name.verdict, name, start, end, Place::Parameter)
+                    && !is_type_of_button(data, name)
+                {
                     self.cut_named(name, start, end);
                 }
             }
         }
         let is_text = is_one(&["name", "key"], naming) && !is_one(CONTROLS, &data[open + width..element_end]);
-        if !has_value && is_text && let Some((b'>', width)) = byte_at(data, end) && data[end - 1] != b'/' {
+        if !has_value
+            && is_text
+            && let Some((b'>', width)) = byte_at(data, end)
+            && data[end - 1] != b'/'
+        {
             let start = end + width;
-            self.cut_text(name, start, text_end(data, start));
+            self.cut_text(name, start, text_end(data, start, width > 1));
         }
         Some(close)
     }
@@ -148,7 +182,9 @@ impl Scan<'_> {
     pub(super) fn text_pair(&mut self, name: Name) -> Option<usize> {
         let data = self.data;
         let rest = &data[name.end..data.len().min(name.end + 64)];
-        let named = rest.strip_prefix(b"</name>").or_else(|| rest.strip_prefix(b"</key>"))?;
+        let named = rest
+            .strip_prefix(b"</name>")
+            .or_else(|| rest.strip_prefix(b"</key>"))?;
         let mut at = skip_blanks(data, name.end + rest.len() - named.len());
         // `<value><string>`.
         for _ in 0..2 {
@@ -156,11 +192,13 @@ impl Scan<'_> {
             if next[0] != b'<' || next[1] == b'/' {
                 break;
             }
-            at = skip_blanks(data, (position(data, at, |byte| byte == b'>') + 1).min(data.len()));
+            at = skip_blanks(
+                data,
+                (position(data, at, |byte| byte == b'>') + 1).min(data.len()),
+            );
         }
-        let end = text_end(data, at);
-        self.cut_text(name, at, end);
-        Some(end)
+        let end = text_end(data, at, false);
+        self.cut_text(name, at, end).then_some(end)
     }
 }
 
@@ -178,7 +216,11 @@ fn escaped_open(data: &[u8], floor: usize, end: usize) -> Option<(usize, usize)>
     (floor..end)
         .rev()
         .filter(|at| matches!(data[*at], b'\\' | b'&' | b'%'))
-        .find_map(|at| unescape_at(data, at).filter(|(byte, _)| *byte == b'<').map(|(_, width)| (at, width)))
+        .find_map(|at| {
+            unescape_at(data, at)
+                .filter(|(byte, _)| *byte == b'<')
+                .map(|(_, width)| (at, width))
+        })
 }
 
 /// `type="password"` beside `value="Sign in"` does not occur, but `name="key"` of a button does.
@@ -212,7 +254,9 @@ fn attributes(data: &[u8], mut at: usize) -> (Vec<Attribute>, usize) {
                         (start, end, (end + quote.width).min(data.len()))
                     }
                     None => {
-                        let end = position(data, value, |byte| byte.is_ascii_whitespace() || b"><\"".contains(&byte));
+                        let end = position(data, value, |byte| {
+                            byte.is_ascii_whitespace() || b"><\"".contains(&byte)
+                        });
                         (value, end, end)
                     }
                 };
@@ -227,10 +271,12 @@ fn attributes(data: &[u8], mut at: usize) -> (Vec<Attribute>, usize) {
     }
 }
 
-/// Where a text ends: at the next `<`, also an escaped one, or at the string's end around it.
-fn text_end(data: &[u8], mut at: usize) -> usize {
+/// Where a text ends: at the next `<`, written as an escape if the element before it was.
+fn text_end(data: &[u8], mut at: usize, is_escaped: bool) -> usize {
     loop {
-        at = position(data, at, |byte| matches!(byte, b'<' | b'&' | b'\\' | b'%'));
+        at = position(data, at, |byte| {
+            byte == b'<' || (is_escaped && matches!(byte, b'&' | b'\\' | b'%'))
+        });
         match unescape_at(data, at) {
             Some((b'<', _)) => return at,
             Some((_, width)) => at += width,

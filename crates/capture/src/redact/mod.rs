@@ -5,6 +5,7 @@
 //! bodies and texts are gone through once ([`text`]). A value that was found once is also taken out wherever else it
 //! appears from then on ([`learned`]). All of it is best effort: what neither its name nor its look tells of stays.
 
+mod around;
 mod form;
 mod header;
 mod json;
@@ -18,6 +19,7 @@ mod tokens;
 mod triggers;
 mod url;
 mod value;
+mod vocabulary;
 mod words;
 
 #[cfg(test)]
@@ -74,25 +76,26 @@ impl Redactor {
         exchange.redacted = true;
     }
 
-    /// Takes out values that were learned from other exchanges meanwhile. Says whether there were any.
-    pub fn redact_known(&mut self, exchange: &mut Exchange) -> bool {
+    /// Whether a value that was learned is in `exchange`, as one may be that came before it was learned.
+    pub fn knows(&self, exchange: &Exchange) -> bool {
+        texts(exchange).any(|text| self.learned.is_in(text))
+    }
+
+    /// Takes out values that were learned from other exchanges meanwhile.
+    pub fn redact_known(&mut self, exchange: &mut Exchange) {
         let learned = &mut self.learned;
-        let mut is_changed = false;
         each_text(exchange, |text| {
             if let Some(redacted) = learned.redact(text.as_bytes()) {
                 // What was found are whole values, but one of bytes may start within a character.
                 *text = String::from_utf8(redacted)
                     .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
-                is_changed = true;
             }
         });
         each_body(exchange, |body, _| {
             if let Some(redacted) = learned.redact(body.bytes()) {
                 body.replace(redacted);
-                is_changed = true;
             }
         });
-        is_changed
     }
 
     /// Takes secrets out of a URL.
@@ -143,6 +146,19 @@ fn each_text(exchange: &mut Exchange, mut change: impl FnMut(&mut String)) {
         .for_each(change);
 }
 
+/// All texts and bodies in which secrets may stand.
+fn texts(exchange: &Exchange) -> impl Iterator<Item = &[u8]> {
+    let (request, response) = (&exchange.request, &exchange.response);
+    let headers = request.headers.iter().chain(&response.headers);
+    let bodies = [&request.body, &response.body].into_iter().flatten();
+    let texts = [&exchange.initiator, &response.error].into_iter().flatten();
+    std::iter::once(request.url.as_bytes())
+        .chain(headers.map(|header| header.value.as_bytes()))
+        .chain(texts.map(String::as_bytes))
+        .chain(bodies.map(Body::bytes))
+        .chain(exchange.messages.iter().map(|message| message.body.bytes()))
+}
+
 /// The bodies of request, response and messages, with the headers that tell of them.
 fn each_body(exchange: &mut Exchange, mut change: impl FnMut(&mut Body, &[Header])) {
     let (request, response) = (&mut exchange.request, &mut exchange.response);
@@ -161,7 +177,11 @@ fn redact_body(body: &Body, headers: &[Header], lexicon: Lexicon<'_>, found: &mu
     let data = body.data.as_deref().filter(|data| !data.is_empty())?;
     let header = crate::exchange::header(headers, "content-type").unwrap_or_default();
     let types = [body.mime_type.as_str(), header].map(str::to_ascii_lowercase);
-    let is_any = |kind: &str| types.iter().any(|mime_type| mime_type.trim_start().starts_with(kind));
+    let is_any = |kind: &str| {
+        types
+            .iter()
+            .any(|mime_type| mime_type.trim_start().starts_with(kind))
+    };
     // What is known says more than nothing and than plain text.
     let mime_type = match types[0].as_str() {
         "" => &types[1],
@@ -169,7 +189,11 @@ fn redact_body(body: &Body, headers: &[Header], lexicon: Lexicon<'_>, found: &mu
         given => given,
     };
     if is_any("multipart/") || multipart::is_multipart(data) {
-        let given = if types[0].starts_with("multipart/") { body.mime_type.as_str() } else { header };
+        let given = if types[0].starts_with("multipart/") {
+            body.mime_type.as_str()
+        } else {
+            header
+        };
         if data.starts_with(b"--") || memchr::memmem::find(data, b"\n--").is_some() {
             return multipart::redact(data, given, lexicon, found);
         }
@@ -184,7 +208,12 @@ fn redact_body(body: &Body, headers: &[Header], lexicon: Lexicon<'_>, found: &mu
 
 /// What kind of text a media type is of; `None` for those of pictures, sounds and the like.
 fn kind(mime_type: &str) -> Option<Kind> {
-    let mime_type = mime_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let mime_type = mime_type
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
     let has = |word: &str| mime_type.contains(word);
     if has("html") || has("xml") {
         return Some(Kind::Markup);
@@ -195,8 +224,16 @@ fn kind(mime_type: &str) -> Option<Kind> {
     if has("javascript") || has("ecmascript") || has("typescript") || mime_type == "text/css" {
         return Some(Kind::Script);
     }
-    let is_binary = ["image/", "audio/", "video/", "font/", "application/wasm", "application/zip", "application/gzip"]
-        .iter()
-        .any(|start| mime_type.starts_with(start));
+    let is_binary = [
+        "image/",
+        "audio/",
+        "video/",
+        "font/",
+        "application/wasm",
+        "application/zip",
+        "application/gzip",
+    ]
+    .iter()
+    .any(|start| mime_type.starts_with(start));
     (!is_binary).then_some(Kind::Plain)
 }

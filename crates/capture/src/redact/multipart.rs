@@ -12,7 +12,12 @@ pub(super) fn is_multipart(data: &[u8]) -> bool {
 }
 
 /// The body without the secret parts; `None` when there is nothing secret in it.
-pub(super) fn redact(data: &[u8], mime_type: &str, lexicon: Lexicon<'_>, found: &mut Found) -> Option<Vec<u8>> {
+pub(super) fn redact(
+    data: &[u8],
+    mime_type: &str,
+    lexicon: Lexicon<'_>,
+    found: &mut Found,
+) -> Option<Vec<u8>> {
     let delimiter = delimiter(data, mime_type)?;
     let finder = memchr::memmem::Finder::new(&delimiter);
     let mut redacted = Vec::new();
@@ -25,7 +30,9 @@ pub(super) fn redact(data: &[u8], mime_type: &str, lexicon: Lexicon<'_>, found: 
     while let Some(at) = delimiters.next() {
         let head = at + delimiter.len();
         let next = delimiters.peek().copied().unwrap_or(data.len());
-        let Some((start, end)) = content(data, head, next) else { continue };
+        let Some((start, end)) = content(data, head, next) else {
+            continue;
+        };
         if let Some(value) = part(&data[head..start], &data[start..end], lexicon, found) {
             redacted.extend_from_slice(&data[from..start]);
             redacted.extend_from_slice(&value);
@@ -42,7 +49,9 @@ pub(super) fn redact(data: &[u8], mime_type: &str, lexicon: Lexicon<'_>, found: 
 /// `--` and the boundary: that of the media type, or that of the first line if the type's is not there.
 fn delimiter(data: &[u8], mime_type: &str) -> Option<Vec<u8>> {
     let lower = mime_type.to_ascii_lowercase();
-    let given = lower.find("boundary=").map(|at| &mime_type[at + "boundary=".len()..]);
+    let given = lower
+        .find("boundary=")
+        .map(|at| &mime_type[at + "boundary=".len()..]);
     let given = given.map(|value| match value.strip_prefix('"') {
         Some(quoted) => quoted.split('"').next().unwrap_or_default(),
         None => value.split([';', ' ']).next().unwrap_or_default(),
@@ -54,7 +63,10 @@ fn delimiter(data: &[u8], mime_type: &str) -> Option<Vec<u8>> {
         }
     }
     let start = memchr::memmem::find(data, b"--")?;
-    let line = data[start..].split(|byte| *byte == b'\n').next()?.trim_ascii_end();
+    let line = data[start..]
+        .split(|byte| *byte == b'\n')
+        .next()?
+        .trim_ascii_end();
     (line.len() > 2).then(|| line.to_vec())
 }
 
@@ -82,7 +94,11 @@ fn part(head: &[u8], content: &[u8], lexicon: Lexicon<'_>, found: &mut Found) ->
     }
     let mime_type = find_word(head, b"content-type:").map_or(&b""[..], |at| {
         let value = &head[at + b"content-type:".len()..];
-        value.split(|byte| *byte == b'\n').next().unwrap_or_default().trim_ascii()
+        value
+            .split(|byte| *byte == b'\n')
+            .next()
+            .unwrap_or_default()
+            .trim_ascii()
     });
     let mime_type = String::from_utf8_lossy(mime_type);
     let kind = super::kind(&mime_type)?;
@@ -97,15 +113,23 @@ fn parameter<'a>(head: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
         let after = at + name.len();
         from = after;
         // `filename` is another.
-        if !at.checked_sub(1).is_some_and(|before| b"; \t\r\n".contains(&head[before])) {
+        if !at
+            .checked_sub(1)
+            .is_some_and(|before| b"; \t\r\n".contains(&head[before]))
+        {
             continue;
         }
         let rest = head[after..].trim_ascii_start();
         let rest = rest.strip_prefix(b"*").unwrap_or(rest);
-        let Some(value) = rest.strip_prefix(b"=") else { continue };
+        let Some(value) = rest.strip_prefix(b"=") else {
+            continue;
+        };
         let value = value.trim_ascii_start();
         let end_at = |value: &'a [u8], stop: &[u8]| {
-            let end = value.iter().position(|byte| stop.contains(byte)).unwrap_or(value.len());
+            let end = value
+                .iter()
+                .position(|byte| stop.contains(byte))
+                .unwrap_or(value.len());
             &value[..end]
         };
         return Some(match value.first() {
@@ -122,5 +146,6 @@ fn parameter<'a>(head: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
 
 /// Where a word is, in any case.
 fn find_word(data: &[u8], word: &[u8]) -> Option<usize> {
-    data.windows(word.len()).position(|window| window.eq_ignore_ascii_case(word))
+    data.windows(word.len())
+        .position(|window| window.eq_ignore_ascii_case(word))
 }

@@ -4,6 +4,10 @@
 
 use std::collections::BTreeSet;
 
+use super::vocabulary::{
+    FUSED, HOLDERS, LIKELY_KEYS, OTHER_SIGNATURES, OTHER_TOKENS, PLURAL, SECRET, SECRET_CODES, SECRET_KEYS,
+    SECRET_NUMBERS, SESSIONS, SWITCH, TRANSPARENT,
+};
 use super::words::Words;
 
 /// What a name tells about its value.
@@ -24,92 +28,6 @@ pub(super) enum Verdict {
     /// The person said that it is.
     Added,
 }
-
-/// Words that are secret whatever stands before them.
-const SECRET: &[&str] = &[
-    "apikey", "assertion", "authorization", "bearer", "contraseña", "contrasena", "cookie", "creditcard",
-    "credential", "credentials", "csc", "csrf", "cvc", "cvv", "dtsg", "hmac", "hotp", "iban", "jwe", "jws", "jwt",
-    "kennwort", "mnemonic", "motdepasse", "otp", "parola", "passcode", "passkey", "passphrase", "passwd", "password",
-    "passwort", "psw", "pw", "pwd", "secret", "senha", "sessid", "sessionid", "ssn", "token", "totp", "verifier",
-    "wachtwoord", "xsrf", "пароль", "口令", "密码",
-];
-
-/// Secret ends of words that were written together: `accesstoken`, `jsessionid`.
-const FUSED: &[&str] = &[
-    "accesskey", "apikey", "authcode", "authkey", "creditcard", "csrf", "jwt", "passcode", "passphrase", "passwd",
-    "password", "passwort", "privatekey", "secret", "secretkey", "sessid", "sessionid", "token", "xsrf",
-];
-
-/// Plural forms: texts in them are secret, numbers count them.
-const PLURAL: &[&str] = &[
-    "apikeys", "assertions", "cookies", "jwts", "otps", "passcodes", "passphrases", "passwords", "secrets", "tokens",
-];
-
-/// Words at the end that leave a name what it was: `password_confirmation`, `token_value`.
-const TRANSPARENT: &[&str] = &[
-    "again", "b", "base", "confirm", "confirmation", "confirmed", "current", "enc", "encoded", "encrypted", "hash",
-    "hashed", "header", "hex", "input", "new", "old", "param", "plain", "plaintext", "primary", "raw", "repeat",
-    "repeated", "retype", "secondary", "sha", "str", "string", "tmp", "val", "value", "verification", "verify",
-];
-
-/// Words in front that make a name one of a switch, a function or a sentence.
-const SWITCH: &[&str] = &[
-    "allow", "can", "create", "decode", "disable", "enable", "encode", "expired", "fetch", "forget", "forgot",
-    "generate", "get", "handle", "has", "hide", "invalid", "is", "lost", "missing", "need", "needs", "no", "on",
-    "parse", "remove", "render", "require", "required", "requires", "should", "show", "toggle", "unexpected",
-    "validate", "with", "without", "wrong",
-];
-
-/// Kinds of tokens that give nobody access: of pages in lists, of languages, of models, counted ones.
-const OTHER_TOKENS: &[&str] = &[
-    "audio", "bos", "cached", "cancel", "cancellation", "completion", "continuation", "count", "css", "cursor",
-    "design", "end", "eos", "generated", "input", "lexer", "limit", "mask", "max", "min", "n", "next", "num",
-    "output", "pad", "page", "pagination", "parser", "prediction", "prev", "previous", "prompt", "reasoning",
-    "remaining", "special", "start", "stop", "sync", "syntax", "text", "total", "unk", "used",
-];
-
-/// Keys that give access.
-const SECRET_KEYS: &[&str] = &[
-    "access", "aes", "api", "auth", "authorization", "cipher", "consumer", "crypto", "decryption", "deploy",
-    "encryption", "function", "functions", "gpg", "hmac", "host", "jwt", "licence", "license", "master", "pgp",
-    "private", "rapidapi", "rsa", "sas", "secret", "session", "shared", "sign", "signing", "ssh", "subscription",
-    "token", "wallet", "webhook",
-];
-
-/// Keys that may give access.
-const LIKELY_KEYS: &[&str] = &[
-    "account", "admin", "app", "application", "aws", "azure", "client", "customer", "gcp", "google", "integration",
-    "live", "maps", "openai", "server", "service", "stripe",
-];
-
-/// Codes that prove who somebody is.
-const SECRET_CODES: &[&str] = &[
-    "access", "activation", "auth", "authorization", "backup", "card", "confirmation", "device", "email", "fa",
-    "factor", "login", "mfa", "oauth", "otp", "pairing", "pass", "pin", "recovery", "reset", "security", "signin",
-    "sms", "tfa", "time", "totp", "unlock", "user", "verification", "verify",
-];
-
-/// Whose PIN is a secret, whose pass a password.
-const HOLDERS: &[&str] = &[
-    "account", "admin", "atm", "auth", "basic", "card", "confirm", "current", "database", "db", "device", "ftp",
-    "http", "login", "mail", "my", "mysql", "new", "old", "proxy", "root", "security", "sim", "smtp", "sudo", "user",
-    "usr", "wallet", "wifi", "wp", "x",
-];
-
-/// Whose session or ticket somebody could take over.
-const SESSIONS: &[&str] = &[
-    "access", "admin", "app", "asp", "auth", "cas", "ci", "connect", "django", "express", "flask", "http", "koa",
-    "laravel", "login", "my", "net", "nextauth", "php", "proxy", "rack", "rails", "service", "session", "sso",
-    "symfony", "user", "web", "wp", "ws", "x",
-];
-
-/// Signatures that sign nothing.
-const OTHER_SIGNATURES: &[&str] = &[
-    "abi", "api", "call", "email", "fn", "func", "function", "mail", "method", "return", "time", "type",
-];
-
-/// What numbers are as good as money or a name.
-const SECRET_NUMBERS: &[&str] = &["account", "card", "cc", "creditcard", "passport", "security", "ssn"];
 
 /// Whether a header, parameter or key of this name holds a secret, by what is common. Names such as `key`, `code` and
 /// `session`, which often hold none, count as well: a [`super::Redactor`] looks at their values.
@@ -161,7 +79,13 @@ impl Names {
                 continue;
             }
             // The id of a session or a key.
-            if word == b"id" && head > 0 && is_one(&["key", "secret", "sess", "session", "token"], words.get(head - 1)) {
+            if word == b"id"
+                && head > 0
+                && is_one(
+                    &["key", "secret", "sess", "session", "token"],
+                    words.get(head - 1),
+                )
+            {
                 if words.get(head - 1).starts_with(b"sess") {
                     return Verdict::Secret;
                 }
@@ -187,7 +111,8 @@ fn judge(words: &Words, head: usize, word: &[u8]) -> Verdict {
     let any = |list: &[&str]| words.before(head).any(|word| is_one(list, word));
     let none_or = |list: &[&str]| head == 0 || any(list);
     let when = |holds: bool, verdict| if holds { verdict } else { Verdict::Harmless };
-    if head > 0 && is_one(SWITCH, words.get(0)) {
+    // Also after the `data` of an attribute.
+    if words.before(head).take(2).any(|word| is_one(SWITCH, word)) {
         return Verdict::Harmless;
     }
     match word {
@@ -204,15 +129,25 @@ fn judge(words: &Words, head: usize, word: &[u8]) -> Verdict {
         b"codes" => when(any(&["backup", "recovery"]), Verdict::Texts),
         b"pin" => when(none_or(HOLDERS), Verdict::Secret),
         b"pass" => when(none_or(HOLDERS), Verdict::Texts),
-        b"phrase" => when(any(&["mnemonic", "pass", "recovery", "secret", "seed"]), Verdict::Secret),
+        b"phrase" => when(
+            any(&["mnemonic", "pass", "recovery", "secret", "seed"]),
+            Verdict::Secret,
+        ),
         b"session" | b"sess" | b"sid" | b"ticket" => when(none_or(SESSIONS), Verdict::Likely),
         b"signature" | b"sig" => when(!any(OTHER_SIGNATURES), Verdict::Likely),
         b"auth" | b"xauth" | b"mfa" | b"tfa" => Verdict::Likely,
         b"number" | b"num" | b"no" => when(any(SECRET_NUMBERS), Verdict::Secret),
-        b"cardnumber" | b"ccnum" | b"ccnumber" | b"connectionstring" | b"samlart" | b"samlresponse" => Verdict::Secret,
+        b"cardnumber" | b"ccnum" | b"ccnumber" | b"connectionstring" | b"samlart" | b"samlresponse" => {
+            Verdict::Secret
+        }
         b"card" => when(any(&["credit", "debit"]), Verdict::Secret),
-        b"response" => when(any(&["captcha", "hcaptcha", "recaptcha", "saml", "turnstile"]), Verdict::Secret),
-        b"art" | b"request" | b"samlrequest" => when(any(&["saml"]) || word.starts_with(b"saml"), Verdict::Secret),
+        b"response" => when(
+            any(&["captcha", "hcaptcha", "recaptcha", "saml", "turnstile"]),
+            Verdict::Secret,
+        ),
+        b"art" | b"request" | b"samlrequest" => {
+            when(any(&["saml"]) || word.starts_with(b"saml"), Verdict::Secret)
+        }
         b"string" | b"str" => when(head > 0, Verdict::Secret),
         b"hint" => when(any(&["token"]), Verdict::Secret),
         _ => fused(word),
@@ -224,7 +159,11 @@ fn fused(word: &[u8]) -> Verdict {
     let rest = |end: &str| word.strip_suffix(end.as_bytes());
     if let Some(front) = FUSED.iter().find_map(|end| rest(end)) {
         let counts = is_one(OTHER_TOKENS, front) || is_one(SWITCH, front);
-        return if counts { Verdict::Harmless } else { Verdict::Secret };
+        return if counts {
+            Verdict::Harmless
+        } else {
+            Verdict::Secret
+        };
     }
     let within = |front: Option<&[u8]>, list: &[&str], verdict| {
         front.filter(|front| is_one(list, front)).map(|_| verdict)
@@ -235,14 +174,18 @@ fn fused(word: &[u8]) -> Verdict {
     if starts.into_iter().any(|end| is_one(TRANSPARENT, end)) || word.starts_with(b"aspsessionid") {
         return Verdict::Secret;
     }
-    within(rest("tokens"), &["access", "api", "auth", "refresh"], Verdict::Texts)
-        .or_else(|| within(rest("key"), SECRET_KEYS, Verdict::Secret))
-        .or_else(|| within(rest("key"), LIKELY_KEYS, Verdict::Likely))
-        .or_else(|| within(rest("code"), SECRET_CODES, Verdict::Secret))
-        .or_else(|| within(rest("pass"), HOLDERS, Verdict::Texts))
-        .or_else(|| within(rest("pin"), &["card", "user"], Verdict::Secret))
-        .or_else(|| within(rest("session"), SESSIONS, Verdict::Likely))
-        .unwrap_or(Verdict::Harmless)
+    within(
+        rest("tokens"),
+        &["access", "api", "auth", "refresh"],
+        Verdict::Texts,
+    )
+    .or_else(|| within(rest("key"), SECRET_KEYS, Verdict::Secret))
+    .or_else(|| within(rest("key"), LIKELY_KEYS, Verdict::Likely))
+    .or_else(|| within(rest("code"), SECRET_CODES, Verdict::Secret))
+    .or_else(|| within(rest("pass"), HOLDERS, Verdict::Texts))
+    .or_else(|| within(rest("pin"), &["card", "user"], Verdict::Secret))
+    .or_else(|| within(rest("session"), SESSIONS, Verdict::Likely))
+    .unwrap_or(Verdict::Harmless)
 }
 
 fn is_one(list: &[&str], word: &[u8]) -> bool {

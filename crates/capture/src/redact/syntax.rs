@@ -5,8 +5,7 @@ const NAME: [bool; 256] = {
     let mut table = [false; 256];
     let mut byte = 0;
     while byte < 256 {
-        table[byte] =
-            matches!(byte as u8, b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-' | b'.' | b'$' | 0x80..);
+        table[byte] = matches!(byte as u8, b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-' | b'.' | b'$' | 0x80..);
         byte += 1;
     }
     table
@@ -58,7 +57,8 @@ pub(super) fn unescape_at(data: &[u8], at: usize) -> Option<(u8, usize)> {
 
 fn entity(data: &[u8], at: usize) -> Option<(u8, usize)> {
     let mut start = at + 1;
-    while data[start..].starts_with(b"amp;") && data.get(start + 4).is_some_and(|next| b"#agq".contains(next)) {
+    while data[start..].starts_with(b"amp;") && data.get(start + 4).is_some_and(|next| b"#agq".contains(next))
+    {
         start += 4;
     }
     let limit = data.len().min(start + 8);
@@ -69,9 +69,7 @@ fn entity(data: &[u8], at: usize) -> Option<(u8, usize)> {
         b"apos" => b'\'',
         b"lt" => b'<',
         b"gt" => b'>',
-        [b'#', b'x' | b'X', digits @ ..] => {
-            u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?
-        }
+        [b'#', b'x' | b'X', digits @ ..] => u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?,
         [b'#', digits @ ..] => std::str::from_utf8(digits).ok()?.parse().ok()?,
         _ => return None,
     };
@@ -89,7 +87,14 @@ pub(super) fn skip_blanks(data: &[u8], mut at: usize) -> usize {
         match data.get(at) {
             Some(b' ' | b'\t' | b'\r' | b'\n') => at += 1,
             Some(b'\\') if matches!(data.get(at + 1), Some(b'n' | b'r' | b't')) => at += 2,
-            Some(b'%') if matches!(data.get(at + 1..at + 3), Some(b"20" | b"09" | b"0A" | b"0D" | b"0a" | b"0d")) => at += 3,
+            Some(b'%')
+                if matches!(
+                    data.get(at + 1..at + 3),
+                    Some(b"20" | b"09" | b"0A" | b"0D" | b"0a" | b"0d")
+                ) =>
+            {
+                at += 3
+            }
             Some(b'+') if matches!(data.get(at + 1), Some(b'%')) => at += 1,
             _ => return at,
         }
@@ -166,7 +171,8 @@ impl Quote {
             .filter_map(|width| at.checked_sub(width))
             .filter(|start| *start >= floor)
             .find_map(|start| {
-                Self::at(data, start).filter(|quote| quote.style == Style::Escaped && start + quote.width == at)
+                Self::at(data, start)
+                    .filter(|quote| quote.style == Style::Escaped && start + quote.width == at)
             })
     }
 
@@ -185,7 +191,9 @@ impl Quote {
                     at = position(data, at, |byte| matches!(byte, b'%' | b'\\' | b'&' | b'"' | b'<'));
                     match data.get(at) {
                         None | Some(b'"' | b'<') => return at,
-                        _ if Self::at(data, at).is_some_and(|quote| quote.style == self.style && quote.mark == self.mark) => {
+                        _ if Self::at(data, at)
+                            .is_some_and(|quote| quote.style == self.style && quote.mark == self.mark) =>
+                        {
                             return at;
                         }
                         Some(b'\\') => at += 2,
@@ -207,11 +215,23 @@ impl Quote {
     fn plain_end(self, data: &[u8], from: usize, own: u8) -> usize {
         let mut at = from;
         loop {
-            let Some(found) = data.get(at..).and_then(|rest| memchr::memchr2(self.mark, b'"', rest)) else {
+            let Some(found) = data
+                .get(at..)
+                .and_then(|rest| memchr::memchr2(self.mark, b'"', rest))
+            else {
                 return data.len();
             };
             let mark = at + found;
-            let escapes = data[from..mark].iter().rev().take_while(|byte| **byte == b'\\').count();
+            let escapes = data[from..mark]
+                .iter()
+                .rev()
+                .take_while(|byte| **byte == b'\\')
+                .count();
+            // In YAML and SQL, `''` is a quote within the string.
+            if self.mark == b'\'' && own == 0 && mark > from && data.get(mark + 1) == Some(&b'\'') {
+                at = mark + 2;
+                continue;
+            }
             if data[mark] == self.mark && closes(escapes, own) {
                 return mark - ((1 << own) - 1);
             }

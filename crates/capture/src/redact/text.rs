@@ -5,13 +5,17 @@
 //! carries it: a key, an attribute, an element, an assignment, a parameter, a line.
 
 use super::PLACEHOLDER;
+use super::around::{
+    in_brackets, is_encoded_mark, is_function_word, level, may_follow, name_end, name_start, parameter_end,
+    scheme_width, skip_index,
+};
 use super::learned::{Found, Source};
 use super::markup::is_mark_before;
 use super::names::{Names, Verdict};
-use super::syntax::{Quote, byte_at, is_name, position, skip_blanks, unescape_at};
+use super::syntax::{Quote, byte_at, position, skip_blanks, unescape_at};
 use super::tokens;
 use super::triggers::{Trigger, Triggers};
-use super::value::{Place, is_placeholder, is_random, is_secret};
+use super::value::{self, Place, is_count, is_placeholder, is_random, is_secret};
 use super::words::MAX_NAME;
 
 /// What kind of text it is, as far as that matters.
@@ -79,8 +83,10 @@ pub(super) fn redact(data: &[u8], kind: Kind, lexicon: Lexicon<'_>, found: &mut 
 /// The same for what is a string; it stays one.
 pub(super) fn redact_text(text: &str, lexicon: Lexicon<'_>, found: &mut Found) -> Option<String> {
     // Whole pieces between ASCII characters are replaced.
-    redact(text.as_bytes(), Kind::Plain, lexicon, found)
-        .map(|bytes| String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+    redact(text.as_bytes(), Kind::Plain, lexicon, found).map(|bytes| {
+        String::from_utf8(bytes)
+            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+    })
 }
 
 impl Scan<'_> {
@@ -118,6 +124,7 @@ impl Scan<'_> {
         if verdict == Verdict::Harmless {
             return end;
         }
+        let (start, end) = in_brackets(data, start, end);
         let name = Name { start, end, verdict };
         self.carried(name).unwrap_or(end).max(end)
     }
@@ -151,7 +158,7 @@ impl Scan<'_> {
         after = blanks + width;
         match separator {
             b'=' if byte_at(data, after).is_some_and(|(next, _)| matches!(next, b'=' | b'>' | b'~')) => None,
-            b'=' => self.assigned(name, before, blanks == name.end, after),
+            b'=' => self.assigned(name, before, (blanks == name.end, level(data, blanks)), after),
             b':' if data.get(after) == Some(&b':') => None,
             // `password := "…"`.
             b':' if data.get(after) == Some(&b'=') => self.scalar(name, None, skip_blanks(data, after + 1)),
@@ -200,8 +207,10 @@ impl Scan<'_> {
         let is_pair = matches!(self.data.get(after), None | Some(b')' | b']'));
         let looks = is_random(value) || value.contains(&b' ') || self.kind == Kind::Json;
         let verdict = if looks { name.verdict } else { Verdict::Look };
-        (is_pair && self.lexicon.names.judge(value) == Verdict::Harmless && self.judged(verdict, name, start, end, Place::Script))
-            .then(|| self.cut_named(name, start, end))
+        (is_pair
+            && !value::is_name(value, self.lexicon.names)
+            && self.judged(verdict, name, start, end, Place::Script))
+        .then(|| self.cut_named(name, start, end))
     }
 
     /// A value after a key: a string, a number, an object or a list. `quote` is the key's, and where it ends.
@@ -210,17 +219,30 @@ impl Scan<'_> {
         if let Some(value_quote) = Quote::at(data, at) {
             let start = at + value_quote.width;
             let end = value_quote.end(data, start);
-            return self.judged(name.verdict, name, start, end, self.place(quote.is_some()))
+            // In `"Invalid token: " + reason` it is the quote that ends a string.
+            if quote.is_none()
+                && self.kind != Kind::Plain
+                && data.get(start).is_some_and(|first| b"+,);]} ".contains(first))
+            {
+                return None;
+            }
+            return self
+                .judged(name.verdict, name, start, end, self.place(quote.is_some()))
                 .then(|| self.cut_named(name, start, end));
         }
         match data.get(at)? {
             b'{' | b'[' if name.verdict >= Verdict::Texts && self.budget > 0 => self.below(name, at),
             b'0'..=b'9' | b'-' => {
-                let end = position(data, at, |byte| !(byte.is_ascii_alphanumeric() || b"+-._".contains(&byte)));
+                let end = position(data, at, |byte| {
+                    !(byte.is_ascii_alphanumeric() || b"+-._".contains(&byte))
+                });
                 if !self.judged(name.verdict, name, at, end, self.place(quote.is_some())) {
                     return None;
                 }
-                self.found.add(Source::named(name.verdict, &data[name.start..name.end]), &data[at..end]);
+                self.found.add(
+                    Source::named(name.verdict, &data[name.start..name.end]),
+                    &data[at..end],
+                );
                 self.cuts.push(Cut {
                     start: at,
                     end,
@@ -242,7 +264,13 @@ impl Scan<'_> {
     }
 
     /// `name=value`: of an attribute, a URL, a program or a configuration.
-    fn assigned(&mut self, name: Name, before: u8, is_tight: bool, at: usize) -> Option<usize> {
+    fn assigned(
+        &mut self,
+        name: Name,
+        before: u8,
+        (is_tight, level): (bool, usize),
+        at: usize,
+    ) -> Option<usize> {
         let data = self.data;
         let value = skip_blanks(data, at);
         if Quote::at(data, value).is_some() && data.get(value) != Some(&b'&') {
@@ -250,15 +278,19 @@ impl Scan<'_> {
         }
         if !is_tight || value != at {
             // `password = value` is a line of a configuration, or an expression of a program.
-            return if self.kind == Kind::Plain { self.line(name, value) } else { None };
+            return if self.kind == Kind::Plain {
+                self.line(name, value)
+            } else {
+                None
+            };
         }
         let is_parameter = matches!(before, b'?' | b'&' | b';' | b'#' | b'[' | b'/')
             || (name.start > 0 && is_encoded_mark(data, name.start));
         if !is_parameter && self.kind == Kind::Plain && self.starts_line(name.start) {
             return self.line(name, at);
         }
-        let end = parameter_end(data, at);
-        let is_literal = data.get(end).is_none_or(|byte| b"\"'`&\\ \n\r<#".contains(byte));
+        let end = parameter_end(data, at, level);
+        let is_literal = data.get(end).is_none_or(|byte| b"\"'`&\\ \n\r<#%".contains(byte));
         let place = match self.kind {
             Kind::Plain | Kind::Json => Place::Parameter,
             _ if is_parameter && is_literal => Place::Parameter,
@@ -289,7 +321,7 @@ impl Scan<'_> {
             Kind::Plain | Kind::Json if self.starts_line(name.start) => self.line(name, value),
             Kind::Script => None,
             _ => {
-                let end = parameter_end(data, value);
+                let end = parameter_end(data, value, 0);
                 self.judged(Verdict::Look, name, value, end, Place::Script)
                     .then(|| self.cut_named(name, value, end))
             }
@@ -298,9 +330,10 @@ impl Scan<'_> {
 
     /// `--password value`.
     fn flag(&mut self, name: Name, at: usize) -> Option<usize> {
-        let end = parameter_end(self.data, at);
+        let end = parameter_end(self.data, at, 0);
         let is_value = at > name.end && end > at && self.data.get(at) != Some(&b'-');
-        (is_value && self.judged(name.verdict, name, at, end, Place::Script)).then(|| self.cut_named(name, at, end))
+        (is_value && self.judged(name.verdict, name, at, end, Place::Script))
+            .then(|| self.cut_named(name, at, end))
     }
 
     /// The rest of a line, which is a value as a whole unless it is a sentence.
@@ -318,8 +351,20 @@ impl Scan<'_> {
         let comment = memchr::memmem::find(&data[at..end], b" #").map_or(end, |found| at + found);
         let value = data[at..comment].trim_ascii_end();
         let end = at + value.len();
+        let first = value
+            .split(|byte| b" ,;".contains(byte))
+            .next()
+            .unwrap_or_default();
+        if name.verdict == Verdict::Texts && is_count(first) {
+            return None;
+        }
         let scheme = scheme_width(value);
-        let is_sentence = scheme == 0 && value.split(|byte| *byte == b' ').filter(|word| is_function_word(word)).count() > 0
+        let is_sentence = scheme == 0
+            && value
+                .split(|byte| *byte == b' ')
+                .filter(|word| is_function_word(word))
+                .count()
+                > 0
             && value.contains(&b' ');
         (!is_sentence && self.judged(name.verdict, name, at + scheme, end, Place::Data))
             .then(|| self.cut_named(name, at + scheme, end))
@@ -332,11 +377,28 @@ impl Scan<'_> {
         if start == 0 && before.len() == line.len() && !line.is_empty() && at > MAX_NAME {
             return false;
         }
-        if let Some(escape) = before.len().checked_sub(2).filter(|escape| matches!(&before[*escape..], b"\\n" | b"\\r")) {
+        if let Some(escape) = before
+            .len()
+            .checked_sub(2)
+            .filter(|escape| matches!(&before[*escape..], b"\\n" | b"\\r"))
+        {
             before = &before[escape + 2..];
         }
         let is_start = |text: &[u8]| {
-            matches!(text, b"" | b"-" | b"export" | b"set" | b"#" | b"//" | b"\"" | b"'" | b"data:" | b"$" | b"setenv" | b"ENV")
+            matches!(
+                text,
+                b"" | b"-"
+                    | b"export"
+                    | b"set"
+                    | b"#"
+                    | b"//"
+                    | b"\""
+                    | b"'"
+                    | b"data:"
+                    | b"$"
+                    | b"setenv"
+                    | b"ENV"
+            )
         };
         is_start(before)
             || before.ends_with(b"\"")
@@ -354,7 +416,14 @@ impl Scan<'_> {
     }
 
     /// Whether what stands at `start..end` is secret under a name.
-    pub(super) fn judged(&self, verdict: Verdict, name: Name, start: usize, end: usize, place: Place) -> bool {
+    pub(super) fn judged(
+        &self,
+        verdict: Verdict,
+        name: Name,
+        start: usize,
+        end: usize,
+        place: Place,
+    ) -> bool {
         let name = &self.data[name.start..name.end];
         end > start && is_secret(verdict, name, &self.data[start..end], place, self.lexicon.names)
     }
@@ -370,7 +439,11 @@ impl Scan<'_> {
         let value = &self.data[start..end];
         if !is_placeholder(value) {
             self.found.add(source, value);
-            self.cuts.push(Cut { start, end, quote: None });
+            self.cuts.push(Cut {
+                start,
+                end,
+                quote: None,
+            });
         }
         end
     }
@@ -379,7 +452,8 @@ impl Scan<'_> {
         if self.cuts.is_empty() {
             return None;
         }
-        self.cuts.sort_unstable_by_key(|cut| (cut.start, std::cmp::Reverse(cut.end)));
+        self.cuts
+            .sort_unstable_by_key(|cut| (cut.start, std::cmp::Reverse(cut.end)));
         let data = self.data;
         let mut redacted = Vec::with_capacity(data.len());
         let mut from = 0;
@@ -400,132 +474,4 @@ impl Scan<'_> {
         redacted.extend_from_slice(&data[from..]);
         Some(redacted)
     }
-}
-
-/// Where a name ends that reaches to `at` at least.
-fn name_end(data: &[u8], mut at: usize) -> usize {
-    loop {
-        at = position(data, at, |byte| !is_name(byte));
-        match unescape_at(data, at) {
-            Some((byte, width)) if is_name(byte) => at += width,
-            _ => return at,
-        }
-    }
-}
-
-/// Whether a name may stand before this place: quick, as most names in programs are followed by something else.
-fn may_follow(data: &[u8], at: usize) -> bool {
-    match data.get(at) {
-        None => false,
-        Some(b'"' | b'\'' | b'`' | b'\\' | b'%' | b'&' | b'=' | b':' | b'>' | b'<' | b']' | b'[') => true,
-        Some(b' ' | b'\t' | b'\r' | b'\n' | b'+') => {
-            let next = position(data, at, |byte| !byte.is_ascii_whitespace());
-            matches!(data.get(next), Some(b'=' | b':' | b'>' | b'%' | b'+'))
-                // Attributes of an element, flags of a command.
-                || next == at + 1
-        }
-        Some(b'/' | b'?' | b'#') => false,
-        Some(_) => false,
-    }
-}
-
-/// Where a name starts that has a part at `at`, not before `floor`.
-fn name_start(data: &[u8], at: usize, floor: usize) -> usize {
-    let mut start = at;
-    loop {
-        while start > floor && is_name(data[start - 1]) {
-            start -= 1;
-        }
-        let Some(before) = start.checked_sub(1).filter(|before| *before >= floor) else {
-            return start;
-        };
-        match data[before] {
-            b'%' => match unescape_at(data, before) {
-                // `%5F` is a part of the name, `%3F` is not.
-                Some((byte, width)) if before + width <= at => {
-                    if !is_name(byte) {
-                        return before + width;
-                    }
-                    start = before;
-                }
-                _ => return start,
-            },
-            b'\\' => match unescape_at(data, before) {
-                Some((byte, width)) if before + width <= at => {
-                    if !is_name(byte) {
-                        return before + width;
-                    }
-                    start = before;
-                }
-                _ if matches!(data[start], b'n' | b'r' | b't' | b'b' | b'f') && start < at => return start + 1,
-                _ => return start,
-            },
-            _ => return start,
-        }
-    }
-}
-
-/// After `[0]`, `[]` or the bracket that closes around a name, also encoded.
-fn skip_index(data: &[u8], mut at: usize) -> usize {
-    for _ in 0..8 {
-        match byte_at(data, at) {
-            Some((b'[' | b']' | b'0'..=b'9', width)) => at += width,
-            _ => break,
-        }
-    }
-    at
-}
-
-/// Whether an encoded `?`, `&`, `;`, `#` or a blank ends before a name.
-fn is_encoded_mark(data: &[u8], at: usize) -> bool {
-    (3..=10).any(|width| {
-        at.checked_sub(width).is_some_and(|start| {
-            unescape_at(data, start).is_some_and(|(byte, found)| found == width && b"?&;#".contains(&byte))
-        })
-    })
-}
-
-/// Where the value of a parameter in a text ends.
-fn parameter_end(data: &[u8], from: usize) -> usize {
-    let mut at = from;
-    if data[from..].starts_with(PLACEHOLDER.as_bytes()) {
-        at += PLACEHOLDER.len();
-    }
-    loop {
-        at = position(data, at, |byte| {
-            byte.is_ascii_whitespace() || b"&#;\"'`<>\\,)]}%".contains(&byte)
-        });
-        match data.get(at) {
-            // An encoded URL within one ends at its own `&`.
-            Some(b'%') => match unescape_at(data, at) {
-                Some((b'&' | b'#' | b'"', _)) => return at,
-                Some((_, width)) => at += width,
-                None => at += 1,
-            },
-            // `password=it's`.
-            Some(b'\'') if data.get(at + 1).is_some_and(|next| next.is_ascii_alphanumeric()) => at += 1,
-            Some(b',' | b')' | b']' | b'}') if data.get(at + 1).is_some_and(|next| next.is_ascii_alphanumeric()) => at += 1,
-            _ => return at,
-        }
-    }
-}
-
-/// `Bearer ` of `Authorization: Bearer …`.
-fn scheme_width(value: &[u8]) -> usize {
-    let width = value.iter().position(|byte| *byte == b' ').map_or(0, |blank| blank + 1);
-    let is_scheme = value.len() > width
-        && ["basic", "bearer", "digest", "negotiate", "token", "apikey", "ntlm", "aws4-hmac-sha256"]
-            .iter()
-            .any(|scheme| value[..width.saturating_sub(1)].eq_ignore_ascii_case(scheme.as_bytes()));
-    if is_scheme { width } else { 0 }
-}
-
-/// Words that make a text a sentence.
-fn is_function_word(word: &[u8]) -> bool {
-    [
-        "a", "an", "and", "are", "at", "be", "can", "enter", "for", "has", "have", "in", "is", "must", "not", "of", "on",
-        "or", "please", "should", "that", "the", "this", "to", "was", "we", "will", "with", "you", "your",
-    ]
-    .iter()
-    .any(|function| word.eq_ignore_ascii_case(function.as_bytes()))
 }

@@ -172,7 +172,8 @@ pub(super) fn at(data: &[u8], number: usize, start: usize, end: usize) -> Option
         Rest::Basic => basic(data, end, until(is_base64)),
         Rest::Bearer => {
             let last = until(is_base64);
-            (long(last) && is_random(data[end..last].trim_ascii_end())).then_some((end, last))
+            (long(last) && is_random(data[end..last].trim_ascii_end()))
+                .then_some((end, last))
                 .or_else(|| (last - end >= 16).then_some((end, last)))
         }
         Rest::Pem if exact => pem(data, end),
@@ -202,7 +203,12 @@ fn is_start(data: &[u8], at: usize) -> bool {
         return true;
     };
     let escape = |width: usize, mark: u8| at >= width && data[at - width] == mark;
-    !is_word(before) || escape(3, b'%') || escape(2, b'\\') || escape(6, b'\\') || before == b'_' || before == b'-'
+    !is_word(before)
+        || escape(3, b'%')
+        || escape(2, b'\\')
+        || escape(6, b'\\')
+        || before == b'_'
+        || before == b'-'
 }
 
 /// Three parts in base64url of a JWT, or five of a JWE, the first of which is a JSON object.

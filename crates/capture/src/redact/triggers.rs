@@ -9,11 +9,61 @@ use super::tokens;
 
 /// Parts of names. What they stand in is judged by its words.
 const NAMES: &[&str] = &[
-    "apikey", "assertion", "auth", "bearer", "captcha", "card", "ccnum", "code", "connection", "contrase", "cookie",
-    "credential", "csc", "csrf", "cvc", "cvv", "depasse", "dtsg", "hint", "hmac", "hotp", "iban", "jwe", "jws", "jwt",
-    "kennwort", "key", "mfa", "mnemonic", "number", "otp", "parola", "pass", "phrase", "pin", "psw", "pwd", "saml",
-    "secret", "security", "senha", "sess", "sid", "sig", "ssn", "tfa", "ticket", "token", "turnstile", "verifier",
-    "wachtwoord", "xsrf", "пароль", "口令", "密码",
+    "apikey",
+    "assertion",
+    "auth",
+    "bearer",
+    "captcha",
+    "card",
+    "ccnum",
+    "code",
+    "connection",
+    "contrase",
+    "cookie",
+    "credential",
+    "csc",
+    "csrf",
+    "cvc",
+    "cvv",
+    "depasse",
+    "dtsg",
+    "hint",
+    "hmac",
+    "hotp",
+    "iban",
+    "jwe",
+    "jws",
+    "jwt",
+    "kennwort",
+    "key",
+    "mfa",
+    "mnemonic",
+    "number",
+    "otp",
+    "parola",
+    "pass",
+    "phrase",
+    "pin",
+    "psw",
+    "pwd",
+    "saml",
+    "secret",
+    "security",
+    "senha",
+    "sess",
+    "sid",
+    "sig",
+    "ssn",
+    "tfa",
+    "ticket",
+    "token",
+    "turnstile",
+    "verifier",
+    "wachtwoord",
+    "xsrf",
+    "пароль",
+    "口令",
+    "密码",
 ];
 
 /// Escapes of letters, with which a name may be written.
@@ -102,11 +152,23 @@ fn starts(name: &str) -> Vec<String> {
             spellings.push(upper);
         }
         if !letter.is_ascii() {
-            let units = letter.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect();
-            let bytes = letter.to_string().bytes().map(|byte| format!("%{byte:02x}")).collect();
+            let units = letter
+                .encode_utf16(&mut [0; 2])
+                .iter()
+                .map(|unit| format!("\\u{unit:04x}"))
+                .collect();
+            let bytes = letter
+                .to_string()
+                .bytes()
+                .map(|byte| format!("%{byte:02x}"))
+                .collect();
             spellings.extend([units, bytes]);
         }
-        let between: &[&str] = if index == 0 { &[""] } else { &["", "-", "_", ".", "[", " "] };
+        let between: &[&str] = if index == 0 {
+            &[""]
+        } else {
+            &["", "-", "_", ".", "[", " "]
+        };
         starts = starts
             .iter()
             .flat_map(|start| between.iter().map(move |between| format!("{start}{between}")))

@@ -10,8 +10,28 @@ use crate::url::Url;
 
 /// Names of path segments after which a token may stand that proves who somebody is.
 const BEFORE_TOKENS: &[&str] = &[
-    "activate", "activation", "auth", "confirm", "invitation", "invite", "key", "login", "magic", "oauth", "optout",
-    "recover", "reset", "session", "sessions", "share", "sid", "sso", "ticket", "unsubscribe", "verification", "verify",
+    "activate",
+    "activation",
+    "auth",
+    "confirm",
+    "invitation",
+    "invite",
+    "key",
+    "login",
+    "magic",
+    "oauth",
+    "optout",
+    "recover",
+    "reset",
+    "session",
+    "sessions",
+    "share",
+    "sid",
+    "sso",
+    "ticket",
+    "unsubscribe",
+    "verification",
+    "verify",
 ];
 
 /// Most times that a URL is gone through, until it stays the same.
@@ -44,7 +64,9 @@ fn once(text: &str, lexicon: Lexicon<'_>, found: &mut Found) -> String {
         redacted += "//";
     }
     if let Some(user_info) = url.user_info {
-        let password = user_info.split_once(':').map_or(user_info, |(_, password)| password);
+        let password = user_info
+            .split_once(':')
+            .map_or(user_info, |(_, password)| password);
         if !is_placeholder(user_info.as_bytes()) {
             found.add(Source::Credential, password.as_bytes());
         }
@@ -99,7 +121,13 @@ fn path(text: &str, lexicon: Lexicon<'_>, found: &mut Found) -> String {
 fn part(part: &str, before: &str, lexicon: Lexicon<'_>, found: &mut Found) -> String {
     if let Some((name, value)) = part.split_once('=') {
         let verdict = lexicon.names.judge(name.as_bytes());
-        if is_secret(verdict, name.as_bytes(), value.as_bytes(), Place::Parameter, lexicon.names) {
+        if is_secret(
+            verdict,
+            name.as_bytes(),
+            value.as_bytes(),
+            Place::Parameter,
+            lexicon.names,
+        ) {
             found.add(Source::named(verdict, name.as_bytes()), value.as_bytes());
             return format!("{name}={PLACEHOLDER}");
         }
@@ -124,7 +152,10 @@ fn is_token(segment: &str, before: &str, lexicon: Lexicon<'_>) -> bool {
         Verdict::Added => true,
         // `/password/reset`, `/token/refresh` and `/tokens/v2` are places.
         Verdict::Secret | Verdict::Texts => {
-            let is_word = bytes.iter().all(|byte| byte.is_ascii_lowercase() || b"-_".contains(byte)) && bytes.len() <= 24;
+            let is_word = bytes
+                .iter()
+                .all(|byte| byte.is_ascii_lowercase() || b"-_".contains(byte))
+                && bytes.len() <= 24;
             let is_file = segment.contains('.') && !is_random(bytes);
             bytes.len() >= 6 && !is_word && !is_file
         }
@@ -134,7 +165,9 @@ fn is_token(segment: &str, before: &str, lexicon: Lexicon<'_>) -> bool {
                     .split(['-', '_', '.'])
                     .any(|word| BEFORE_TOKENS.iter().any(|name| name.eq_ignore_ascii_case(word)));
             let is_long = bytes.len() >= 32
-                && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_~".contains(byte))
+                && bytes
+                    .iter()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"-_~".contains(byte))
                 && has(u8::is_ascii_lowercase)
                 && has(u8::is_ascii_uppercase)
                 && has(u8::is_ascii_digit)

@@ -17,15 +17,56 @@ pub(super) enum Place {
 
 /// Values that say nothing, in lower case.
 const EMPTY: &[&str] = &[
-    "", "false", "hidden", "include", "nil", "no", "none", "null", "off", "omit", "on", "optional", "password",
-    "required", "same-origin", "string", "text", "true", "undefined", "yes",
+    "",
+    "false",
+    "hidden",
+    "include",
+    "nil",
+    "no",
+    "none",
+    "null",
+    "off",
+    "omit",
+    "on",
+    "optional",
+    "password",
+    "required",
+    "same-origin",
+    "string",
+    "text",
+    "true",
+    "undefined",
+    "yes",
 ];
 
 /// Words that are no secrets where a name may be of something else.
 const WORDS: &[&str] = &[
-    "active", "anonymous", "basic", "bearer", "current", "default", "digest", "email", "error", "expired", "github",
-    "google", "guest", "invalid", "login", "logout", "negotiate", "new", "oauth", "oauth2", "ok", "open", "sms",
-    "success", "unknown", "valid",
+    "active",
+    "anonymous",
+    "basic",
+    "bearer",
+    "current",
+    "default",
+    "digest",
+    "email",
+    "error",
+    "expired",
+    "github",
+    "google",
+    "guest",
+    "invalid",
+    "login",
+    "logout",
+    "negotiate",
+    "new",
+    "oauth",
+    "oauth2",
+    "ok",
+    "open",
+    "sms",
+    "success",
+    "unknown",
+    "valid",
 ];
 
 /// Whether the value is to be taken out.
@@ -70,7 +111,10 @@ fn is_empty(value: &[u8]) -> bool {
         value
             .strip_prefix(open)
             .and_then(|rest| rest.strip_suffix(close))
-            .is_some_and(|name| name.iter().all(|byte| byte.is_ascii_alphanumeric() || b" _.-".contains(byte)))
+            .is_some_and(|name| {
+                name.iter()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b" _.-".contains(byte))
+            })
     };
     let hidden = |byte: &u8| b"*.xX-".contains(byte);
     is_in(EMPTY, value)
@@ -82,7 +126,10 @@ fn is_empty(value: &[u8]) -> bool {
 }
 
 fn is_in(list: &[&str], value: &[u8]) -> bool {
-    value.len() <= 16 && list.iter().any(|word| word.as_bytes().eq_ignore_ascii_case(value))
+    value.len() <= 16
+        && list
+            .iter()
+            .any(|word| word.as_bytes().eq_ignore_ascii_case(value))
 }
 
 fn is_digits(value: &[u8]) -> bool {
@@ -90,7 +137,7 @@ fn is_digits(value: &[u8]) -> bool {
 }
 
 /// A number, as of things that are counted.
-fn is_count(value: &[u8]) -> bool {
+pub(super) fn is_count(value: &[u8]) -> bool {
     value.len() <= 9 && value.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.')
 }
 
@@ -102,28 +149,56 @@ fn is_label(name: &[u8], value: &[u8], place: Place, names: &Names) -> bool {
     let Ok(text) = std::str::from_utf8(value) else {
         return false;
     };
-    let is_text = text.chars().all(|c| c.is_alphabetic() || " ,.!?:'()-_".contains(c));
+    let is_text = text
+        .chars()
+        .all(|c| c.is_alphabetic() || " ,.!?:'()-_".contains(c));
     if !is_text {
         return false;
     }
     if text.contains(' ') {
-        let mut words = text.split(|c: char| !c.is_alphabetic()).filter(|word| !word.is_empty());
+        let mut words = text
+            .split(|c: char| !c.is_alphabetic())
+            .filter(|word| !word.is_empty());
         return text.split(' ').count() > 1
             && words.any(|word| word.len() > 3 && names.judge(word.as_bytes()) != Verdict::Harmless);
     }
-    name.eq_ignore_ascii_case(value)
-        || (place == Place::Script
-            && text.contains(|c: char| "-_".contains(c) || c.is_uppercase())
-            && names.judge(value) != Verdict::Harmless)
+    name.eq_ignore_ascii_case(value) || (place == Place::Script && is_field(value, names))
+}
+
+/// Whether a value is itself a name, as in a list of names.
+pub(super) fn is_name(value: &[u8], names: &Names) -> bool {
+    value
+        .iter()
+        .all(|byte| byte.is_ascii_alphabetic() || b"-_".contains(byte))
+        && names.judge(value) != Verdict::Harmless
+}
+
+/// Whether a value is itself the name of a field, of several words.
+pub(super) fn is_field(value: &[u8], names: &Names) -> bool {
+    value.len() <= 40
+        && value
+            .iter()
+            .all(|byte| byte.is_ascii_alphabetic() || b"-_".contains(byte))
+        && value
+            .iter()
+            .any(|byte| b"-_".contains(byte) || byte.is_ascii_uppercase())
+        && names.judge(value) != Verdict::Harmless
 }
 
 /// Evidently no secret: short, a number of few digits, a language, an error's name in capitals.
 fn is_plain(value: &[u8]) -> bool {
     let is_error = || {
-        value.contains(&b'_') && value.iter().all(|byte| byte.is_ascii_uppercase() || *byte == b'_')
+        value.contains(&b'_')
+            && value
+                .iter()
+                .all(|byte| byte.is_ascii_uppercase() || *byte == b'_')
     };
     let is_locale = || matches!(value, [a, b, b'-' | b'_', c, d] if [a, b, c, d].iter().all(|byte| byte.is_ascii_alphabetic()));
-    value.len() <= 3 || (value.len() <= 5 && is_digits(value)) || is_locale() || is_error() || is_in(WORDS, value)
+    value.len() <= 3
+        || (value.len() <= 5 && is_digits(value))
+        || is_locale()
+        || is_error()
+        || is_in(WORDS, value)
 }
 
 /// Reads like words, a sentence, a path, a selector, a number with a project's name: `invalid_grant`, `JIRA-123`.
@@ -131,9 +206,11 @@ fn is_wordy(value: &[u8]) -> bool {
     let starts_like_a_place = value.first().is_some_and(|first| b"/.#<(".contains(first));
     let has = |list: &[u8]| value.iter().any(|byte| list.contains(byte));
     let words = || {
-        value
-            .split(|byte| b"_-/. ".contains(byte))
-            .all(|part| part.iter().all(u8::is_ascii_lowercase) || is_digits(part) || part.iter().all(u8::is_ascii_uppercase))
+        value.split(|byte| b"_-/. ".contains(byte)).all(|part| {
+            part.iter().all(u8::is_ascii_lowercase)
+                || is_digits(part)
+                || part.iter().all(u8::is_ascii_uppercase)
+        })
     };
     value.len() < 8
         || starts_like_a_place
@@ -144,14 +221,25 @@ fn is_wordy(value: &[u8]) -> bool {
 
 /// Whether a value looks like it was made by chance: letters and digits in turns, as no word or number has them.
 pub(super) fn is_random(value: &[u8]) -> bool {
-    if value.len() < 8 || value.len() > (64 << 10) || b"/.#<(".contains(&value[0]) || value.starts_with(b"http") {
+    if value.len() < 8
+        || value.len() > (64 << 10)
+        || b"/.#<(".contains(&value[0])
+        || value.starts_with(b"http")
+    {
         return false;
     }
-    if !value.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.+/=~:%|$!@*".contains(byte)) {
+    if !value
+        .iter()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"-_.+/=~:%|$!@*".contains(byte))
+    {
         return false;
     }
     // A date with a time.
-    if value.len() <= 32 && value.get(4) == Some(&b'-') && value.get(7) == Some(&b'-') && is_digits(&value[..4]) {
+    if value.len() <= 32
+        && value.get(4) == Some(&b'-')
+        && value.get(7) == Some(&b'-')
+        && is_digits(&value[..4])
+    {
         return false;
     }
     value
@@ -173,9 +261,14 @@ fn is_random_part(part: &[u8]) -> bool {
         return false;
     }
     let pairs = part.windows(2);
-    let turns = pairs.filter(|pair| pair[0].is_ascii_digit() != pair[1].is_ascii_digit()).count();
+    let turns = pairs
+        .filter(|pair| pair[0].is_ascii_digit() != pair[1].is_ascii_digit())
+        .count();
     let mixed = part.iter().any(u8::is_ascii_lowercase) && part.iter().any(u8::is_ascii_uppercase);
-    turns >= 3 || (turns >= 2 && part.len() >= 16) || (turns >= 1 && part.len() >= 20) || (mixed && part.len() >= 40)
+    turns >= 3
+        || (turns >= 2 && part.len() >= 16)
+        || (turns >= 1 && part.len() >= 20)
+        || (mixed && part.len() >= 40)
 }
 
 /// Undoes one level of escapes, of whichever kind, for [`super::learned`].
@@ -203,15 +296,33 @@ mod tests {
     #[test]
     fn chance_is_told_from_words() {
         for random in [
-            "hunter2hunter2", "s3cr3t-Value.42", "0A1B2C3D4E5F6071", "abc123def456", "4/0AX4XfWh8Qk3",
-            "550e8400-e29b-41d4-a716-446655440000", "AIzaSyD-9tSrke72PouQMnMX-a7eZSW0jkFMBWY",
+            "hunter2hunter2",
+            "s3cr3t-Value.42",
+            "0A1B2C3D4E5F6071",
+            "abc123def456",
+            "4/0AX4XfWh8Qk3",
+            "550e8400-e29b-41d4-a716-446655440000",
+            "AIzaSyD-9tSrke72PouQMnMX-a7eZSW0jkFMBWY",
         ] {
             assert!(is_random(random.as_bytes()), "{random}");
         }
         for word in [
-            "ArrowUp", "dark-mode", "en-US", "/checkout", "https://", "PGRST116", "ResourceNotFoundException",
-            "2026-01-31T12:00:00Z", "12345678", "item-12345", "getUserNameById", "base64url", "a b c 1 2 3",
-            "https://a1b2c3d4e5.test/", "page_2_section_3", "invalid_grant",
+            "ArrowUp",
+            "dark-mode",
+            "en-US",
+            "/checkout",
+            "https://",
+            "PGRST116",
+            "ResourceNotFoundException",
+            "2026-01-31T12:00:00Z",
+            "12345678",
+            "item-12345",
+            "getUserNameById",
+            "base64url",
+            "a b c 1 2 3",
+            "https://a1b2c3d4e5.test/",
+            "page_2_section_3",
+            "invalid_grant",
         ] {
             assert!(!is_random(word.as_bytes()), "{word}");
         }

@@ -39,7 +39,10 @@ pub(crate) fn leaks(outputs: &[(&'static str, String)], value: &Value) -> Vec<St
         for (form, text) in forms {
             if let Some(needle) = value.needles.iter().find(|needle| text.contains(**needle)) {
                 let at = text.find(needle).unwrap_or_default();
-                let around: String = text[text.floor_char_boundary(at.saturating_sub(60))..].chars().take(160).collect();
+                let around: String = text[text.floor_char_boundary(at.saturating_sub(60))..]
+                    .chars()
+                    .take(160)
+                    .collect();
                 leaks.push(format!("{needle:?} in {output} {form}: {around}"));
             }
         }
@@ -81,8 +84,13 @@ fn percent_decode(text: &str) -> String {
     let mut plain = Vec::new();
     let mut at = 0;
     while at < bytes.len() {
-        let digits = bytes.get(at + 1..at + 3).and_then(|digits| std::str::from_utf8(digits).ok());
-        match digits.filter(|_| bytes[at] == b'%').and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+        let digits = bytes
+            .get(at + 1..at + 3)
+            .and_then(|digits| std::str::from_utf8(digits).ok());
+        match digits
+            .filter(|_| bytes[at] == b'%')
+            .and_then(|digits| u8::from_str_radix(digits, 16).ok())
+        {
             Some(byte) => {
                 plain.push(byte);
                 at += 3;
@@ -101,7 +109,12 @@ fn decode_base64(text: &str) -> String {
     let is_other = |c: char| !(c.is_ascii_alphanumeric() || "+/-_".contains(c));
     text.split(is_other)
         .filter(|word| word.len() >= 8)
-        .filter_map(|word| STANDARD_NO_PAD.decode(word).or_else(|_| URL_SAFE_NO_PAD.decode(word)).ok())
+        .filter_map(|word| {
+            STANDARD_NO_PAD
+                .decode(word)
+                .or_else(|_| URL_SAFE_NO_PAD.decode(word))
+                .ok()
+        })
         .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
         .collect::<Vec<_>>()
         .join("\n")
