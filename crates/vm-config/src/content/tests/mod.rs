@@ -233,6 +233,9 @@ fn beginnings() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
+    // Each reads megabytes.
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     #[test]
     fn never_panics_and_never_asks_for_ever(bytes in beginnings(), size in prop_oneof![0..4096_u64, any::<u64>()]) {
         let mut sample = Sample::new(bytes.clone(), size.max(bytes.len() as u64));

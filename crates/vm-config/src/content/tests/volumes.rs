@@ -109,6 +109,15 @@ fn who_can_start_a_disk_is_seen() {
     ] {
         assert!(check(FileKind::Disk, &sample, Arch::X86_64).is_ok());
     }
+    for (sample, is_data) in [
+        (gpt(&[LINUX], b""), false),
+        (mbr(0x80, b""), false),
+        (file(1 << 20, &[]), true),
+        (file(1 << 20, &[(0x438, &[0x53, 0xef])]), true),
+        (file(1 << 20, &[(0, b"XFSB")]), true),
+    ] {
+        assert_eq!(found(&sample).is_data(), is_data);
+    }
     // A disk whose boot loader has a header for Multiboot is no kernel.
     let grub = with(&mbr(0x80, b"\xeb\x63 GRUB"), 1024, &multiboot_header(1 << 16));
     assert_eq!(found(&grub).part(), Some((FileKind::Disk, None)));
