@@ -6,6 +6,7 @@
 
 pub mod checks;
 mod desk;
+mod doctored;
 mod home;
 mod panel;
 mod report;
@@ -13,6 +14,7 @@ mod scenario;
 mod site;
 
 pub use desk::{BOOT, Desk, boot_images, extension_dir};
+pub use doctored::doctored;
 pub use home::{Home, element};
 pub use panel::Panel;
 pub use report::{Report, directory};

@@ -1,14 +1,12 @@
 //! Bad input gets a clear error in the panel, and nothing else breaks.
 
 use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use qemuweb_driver::DEFAULT_TIMEOUT;
-use qemuweb_e2e::{Desk, Panel, Scenario, extension_dir};
+use qemuweb_e2e::{Desk, Panel, Scenario, doctored};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
 /// How long the host may take to find out that something cannot be started.
 const REFUSAL: Duration = Duration::from_secs(60);
@@ -184,27 +182,4 @@ fn broken(
             .map(drop)
     })
     .trials()
-}
-
-/// A copy of the extension with something changed.
-fn doctored(change: impl Fn(&Path) -> Result<()>) -> Result<TempDir> {
-    let directory = tempfile::Builder::new().prefix("qemuweb-doctored-").tempdir()?;
-    link_tree(&extension_dir(), directory.path())?;
-    change(directory.path())?;
-    Ok(directory)
-}
-
-/// Copies a directory tree by hard links where the file system allows it.
-fn link_tree(from: &Path, to: &Path) -> Result<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from).with_context(|| format!("cannot read {}", from.display()))? {
-        let entry = entry?;
-        let (source, target) = (entry.path(), to.join(entry.file_name()));
-        if source.is_dir() {
-            link_tree(&source, &target)?;
-        } else if fs::hard_link(&source, &target).is_err() {
-            fs::copy(&source, &target)?;
-        }
-    }
-    Ok(())
 }

@@ -211,19 +211,29 @@ async fn recognize_all(vm: &mut VmDefinition, blobs: &Blobs<'_>) -> Result<(), F
         recognize(initrd, role, blobs).await?;
     }
     let by_pc = arch == Arch::X86_64 && starts_disk(profile, inputs, Some(overrides));
-    let is_only = inputs.additional_disks.is_empty() && profile.default_inputs.additional_disks.is_empty();
     let mut floppies = 0;
-    for (number, disk) in inputs
-        .disk
-        .iter_mut()
-        .chain(&mut inputs.additional_disks)
-        .enumerate()
-    {
-        let boots = by_pc && is_only && number == 0;
-        recognize_disk(disk, arch, boots, by_pc && floppies < MAX_FLOPPIES, blobs).await?;
+    for disk in inputs.disk.iter_mut().chain(&mut inputs.additional_disks) {
+        recognize_disk(disk, arch, by_pc && floppies < MAX_FLOPPIES, blobs).await?;
         floppies += usize::from(disk.media == Some(Media::Floppy));
     }
+    let others = [&inputs.additional_disks, &profile.default_inputs.additional_disks];
+    if let Some(disk) = &inputs.disk
+        && others.iter().all(|disks| disks.is_empty())
+        && starts_disk(profile, inputs, Some(overrides))
+    {
+        // There is nothing else to start.
+        let role = Role {
+            boots: true,
+            ..role_of(disk, arch)
+        };
+        recognize(&disk.source, role, blobs).await?;
+    }
     Ok(())
+}
+
+/// The part that a disk is to play.
+fn role_of(disk: &DiskInput, arch: Arch) -> Role {
+    Role::of(disk.media.map_or(FileKind::Disk, Media::kind), arch)
 }
 
 /// Refuses a file that is here and cannot play its part, and tells what it is.
@@ -268,18 +278,14 @@ async fn recognize_kernel(
 async fn recognize_disk(
     disk: &mut DiskInput,
     arch: Arch,
-    boots: bool,
     may_be_floppy: bool,
     blobs: &Blobs<'_>,
 ) -> Result<(), Failure> {
-    let role = Role {
-        boots,
-        ..Role::of(disk.media.map_or(FileKind::Disk, Media::kind), arch)
-    };
-    if let Some(content) = recognize(&disk.source, role, blobs).await? {
+    if let Some(content) = recognize(&disk.source, role_of(disk, arch), blobs).await? {
         disk.format = Some(content.disk_format());
         disk.media = disk.media.or(content.drive(may_be_floppy).media());
         disk.system = content.system();
+        disk.is_data = content.is_data();
         disk.snapshots = content
             .snapshots()
             .iter()

@@ -127,6 +127,10 @@ pub struct DiskInput {
     /// The system that it holds, which decides what kind of PC starts it. The host, which sees the content, sets it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub system: Option<System>,
+    /// Whether it holds data and nothing that could be started, so that the profile's own kernel starts beside it. The host,
+    /// which sees the content, sets it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_data: bool,
     /// The firmware that can start it, if only one can. The host, which sees the content, sets it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub firmware: Option<Firmware>,
@@ -144,6 +148,7 @@ impl DiskInput {
             snapshot: None,
             snapshots: Vec::new(),
             system: None,
+            is_data: false,
             firmware: None,
         }
     }

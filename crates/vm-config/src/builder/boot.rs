@@ -40,6 +40,8 @@ impl Builder<'_> {
             || self.inputs.kernel_cmdline.is_some()
             || self.overrides.cmdline.is_some();
         let has_disk = self.main_disk().is_some();
+        let has_kernel = self.profile.default_inputs.kernel.is_some();
+        let is_data = has_kernel && self.main_disk().is_some_and(|(disk, _)| disk.is_data);
         let by_uefi = self.chosen_firmware() == Firmware::Uefi;
         let boots_disks = by_uefi || self.machine.boots_disks() && !self.profile.requires_kernel;
         match self.overrides.boot_from {
@@ -51,12 +53,12 @@ impl Builder<'_> {
                 Boot::Nothing
             }
             Some(BootFrom::Disk) => self.disk_boot(),
-            None if has_disk && boots_disks && !from_kernel => self.disk_boot(),
+            None if has_disk && boots_disks && !from_kernel && !is_data => self.disk_boot(),
             None => {
                 let boot = self.kernel_boot();
                 let attaches_only =
                     matches!(&boot, Boot::Kernel(kernel) if !has_word(&kernel.cmdline, "root="));
-                if has_disk && !from_kernel && attaches_only {
+                if has_disk && !from_kernel && !is_data && attaches_only {
                     let machine = self.profile.machine.clone();
                     self.warnings.push(ConfigWarning::DiskNotBooted { machine });
                 }

@@ -462,6 +462,30 @@ fn a_debian_disk_starts_with_the_built_in_kernel() {
 }
 
 #[test]
+fn a_disk_of_data_is_attached_to_the_guest_of_the_profile() {
+    let disk = |is_data| VmInputs {
+        disk: Some(DiskInput {
+            is_data,
+            ..DiskInput::new(InputSource::Url("https://example.org/data.img".into()))
+        }),
+        ..VmInputs::default()
+    };
+    let kernel_starts = |id: &str, is_data| {
+        let result = build_qemu_args(&profile(id), &disk(is_data), None);
+        assert_eq!(
+            result.warnings,
+            [ConfigWarning::WritesNotKept { number: 0 }],
+            "{id}"
+        );
+        result.args.iter().any(|arg| arg == "-kernel")
+    };
+    assert!(kernel_starts("minimal-x86_64", true));
+    assert!(!kernel_starts("minimal-x86_64", false));
+    // Nothing else could start.
+    assert!(!kernel_starts("pc-x86_64", true));
+}
+
+#[test]
 fn optical_discs_and_floppies_go_into_their_drives() {
     let on = |media| DiskInput {
         media: Some(media),

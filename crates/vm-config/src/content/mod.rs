@@ -216,6 +216,16 @@ impl Content {
         }
     }
 
+    /// Whether it is a disk with data and nothing that could be started: neither partitions nor a boot sector.
+    pub fn is_data(&self) -> bool {
+        let volume = self.disk().map(|image| image.volume);
+        match volume {
+            Some(Some(volume)) => matches!(volume.layout, Layout::FileSystem(_) | Layout::Unknown),
+            Some(None) => false,
+            None => *self == Self::Unknown,
+        }
+    }
+
     /// The firmware that a disk needs, where only one can start it.
     pub fn firmware(&self) -> Option<Firmware> {
         let volume = self.disk()?.volume?;
