@@ -13,9 +13,10 @@ pub const DEFAULT_PROFILE_ID: &str = "minimal-x86_64";
 /// The id of the profile for systems that are none of ours.
 pub const WHOLE_PC_PROFILE_ID: &str = "pc-x86_64";
 
-/// The processor of a PC: QEMU's plain one with what distributions compile for, x86-64-v2. Names like `Haswell` would bring
-/// what TCG lacks, and warnings of it.
-const PC_CPU: &str = "qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt";
+/// The processor of a PC: QEMU's plain one with what distributions compile for, up to x86-64-v3, which costs no speed
+/// (`docs/engine.md`). Names like `Haswell` would bring what TCG lacks, and warnings of it; `max` is another one with each QEMU.
+const PC_CPU: &str =
+    "qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt,+avx,+avx2,+bmi1,+bmi2,+f16c,+fma,+abm,+movbe,+xsave";
 
 /// The profiles for general use: the seed's five, `pc-x86_64`, `microvm-x86_64`, and one for Debian's disk of each
 /// architecture.

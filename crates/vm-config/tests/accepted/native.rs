@@ -63,8 +63,11 @@ fn start_all(arch: Arch) {
     );
 }
 
-/// What distributions compile for, as QEMU calls it: x86-64-v2.
-const V2: [&str; 7] = ["cx16", "lahf-lm", "popcnt", "sse3", "sse4.1", "sse4.2", "ssse3"];
+/// What distributions compile for, as QEMU calls it: x86-64-v3.
+const V3: [&str; 16] = [
+    "abm", "avx", "avx2", "bmi1", "bmi2", "cx16", "f16c", "fma", "lahf-lm", "movbe", "popcnt", "sse3",
+    "sse4.1", "sse4.2", "ssse3", "xsave",
+];
 
 #[test]
 fn processors_of_pcs_run_what_distributions_compile() {
@@ -92,7 +95,7 @@ fn processors_of_pcs_run_what_distributions_compile() {
             &model,
         ];
         let mut asked = vec![("{\"execute\": \"qmp_capabilities\"}".to_owned(), "\"return\"")];
-        asked.extend(V2.map(|feature| {
+        asked.extend(V3.map(|feature| {
             let path = "/machine/unattached/device[0]";
             let arguments = format!("{{\"path\": \"{path}\", \"property\": \"{feature}\"}}");
             (
