@@ -95,7 +95,7 @@ impl Scan<'_> {
             if inside.starts_with(b"![CDATA[") {
                 let start = at + width + b"![CDATA[".len();
                 let end =
-                    memchr::memmem::find(&data[start..], b"]]").map_or(data.len(), |found| start + found);
+                    memchr::memmem::find(&data[start..], b"]]>").map_or(data.len(), |found| start + found);
                 is_cut |= self.cut_text(name, start, end);
                 at = end;
             } else if inside.starts_with(b"/") || inside.starts_with(b"\\/") {

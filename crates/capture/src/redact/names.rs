@@ -145,6 +145,8 @@ fn judge(words: &Words, head: usize, word: &[u8]) -> Verdict {
             any(&["captcha", "hcaptcha", "recaptcha", "saml", "turnstile"]),
             Verdict::Secret,
         ),
+        // The words of `SAMLart`, by its capitals.
+        b"lart" => when(any(&["sam"]), Verdict::Secret),
         b"art" | b"request" | b"samlrequest" => {
             when(any(&["saml"]) || word.starts_with(b"saml"), Verdict::Secret)
         }

@@ -98,12 +98,17 @@ impl Scan<'_> {
                 continue;
             }
             match trigger {
-                Trigger::Token(number) => {
-                    if let Some((start, end)) = tokens::at(data, number, start, end) {
+                Trigger::Token(number) => match tokens::at(data, number, start, end) {
+                    Some((start, end)) => {
                         self.cut(Source::Token, start, end);
                         at = end;
                     }
-                }
+                    // `bearer = "…"`.
+                    None if data[start..end].to_ascii_lowercase().starts_with(b"bearer") => {
+                        at = self.name(at, start, start + b"bearer".len());
+                    }
+                    None => {}
+                },
                 Trigger::Name => at = self.name(at, start, end),
             }
         }

@@ -52,7 +52,7 @@ fn no_secret_leaks() {
                 continue;
             }
             // Every name in every carrier, every value of every name somewhere, and all of one for all.
-            let all = row % 61 == 0;
+            let all = row % 101 == 0;
             for (index, value) in VALUES.iter().enumerate() {
                 if !(all || index == (row + column) % VALUES.len()) || !carrier.takes(name, value) {
                     continue;
@@ -60,15 +60,16 @@ fn no_secret_leaks() {
                 count += 1;
                 let mut exchange = exchange_with(carrier, name, value);
                 let before = outputs(&exchange);
+                let deep = (row + column) % 4 == 0;
                 assert!(
-                    !leaks(&before, value).is_empty(),
+                    !leaks(&before[..1], value, false).is_empty(),
                     "{} {name} {}",
                     carrier.label,
                     value.label
                 );
                 Redactor::default().redact(&mut exchange);
                 let after = outputs(&exchange);
-                if let Some(leak) = leaks(&after, value).first() {
+                if let Some(leak) = leaks(&after, value, deep).first() {
                     failures.push(format!("{} {name} {}: {leak}", carrier.label, value.label));
                 }
             }
@@ -209,8 +210,8 @@ fn hostile_bodies_take_linear_time() {
             "multipart/form-data; boundary=x",
             "application/x-www-form-urlencoded",
         ] {
-            let small = seconds(30_000, piece, mime_type).max(0.005);
-            let large = seconds(240_000, piece, mime_type);
+            let small = seconds(20_000, piece, mime_type).max(0.005);
+            let large = seconds(160_000, piece, mime_type);
             assert!(
                 large < small * 40.0,
                 "{piece:?} {mime_type}: {small} s, eight times as much {large} s"
