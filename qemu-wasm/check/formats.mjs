@@ -125,7 +125,7 @@ async function finished(qmp, id) {
 /** What our QEMU reads of an image, as a disk is given to it. */
 async function read(arch, image, drive) {
   const vm = await Vm.start({
-    output, arch, files: { '/vm/image': image, '/vm/copy': Buffer.alloc(0), '/var/tmp/overlays': Buffer.alloc(0) },
+    output, arch, files: { '/vm/image': image, '/vm/copy': Buffer.alloc(0) },
     args: ['-M', 'none', '-nodefaults', '-no-user-config', '-display', 'none', '-chardev', 'ring,id=qmp0', '-mon', 'chardev=qmp0,mode=control',
       '-drive', `if=none,id=disk,file=/vm/image,snapshot=on,${drive}`],
   });

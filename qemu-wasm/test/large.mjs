@@ -64,11 +64,11 @@ async function testMemory(arch, heapMiB) {
   });
   await test(`${arch}: pages at its end are written and read`, async () => {
     // What the kernel gives out first is at the end.
-    const mib = Math.floor(memoryMiB * 0.25);
-    const command = `mount -t tmpfs -o size=100% fill /mnt; head -c ${mib}M /dev/zero | tr '\\0' Q >/mnt/fill; `
+    const bytes = Math.floor(memoryMiB / 4) * 2 ** 20;
+    const command = `mount -t tmpfs -o size=100% fill /mnt; head -c ${bytes} /dev/zero | tr '\\0' Q >/mnt/fill; `
       + 'wc -c </mnt/fill; tail -c 4 /mnt/fill; echo; rm /mnt/fill; umount /mnt';
     const { lines } = await serial.run(command, 600_000);
-    check(lines.join('\n').includes(`${mib * 2 ** 20}`) && lines.join('\n').includes('QQQQ'), lines.join('\n'));
+    check(lines.includes(`${bytes}`) && lines.includes('QQQQ'), lines.join('\n'));
   });
   await test(`${arch}: quit`, () => quits(vm, qmp));
 }

@@ -158,6 +158,7 @@ export class Vm {
       onAbort: (what) => { vm.ended = true; vm.onEnd(`aborted: ${what}`); },
     });
     vm.module.FS.mkdir('/pc-bios');
+    vm.module.FS.mkdirTree('/var/tmp'); // overlays
     for (const name of readdirSync(join(output, 'pc-bios'), { recursive: true, withFileTypes: true })) {
       if (!name.isFile()) continue;
       const path = join(name.parentPath ?? name.path, name.name);
