@@ -208,7 +208,7 @@ fn image_size(workbench: Workbench, profile: &VmProfile) -> Option<u64> {
         .chain(&inputs.initrd)
         .filter_map(|source| match source {
             InputSource::Builtin(file) => Some(file.path.clone()),
-            InputSource::Attachment(_) | InputSource::Url(_) | InputSource::Stored(_) => None,
+            _ => None,
         });
     workbench.store.image_sizes.with(|sizes| {
         let known = paths.map(|path| sizes.get(&path).copied());

@@ -11,7 +11,9 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use qemuweb_driver::{BindingCall, Browser, Extension, LogEntry, Session, format_log};
 use qemuweb_runtime::VmState;
 use qemuweb_runtime::protocol::{Event, LogLevel, VmInfo};
-use qemuweb_vm_config::{Attachment, DEFAULT_PROFILE_ID, DiskInput, InputSource, VmInputs, VmOverrides};
+use qemuweb_vm_config::{
+    Attachment, DEFAULT_PROFILE_ID, DiskInput, InputSource, Media, VmInputs, VmOverrides,
+};
 use serde_json::{Value, json};
 
 use crate::console::Console;
@@ -63,9 +65,18 @@ impl Launch {
         Ok(InputSource::Attachment(Attachment { index, name, size }))
     }
 
-    /// Adds a disk image.
-    pub(crate) fn attach_disk(&mut self, file: &std::path::Path) -> Result<()> {
-        let disk = DiskInput::new(self.attach(file)?);
+    /// Adds a disk image, for a drive of this kind or of the one that its content asks for, as it was in a snapshot.
+    pub(crate) fn attach_disk(
+        &mut self,
+        file: &std::path::Path,
+        media: Option<Media>,
+        snapshot: Option<String>,
+    ) -> Result<()> {
+        let disk = DiskInput {
+            media,
+            snapshot,
+            ..DiskInput::new(self.attach(file)?)
+        };
         if self.inputs.disk.is_none() {
             self.inputs.disk = Some(disk);
         } else {

@@ -25,8 +25,19 @@ xflags::xflags! {
             optional --initrd file: PathBuf
             /// The kernel's command line.
             optional --append text: String
-            /// Attach this disk image (raw or qcow2); may be given several times.
+            /// Attach this disk image, in any format; may be given several times. Without a kernel, the first medium starts:
+            /// a floppy, else a CD, else a disk.
             repeated --disk file: PathBuf
+            /// Put this image into the floppy drive; may be given twice.
+            repeated --floppy file: PathBuf
+            /// Put this image into an optical drive; may be given several times.
+            repeated --cdrom file: PathBuf
+            /// The internal snapshot that the first disk is, by its name or id.
+            optional --snapshot name: String
+            /// What starts a disk: bios or uefi (what the disk needs).
+            optional --firmware name: String
+            /// The processor model, such as max.
+            optional --cpu model: String
             /// Guest memory in MiB.
             optional --memory mib: u32
             /// Number of virtual processors.

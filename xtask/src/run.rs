@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use qemuweb_driver::{Browser, Extension, LaunchOptions, format_log};
-use qemuweb_vm_config::{Arch, DEFAULT_PROFILE_ID, default_profiles, find_profile, infrastructure_profiles};
+use qemuweb_vm_config::{
+    Arch, DEFAULT_PROFILE_ID, Firmware, Media, default_profiles, find_profile, infrastructure_profiles,
+};
 use serde_json::{Value, json};
 
 use crate::boot::{Launch, Vm, complaints};
@@ -48,7 +50,8 @@ fn is_headless(flags: &Run) -> bool {
 
 /// What the flags ask to boot.
 fn launch(flags: &Run) -> Result<Launch> {
-    let own_images = flags.kernel.is_some() || !flags.disk.is_empty();
+    let media = [&flags.disk, &flags.floppy, &flags.cdrom];
+    let own_images = flags.kernel.is_some() || media.iter().any(|files| !files.is_empty());
     let profile = match (&flags.profile, flags.arch.as_deref()) {
         (Some(id), None) => id.clone(),
         (Some(id), Some(arch)) => {
@@ -87,8 +90,23 @@ fn launch(flags: &Run) -> Result<Launch> {
         .as_deref()
         .map(|file| launch.attach(file))
         .transpose()?;
-    for disk in &flags.disk {
-        launch.attach_disk(disk)?;
+    launch.overrides.cpu = flags.cpu.clone();
+    launch.overrides.firmware = match flags.firmware.as_deref() {
+        None => None,
+        Some("bios") => Some(Firmware::Bios),
+        Some("uefi") => Some(Firmware::Uefi),
+        Some(other) => bail!("unknown firmware {other}: use bios or uefi"),
+    };
+    // What can be taken out starts first.
+    for (files, media) in [
+        (&flags.floppy, Some(Media::Floppy)),
+        (&flags.cdrom, Some(Media::Cdrom)),
+        (&flags.disk, None),
+    ] {
+        for (number, file) in files.iter().enumerate() {
+            let snapshot = flags.snapshot.clone().filter(|_| media.is_none() && number == 0);
+            launch.attach_disk(file, media, snapshot)?;
+        }
     }
     Ok(launch)
 }
@@ -314,6 +332,21 @@ mod tests {
         assert_eq!(inputs["disk"]["attachment"]["index"], 1);
         assert_eq!(inputs["additionalDisks"][0]["attachment"]["index"], 2);
         assert_eq!(inputs["kernelCmdline"], "x");
+        let first = super::launch(&flags(&[
+            "--disk",
+            "src/run.rs",
+            "--floppy",
+            "Cargo.toml",
+            "--firmware",
+            "bios",
+        ]))
+        .unwrap();
+        let inputs = serde_json::to_value(&first.inputs).unwrap();
+        assert_eq!(
+            (&inputs["disk"]["media"], &inputs["additionalDisks"][0]["media"]),
+            (&json!("floppy"), &Value::Null)
+        );
+        assert!(super::launch(&flags(&["--firmware", "coreboot"])).is_err());
         assert!(!launch.is_default() && is_headless(&flags(&["--json"])));
         let missing = super::launch(&flags(&["--kernel", "/nonexistent"]))
             .err()

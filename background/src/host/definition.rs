@@ -193,13 +193,14 @@ async fn recognize_all(vm: &mut VmDefinition, blobs: &Blobs<'_>) -> Result<(), F
         overrides,
     } = vm;
     let arch = profile.arch;
-    inputs.kernel_kind = None;
     let mut beside = match (&inputs.kernel, &profile.default_inputs.kernel) {
         (None, Some(InputSource::Builtin(_))) => InitrdFor::BuiltIn,
         _ => InitrdFor::Unseen,
     };
     if let Some(kernel) = &inputs.kernel {
-        inputs.kernel_kind = recognize_kernel(kernel, arch, blobs).await?;
+        // Of an address, what the client said holds.
+        let found = recognize_kernel(kernel, arch, blobs).await?;
+        inputs.kernel_kind = found.or(inputs.kernel_kind);
         beside = inputs.kernel_kind.map_or(beside, InitrdFor::Kernel);
     }
     if let Some(initrd) = &inputs.initrd {
@@ -279,6 +280,11 @@ async fn recognize_disk(
         disk.format = Some(content.disk_format());
         disk.media = disk.media.or(content.drive(may_be_floppy).media());
         disk.system = content.system();
+        disk.snapshots = content
+            .snapshots()
+            .iter()
+            .map(|snapshot| snapshot.name.clone())
+            .collect();
         disk.firmware = content.firmware_on(arch);
         if let Some(wanted) = &disk.snapshot {
             content

@@ -37,6 +37,16 @@ impl InputSource {
         }
     }
 
+    /// The same source, fetched with the person's cookies or without where it is an address.
+    #[must_use]
+    pub fn with_credentials(self, with: bool) -> Self {
+        match self {
+            Self::Url(url) | Self::UrlWithCredentials(url) if with => Self::UrlWithCredentials(url),
+            Self::Url(url) | Self::UrlWithCredentials(url) => Self::Url(url),
+            other => other,
+        }
+    }
+
     /// The name of the file that it is, without folders, for display and to guess a format from.
     pub fn file_name(&self) -> &str {
         let path = match self {
@@ -111,6 +121,9 @@ pub struct DiskInput {
     /// The internal snapshot of a qcow2 image that is the disk, by its name or id; the image's latest state when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshot: Option<String>,
+    /// The names of the internal snapshots that the image has. The host, which sees the content, sets them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub snapshots: Vec<String>,
     /// The system that it holds, which decides what kind of PC starts it. The host, which sees the content, sets it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub system: Option<System>,
@@ -129,6 +142,7 @@ impl DiskInput {
             interface: None,
             media: None,
             snapshot: None,
+            snapshots: Vec::new(),
             system: None,
             firmware: None,
         }
@@ -191,6 +205,22 @@ pub enum DiskFormat {
 }
 
 impl DiskFormat {
+    /// All of them, the most common first.
+    pub const ALL: &[Self] = &[
+        Self::Raw,
+        Self::Qcow2,
+        Self::Vmdk,
+        Self::Vdi,
+        Self::Vhdx,
+        Self::Vpc,
+        Self::Qcow,
+        Self::Qed,
+        Self::Parallels,
+        Self::Bochs,
+        Self::Cloop,
+        Self::Dmg,
+    ];
+
     /// QEMU's name of the format, which is also the extension of its files.
     pub fn as_str(self) -> &'static str {
         match self {

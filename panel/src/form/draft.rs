@@ -2,7 +2,7 @@
 
 use qemuweb_runtime::protocol::{StoredInfo, VmDefinition};
 use qemuweb_vm_config::{
-    Arch, Attachment, BootDevice, ConfigError, DiskInput, FileKind, InputSource, Media, VmInputs,
+    Arch, Attachment, BootDevice, ConfigError, DiskInput, FileKind, InputSource, KernelKind, Media, VmInputs,
     VmOverrides, VmProfile, build_qemu_args, find_profile, split_args,
 };
 
@@ -25,6 +25,8 @@ pub struct Draft {
     pub extra_args: String,
     /// The kernel; the profile's if none.
     pub kernel: Option<InputSource>,
+    /// What the host found the kernel to be.
+    pub kernel_kind: Option<KernelKind>,
     /// The initial RAM disk.
     pub initrd: Option<InputSource>,
     /// The disks, the one to boot from first.
@@ -109,6 +111,7 @@ impl Draft {
             cmdline: inputs.kernel_cmdline.unwrap_or_default(),
             extra_args: overrides.extra_args.clone().unwrap_or_default(),
             kernel: inputs.kernel,
+            kernel_kind: inputs.kernel_kind,
             initrd: inputs.initrd,
             disks: inputs.disk.into_iter().chain(inputs.additional_disks).collect(),
             overrides,
@@ -144,6 +147,7 @@ impl Draft {
                 kernel: self.kernel.clone(),
                 initrd: self.initrd.clone(),
                 kernel_cmdline: some(&self.cmdline),
+                kernel_kind: self.kernel.as_ref().and(self.kernel_kind),
                 disk: disks.next(),
                 additional_disks: disks.collect(),
             },
@@ -185,12 +189,7 @@ impl Draft {
     pub fn urls(&self) -> Vec<&str> {
         let disks = self.disks.iter().map(|disk| &disk.source);
         let sources = self.kernel.iter().chain(&self.initrd).chain(disks);
-        sources
-            .filter_map(|source| match source {
-                InputSource::Url(url) => Some(url.as_str()),
-                InputSource::Builtin(_) | InputSource::Attachment(_) | InputSource::Stored(_) => None,
-            })
-            .collect()
+        sources.filter_map(InputSource::url).collect()
     }
 
     /// A new machine that boots from a stored file: a kernel brings a profile of its architecture along, a disk one with
@@ -207,6 +206,8 @@ impl Draft {
             FileKind::Kernel => draft.kernel = Some(source),
             FileKind::Initrd => draft.initrd = Some(source),
             FileKind::Disk | FileKind::Cdrom | FileKind::Floppy => draft.disks = vec![disk_of_stored(stored)],
+            // Nobody stores it.
+            FileKind::Firmware => {}
         }
         draft
     }
@@ -263,6 +264,7 @@ impl Draft {
                 kernel: given(inputs.kernel, defaults.kernel),
                 initrd: given(inputs.initrd, defaults.initrd),
                 kernel_cmdline: inputs.kernel_cmdline.or(defaults.kernel_cmdline),
+                kernel_kind: inputs.kernel_kind.or(defaults.kernel_kind),
                 additional_disks: further,
             },
             ..profile
@@ -281,7 +283,8 @@ pub fn disk_of(source: InputSource) -> DiskInput {
 
 /// A disk from a stored file, whose content is known.
 pub fn disk_of_stored(stored: &StoredInfo) -> DiskInput {
-    let media = stored.kind.media().filter(|media| *media != Media::Disk);
+    // Whether what looks like a floppy is one, the host decides, which sees what it stands beside.
+    let media = stored.kind.media().filter(|media| *media == Media::Cdrom);
     DiskInput {
         media,
         format: Some(stored.format),
@@ -301,7 +304,7 @@ pub fn describe(source: &InputSource) -> String {
         InputSource::Builtin(_) => format!("{} (built in)", source.file_name()),
         InputSource::Attachment(file) => format!("{} ({})", file.name, crate::text::bytes(file.size)),
         InputSource::Stored(file) => format!("{} ({}, stored)", file.name, crate::text::bytes(file.size)),
-        InputSource::Url(url) => url.clone(),
+        InputSource::Url(url) | InputSource::UrlWithCredentials(url) => url.clone(),
     }
 }
 

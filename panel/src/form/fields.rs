@@ -1,6 +1,6 @@
 //! Plain fields: text and numbers, devices, boot order.
 
-use qemuweb_vm_config::{BootFrom, DiskInterface, NetMode};
+use qemuweb_vm_config::{BootFrom, DiskInterface, Firmware, NetMode};
 use sycamore::prelude::*;
 use web_sys::Event;
 
@@ -145,6 +145,21 @@ pub(super) fn boot(form: Form) -> View {
         };
         form.change(|draft| draft.overrides.boot_from = chosen);
     };
+    let firmware = move |event: Event| {
+        let chosen = match value_of(&event).as_str() {
+            "bios" => Some(Firmware::Bios),
+            "uefi" => Some(Firmware::Uefi),
+            _ => None,
+        };
+        form.change(|draft| draft.overrides.firmware = chosen);
+    };
+    let is_firmware =
+        |wanted: Option<Firmware>| move || form.draft.with(|draft| draft.overrides.firmware == wanted);
+    let (needed, bios, uefi) = (
+        is_firmware(None),
+        is_firmware(Some(Firmware::Bios)),
+        is_firmware(Some(Firmware::Uefi)),
+    );
     let has_interface = |wanted: Option<DiskInterface>| {
         move || form.draft.with(|draft| draft.overrides.disk_interface == wanted)
     };
@@ -175,6 +190,12 @@ pub(super) fn boot(form: Form) -> View {
             option(value="", prop:selected=any()) { "what is there" }
             option(value="kernel", prop:selected=kernel()) { "the kernel" }
             option(value="disk", prop:selected=disk()) { "the disk" }
+        }
+        label(r#for="firmware") { "Firmware" }
+        select(id="firmware", data-testid="firmware", on:change=firmware) {
+            option(value="", prop:selected=needed()) { "what the disk needs" }
+            option(value="bios", prop:selected=bios()) { "BIOS" }
+            option(value="uefi", prop:selected=uefi()) { "UEFI" }
         }
         label(r#for="boot-order") { "Boot order" }
         select(id="boot-order", data-testid="boot-order",

@@ -1,7 +1,7 @@
 //! Where kernels and disks come from: a local file, an address, a stored file, or the profile.
 
 use qemuweb_runtime::protocol::StoredInfo;
-use qemuweb_vm_config::{DiskInput, FileKind, InputSource, MAX_DISKS, Media, VmInputs};
+use qemuweb_vm_config::{DiskFormat, DiskInput, FileKind, InputSource, MAX_DISKS, Media, VmInputs};
 use sycamore::prelude::*;
 use wasm_bindgen::JsCast;
 use wasm_bindgen_futures::spawn_local;
@@ -19,7 +19,7 @@ use crate::text::bytes;
 pub(super) fn attached(inputs: &VmInputs) -> usize {
     let indices = inputs.sources().filter_map(|source| match source {
         InputSource::Attachment(attachment) => Some(attachment.index as usize + 1),
-        InputSource::Builtin(_) | InputSource::Url(_) | InputSource::Stored(_) => None,
+        _ => None,
     });
     indices.max().unwrap_or(0)
 }
@@ -66,9 +66,11 @@ pub(super) fn source(form: Form, source: Source) -> View {
         None => View::new(),
         Some(source) => {
             let (text, label, title) = (describe(&source), clear_label.clone(), clear_title.clone());
+            let cookies = cookies(&source, take);
             view! {
                 span(class="chosen", data-testid=format!("{id}-chosen")) {
                     span(class="chosen-name") { (text) }
+                    (cookies)
                     button(class="tool", r#type="button", title=title, aria-label=label,
                         on:click=move |_| form.change(|draft| set(draft, None))) { (icon(icons::CLOSE)) }
                 }
@@ -93,6 +95,22 @@ pub(super) fn source(form: Form, source: Source) -> View {
         label(r#for=input_id) { (label) }
         div(class="source") { (files) (address) (stored) (chosen()) }
         (errors)
+    }
+}
+
+/// The choice whether an address is fetched with the person's cookies; nothing for other sources.
+fn cookies(source: &InputSource, take: impl Fn(InputSource) + 'static) -> View {
+    if source.url().is_none() {
+        return View::new();
+    }
+    let is_with = matches!(source, InputSource::UrlWithCredentials(_));
+    let source = source.clone();
+    let change = move |event: Event| take(source.clone().with_credentials(is_checked(&event)));
+    view! {
+        label(class="check") {
+            input(r#type="checkbox", data-testid="with-cookies", prop:checked=is_with, on:change=change)
+            "with my cookies"
+        }
     }
 }
 
@@ -223,8 +241,8 @@ pub(super) fn Disks(form: Form) -> View {
             div(class="source", hidden=is_full()) { (files) (address) (stored) }
         }
         p(class="hint") {
-            "Raw, qcow2, ISO or floppy images; the first boots. What the guest writes lasts until the machine stops; \
-             your file is not changed."
+            "Images of disks (raw, qcow2, VMDK, VDI, VHDX, VHD and others), CDs and floppies; the first boots. What the \
+             guest writes lasts until the machine stops; your file is not changed."
         }
     }
 }
@@ -249,6 +267,19 @@ fn Disk(form: Form, number: usize) -> View {
         };
         change(&|disk| disk.media = media);
     };
+    let format = move |event: Event| {
+        let name = value_of(&event);
+        let format = DiskFormat::ALL
+            .iter()
+            .copied()
+            .find(|format| format.as_str() == name);
+        change(&|disk| disk.format = format);
+    };
+    let snapshot = move |event: Event| {
+        let name = value_of(&event).trim().to_owned();
+        let name = Some(name).filter(|name| !name.is_empty());
+        change(&|disk| disk.snapshot = name.clone());
+    };
     let remove = move |_| form.change(|draft| drop(draft.disks.remove(number)));
     let name = move || {
         disk.with(|disk| {
@@ -266,10 +297,38 @@ fn Disk(form: Form, number: usize) -> View {
         is(Some(Media::Cdrom)),
         is(Some(Media::Floppy)),
     );
+    let of_disk = move |get: fn(&DiskInput) -> View| {
+        move || disk.with(|disk| disk.as_ref().map(get).unwrap_or_default())
+    };
+    let formats = of_disk(formats);
+    let snapshots = of_disk(snapshots);
+    let snapshot_name = move || {
+        disk.with(|disk| {
+            disk.as_ref()
+                .and_then(|disk| disk.snapshot.clone())
+                .unwrap_or_default()
+        })
+    };
+    let has_format = move || disk.with(|disk| disk.as_ref().is_some_and(|disk| disk.source.url().is_some()));
+    let has_snapshots = move || disk.with(|disk| disk.as_ref().is_some_and(may_have_snapshots));
+    let cookies = move || match disk.get_clone() {
+        Some(disk) => cookies(&disk.source, move |source| {
+            change(&|disk| disk.source = source.clone())
+        }),
+        None => View::new(),
+    };
     let is_readonly = move || disk.with(|disk| disk.as_ref().is_some_and(|disk| disk.readonly));
     let errors = errors(form, Field::Disk(number), format!("disk-{number}-error"));
     let (remove_title, media_label) = (format!("Remove disk {number}"), format!("Drive of disk {number}"));
     let remove_label = remove_title.clone();
+    let (format_label, snapshot_label) = (
+        format!("Format of disk {number}"),
+        format!("Snapshot of disk {number}"),
+    );
+    let (snapshots_id, snapshots_list) = (
+        format!("disk-{number}-snapshots"),
+        format!("disk-{number}-snapshots"),
+    );
     view! {
         li(class="disk", data-testid="disk") {
             span(class="chosen-name") { (name()) }
@@ -279,6 +338,14 @@ fn Disk(form: Form, number: usize) -> View {
                 option(value="cdrom", prop:selected=cdrom()) { "CD" }
                 option(value="floppy", prop:selected=floppy()) { "floppy" }
             }
+            select(aria-label=format_label, data-testid="disk-format", hidden=!has_format(), on:change=format) {
+                (formats())
+            }
+            input(r#type="text", aria-label=snapshot_label, data-testid="disk-snapshot", placeholder="latest state",
+                "spellcheck"="false", autocomplete="off", list=snapshots_list, hidden=!has_snapshots(),
+                prop:value=snapshot_name(), on:change=snapshot)
+            datalist(id=snapshots_id) { (snapshots()) }
+            (cookies())
             label(class="check") {
                 input(r#type="checkbox", prop:checked=is_readonly(), on:change=move |event: Event| {
                     let readonly = is_checked(&event);
@@ -292,4 +359,33 @@ fn Disk(form: Form, number: usize) -> View {
             (errors)
         }
     }
+}
+
+/// The formats that an image at an address may have: what its name promises, or one that is said. Of files that are here
+/// the content tells.
+fn formats(disk: &DiskInput) -> View {
+    let chosen = disk.format;
+    let options: Vec<View> = DiskFormat::ALL
+        .iter()
+        .map(|format| {
+            let (name, is_chosen) = (format.as_str(), chosen == Some(*format));
+            view! { option(value=name, prop:selected=is_chosen) { (name) } }
+        })
+        .collect();
+    view! {
+        option(value="", prop:selected=chosen.is_none()) { "format by name" }
+        (options)
+    }
+}
+
+/// The snapshots that are known to be in an image.
+fn snapshots(disk: &DiskInput) -> View {
+    let names = disk.snapshots.iter().cloned();
+    let options: Vec<View> = names.map(|name| view! { option(value=name) {} }).collect();
+    view! { (options) }
+}
+
+fn may_have_snapshots(disk: &DiskInput) -> bool {
+    let name = disk.source.file_name().to_ascii_lowercase();
+    disk.snapshot.is_some() || disk.format == Some(DiskFormat::Qcow2) || name.ends_with(".qcow2")
 }

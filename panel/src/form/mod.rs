@@ -194,7 +194,8 @@ fn Hardware(form: Form, is_new: bool) -> View {
         p(class="hint", data-testid="profile-help") { (help()) }
         (inputs::source(form, inputs::Source {
             id: "kernel", label: "Kernel", field: Field::Kernel, kinds: &[FileKind::Kernel, FileKind::Initrd],
-            get: |draft| draft.kernel.clone(), set: |draft, source| draft.kernel = source,
+            get: |draft| draft.kernel.clone(),
+            set: |draft, source| (draft.kernel, draft.kernel_kind) = (source, None),
         }))
         (inputs::source(form, inputs::Source {
             id: "initrd", label: "Initrd", field: Field::Initrd, kinds: &[FileKind::Initrd],
