@@ -21,7 +21,7 @@ main() {
   root_id=$(basename "$(./toolchain.sh --print-output qemu)")
   deps_id=$(hash_of "=$root_id" sources.txt scripts/sources.sh scripts/toolchain.env scripts/cross.meson scripts/build-deps.sh patches/glib/*)
   mapfile -t own_files < <(find src patches/qemu -type f | sort)
-  qemu_id=$(hash_of "=$deps_id" build.sh firmware.txt scripts/build-qemu.sh scripts/pack.sh scripts/manifest.py "${own_files[@]}")
+  qemu_id=$(hash_of "=$deps_id" build.sh firmware.txt scripts/build-qemu.sh scripts/pack.sh scripts/flash-image.py scripts/unsigned-offsets.sed scripts/manifest.py "${own_files[@]}")
   deps=$CACHE/qemu-deps/$deps_id
   build=$CACHE/qemu-build/$qemu_id
   output=$CACHE/qemu/$qemu_id
@@ -59,7 +59,7 @@ main() {
   work=$deps/unpacked
   mkdir -p "$work/sources"
   if [[ ! -e $deps/.complete ]]; then
-    for name in zlib pcre2 device-tree-compiler glib2.0 pixman; do
+    for name in zlib libzstd pcre2 device-tree-compiler glib2.0 pixman; do
       unpack_source "$name" "$work/sources"
     done
     stage "building the libraries" "$deps.log" bash /qemuweb/recipe/scripts/build-deps.sh

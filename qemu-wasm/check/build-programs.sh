@@ -24,6 +24,7 @@ program() { # NAME SOURCE...
 
 program difftest "$here/difftest/main.c" "$here/difftest/$architecture"*.c
 program bench "$here"/bench/*.c
+[[ $architecture != x86_64 ]] || program precision "$here/precision.c"
 
 # A program that says that userspace is there, as process 1 of an initramfs for other kernels.
 mkdir -p /qemuweb/work/userspace

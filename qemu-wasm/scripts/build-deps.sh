@@ -45,6 +45,14 @@ build_zlib() {
   pkg_config zlib zlib 1.3.1 -lz
 }
 
+# Its decompression only, for images that are compressed so (patches/qemu/0046).
+build_zstd() {
+  cd $sources/libzstd/lib
+  compile_library zstd "-I. -DZSTD_DISABLE_ASM -DZSTD_LEGACY_SUPPORT=0" common/*.c decompress/*.c
+  cp zstd.h zstd_errors.h "$PREFIX/include/"
+  pkg_config libzstd zstd 1.5.7 -lzstd
+}
+
 build_pcre2() {
   cd $sources/pcre2/src
   cp config.h.generic config.h
@@ -95,7 +103,7 @@ build_pixman() {
   ninja -C pixman-build install
 }
 
-for name in system_libraries zlib pcre2 libfdt glib pixman; do
+for name in system_libraries zlib zstd pcre2 libfdt glib pixman; do
   step $name
 done
 rm -rf "$work"

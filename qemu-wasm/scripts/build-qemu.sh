@@ -13,7 +13,8 @@ if [[ ! -e build.ninja ]]; then
   emconfigure "$source/configure" --cpu=wasm64 --target-list=x86_64-softmmu,aarch64-softmmu \
     --enable-tcg-interpreter --without-default-features --without-default-devices \
     --with-devices-x86_64=qemuweb --with-devices-aarch64=qemuweb --with-coroutine=wasm \
-    --enable-system --enable-fdt=system --enable-pixman --enable-virtfs \
+    --enable-system --enable-fdt=system --enable-pixman --enable-virtfs --enable-zstd \
+    --enable-qcow1 --enable-qed --enable-vmdk --enable-vdi --enable-vhdx --enable-vpc --enable-parallels --enable-bochs --enable-cloop --enable-dmg \
     --disable-tools --disable-docs --disable-guest-agent --disable-install-blobs --disable-werror \
     --extra-cflags="-O3 -I$PREFIX/include" -Doptimization=3 -Ddebug=false \
     || { tail -40 meson-logs/meson-log.txt config.log 2>/dev/null; exit 1; }

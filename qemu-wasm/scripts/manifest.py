@@ -5,6 +5,7 @@
 import argparse
 import configparser
 import datetime
+import gzip
 import hashlib
 import json
 import pathlib
@@ -16,7 +17,10 @@ TOOLCHAIN = ["emscripten", "binaryen", "clang-19", "lld-19", "meson", "ninja-bui
 
 def digest(path: pathlib.Path) -> dict:
     data = path.read_bytes()
-    return {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    entry = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    if path.suffix == ".gz":
+        entry["uncompressed_bytes"] = len(gzip.decompress(data))
+    return entry
 
 
 def listed(name: str) -> list[dict]:

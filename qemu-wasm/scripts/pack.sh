@@ -2,12 +2,32 @@
 # Lays out the output directory: emulators, firmware, licences, qemu-build.json. Sourced by build.sh.
 
 # Firmware that our machines load: SeaBIOS (pc, q35), its microvm build and qboot, the option ROMs that start a kernel given
-# with -kernel, and the VGA BIOSes of std and virtio VGA. None is needed by `virt`, which starts a kernel directly; Debian's
-# UEFI for it is 64 MiB unpacked and stays out.
+# with -kernel, and the VGA BIOSes of std and virtio VGA. None is needed by `virt`, which starts a kernel directly.
 FIRMWARE=(
   seabios/usr/share/seabios/{bios-256k.bin,bios-microvm.bin,vgabios-stdvga.bin,vgabios-virtio.bin}
   qemu-system-data/usr/share/qemu/{qboot.rom,kvmvapic.bin,linuxboot.bin,linuxboot_dma.bin,multiboot.bin,multiboot_dma.bin,pvh.bin}
 )
+
+# UEFI for `pc` and `q35`, and for `virt`: OUTPUT SOURCE, a flash of code and one of variables each. Compressed, as few machines
+# need them; the host fetches those. An OUTPUT that ends in .qcow2 is made by flash-image.py.
+UEFI=(
+  x86_64-code.fd ovmf/usr/share/OVMF/OVMF_CODE_4M.fd
+  x86_64-vars.fd ovmf/usr/share/OVMF/OVMF_VARS_4M.fd
+  aarch64-code.qcow2 qemu-efi-aarch64/usr/share/AAVMF/AAVMF_CODE.no-secboot.fd
+  aarch64-vars.qcow2 qemu-efi-aarch64/usr/share/AAVMF/AAVMF_VARS.fd
+)
+
+# pack_uefi FIRMWARE OUT
+pack_uefi() {
+  local firmware=$1 out=$2 at
+  mkdir -p "$out/uefi"
+  for ((at = 0; at < ${#UEFI[@]}; at += 2)); do
+    case ${UEFI[at]} in
+      *.qcow2) python3 "$QEMU_WASM_DIR/scripts/flash-image.py" "$firmware/${UEFI[at + 1]}" ;;
+      *) cat "$firmware/${UEFI[at + 1]}" ;;
+    esac | gzip -9 -n >"$out/uefi/${UEFI[at]}.gz"
+  done
+}
 
 # pack BUILD QEMU-SOURCE FIRMWARE OUT ROOT
 pack() {
@@ -21,6 +41,7 @@ pack() {
     cp --dereference "$firmware/$file" "$out/pc-bios/"
   done
   cp "$source/pc-bios/keymaps/en-us" "$out/pc-bios/keymaps/"
+  pack_uefi "$firmware" "$out"
 
   while read -r file sha _ licences; do
     name=${file%%_*}
@@ -29,7 +50,7 @@ pack() {
         >"$out/licences/$name-$(basename "$licence")"
     done
   done < <(grep -v '^#' "$QEMU_WASM_DIR/sources.txt")
-  for file in "$firmware"/*/usr/share/doc/{seabios,qemu-system-data,qemu-system-common}/copyright; do
+  for file in "$firmware"/*/usr/share/doc/{seabios,qemu-system-data,ovmf,qemu-efi-aarch64}/copyright; do
     [[ -e $file ]] && cp "$file" "$out/licences/firmware-$(basename "$(dirname "$file")")-copyright"
   done
   cp "${root%/}/usr/share/doc/emscripten/copyright" "$out/licences/emscripten-copyright"

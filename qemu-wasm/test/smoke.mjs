@@ -5,6 +5,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
+import { check, end, quits, sleep, test, within } from './report.mjs';
 import { Vm, cpuShare } from './vm.mjs';
 
 const [output, guest, ...archs] = process.argv.slice(2);
@@ -22,39 +23,6 @@ const COMMON = [
   '-chardev', 'ring,id=qmp0', '-mon', 'chardev=qmp0,mode=control',
 ];
 const SERIAL = ['-chardev', 'ring,id=serial0', '-serial', 'chardev:serial0'];
-
-let passed = 0;
-let failed = 0;
-
-async function test(name, body) {
-  const start = performance.now();
-  try {
-    const note = await body();
-    passed += 1;
-    console.log(`ok    ${name} (${((performance.now() - start) / 1000).toFixed(1)} s)${note ? `: ${note}` : ''}`);
-    return true;
-  } catch (error) {
-    failed += 1;
-    console.log(`FAIL  ${name}: ${error.stack ?? error}`);
-    return false;
-  }
-}
-
-function check(condition, message) {
-  if (!condition) throw new Error(message);
-}
-
-function within(promise, ms, what) {
-  let timer;
-  const late = new Promise((_, reject) => { timer = setTimeout(() => reject(new Error(`${what}: not within ${ms} ms`)), ms); });
-  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
-}
-
-async function quits(vm, qmp) {
-  await qmp('quit');
-  const code = await within(vm.exited, 20_000, 'exit');
-  check(code === 0, `exit code ${code}`);
-}
 
 /** The process comes to rest: V8 goes on compiling for some seconds what has just run. */
 async function idle() {
@@ -117,7 +85,7 @@ async function testPaused(arch) {
     }
     check(finished() === 0, `${finished()} finished that were to wait`);
     for (let i = 63; i >= 0; i--) await io(`resume held${i}`);
-    for (let tries = 0; finished() < 64 && tries < 600; tries++) await new Promise((resolve) => { setTimeout(resolve, 50); });
+    for (let tries = 0; finished() < 64 && tries < 600; tries++) await sleep(50);
     check(finished() === 64, `${finished()} finished`);
   });
 
@@ -154,7 +122,7 @@ async function jobDone(qmp, id, mirror = false) {
       await qmp('job-dismiss', { id });
       return;
     }
-    await new Promise((resolve) => { setTimeout(resolve, 50); });
+    await sleep(50);
   }
 }
 
@@ -239,7 +207,7 @@ async function testGuest(arch) {
   });
 
   await test(`${arch}: a guest at its prompt sleeps`, async () => {
-    await new Promise((resolve) => { setTimeout(resolve, 2000); });
+    await sleep(2000);
     return idle();
   });
 
@@ -250,7 +218,7 @@ async function testGuest(arch) {
     for (let status; status !== 'completed';) {
       ({ status } = await qmp('query-migrate'));
       check(status !== 'failed', 'migration failed');
-      await new Promise((resolve) => { setTimeout(resolve, 100); });
+      await sleep(100);
     }
     state = vm.module.FS.readFile('/state');
     await quits(vm, qmp);
@@ -260,7 +228,7 @@ async function testGuest(arch) {
   await test(`${arch}: the saved state goes on`, async () => {
     const next = await Vm.start({ output, arch, heapMiB: 700, files: { ...files, '/state': state }, args: [...args, '-incoming', 'file:/state'] });
     const nextQmp = await next.qmp();
-    while (!(await nextQmp('query-status')).running) await new Promise((resolve) => { setTimeout(resolve, 100); });
+    while (!(await nextQmp('query-status')).running) await sleep(100);
     const nextSerial = await next.channel('serial0');
     await nextSerial.write('\n');
     await nextSerial.expect('# ', 30_000);
@@ -275,5 +243,4 @@ for (const arch of archs.length ? archs : Object.keys(MACHINES)) {
   await testRejected(arch);
   if (guest && guest !== '-') await testGuest(arch);
 }
-console.log(`${passed} passed, ${failed} failed`);
-process.exit(failed ? 1 : 0);
+end();

@@ -155,15 +155,20 @@ void sse_other(struct code *code)
 
 /* ---- x87: loads, a few operations, and as many stores ---- */
 
+/* fldcw: any rounding */
+static void control_word(struct code *code, unsigned precision)
+{
+    struct operand rm = at_base(code, 2);
+    instruction(code, 0, ONE, 0xc7, 0, rm, 2, false);
+    immediate(code, (0x007f | precision) ^ (rng_below(code->rng, 4) << 10), 2);
+    instruction(code, 0, ONE, 0xd9, 5, rm, 0, false);
+}
+
 void x87(struct code *code)
 {
+    enum { DOUBLE = 0x200, FULL = 0x300, FRNDINT = 0xfc };
     unsigned depth = 2;
-    if (rng_chance(code->rng, 2)) { /* fldcw: precision and rounding */
-        struct operand rm = at_base(code, 2);
-        instruction(code, 0, ONE, 0xc7, 0, rm, 2, false);
-        immediate(code, 0x037f ^ (rng_below(code->rng, 4) << 10) ^ (rng_chance(code->rng, 2) ? 0x100 : 0), 2);
-        instruction(code, 0, ONE, 0xd9, 5, rm, 0, false);
-    }
+    if (rng_chance(code->rng, 2)) control_word(code, rng_chance(code->rng, 2) ? DOUBLE : FULL);
     for (unsigned i = 0; i < depth; i++) {
         static const uint8_t loads[][2] = { { 0xd9, 0 }, { 0xdd, 0 }, { 0xdb, 0 }, { 0xdf, 0 }, { 0xdf, 5 } };
         const uint8_t *load = loads[rng_below(code->rng, 5)];
@@ -181,6 +186,7 @@ void x87(struct code *code)
             { 0xd9, 0xfc }, { 0xdb, 0xe9 }, { 0xdb, 0xf1 }, { 0xda, 0xc1 }, { 0xda, 0xc9 },
         };
         const uint8_t *operation = operations[rng_below(code->rng, sizeof(operations) / 2)];
+        if (operation[0] == 0xd9 && operation[1] == FRNDINT) control_word(code, FULL); /* 7.2 errs with less: ../precision.c */
         byte(code, operation[0]);
         byte(code, operation[1]);
     }
