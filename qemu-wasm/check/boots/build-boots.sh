@@ -21,7 +21,7 @@ case ${1:-} in
 esac
 root=$("$QEMU_WASM_DIR/toolchain.sh" --print-output boots | tail -1)
 mapfile -t inputs < <(find "$BOOTS" -type f ! -name update-lock.sh | LC_ALL=C sort)
-inputs+=("$CHECK/userspace.c" "$CHECK/debian-cloud.lock")
+inputs+=("$CHECK"/{userspace.c,precision.c,debian-cloud.lock})
 output=$CACHE/boots/$1-$(hash_of "=${root##*/}" "${inputs[@]}")
 if [[ -n $print_only || -e $output/.complete ]]; then
   printf '%s\n' "$output"

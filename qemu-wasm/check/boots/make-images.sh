@@ -37,7 +37,7 @@ programs() {
   i686-linux-gnu-gcc "${flags[@]}" '-DLEVEL="I686"' "$src/instructions.c" -o "$files/i686"
   gcc "${flags[@]}" -march=x86-64-v2 '-DLEVEL="X86-64-V2"' "$src/instructions.c" -o "$files/x86-64-v2"
   gcc "${flags[@]}" -march=x86-64-v3 '-DLEVEL="X86-64-V3"' "$src/instructions.c" -o "$files/x86-64-v3"
-  gcc "${flags[@]}" "$src/precision.c" -o "$files/precision"
+  gcc "${flags[@]}" /qemuweb/check/precision.c -o "$files/precision" -lm
   gcc -m32 -nostdlib -static -s "$src/syscall32.S" -o "$files/syscall32"
   echo 'the file on the disk' >"$files/file.txt"
   truncate -s 16M ext4.img

@@ -101,10 +101,7 @@ impl Boot {
             .map(|file| launch.attach(&images.join(file)))
             .transpose()?;
         for disk in &self.disks {
-            launch.attach_disk(&images.join(disk))?;
-        }
-        if let Some(disk) = &mut launch.inputs.disk {
-            disk.snapshot = self.snapshot.map(str::to_owned);
+            launch.attach_disk(&images.join(disk), None, self.snapshot.map(str::to_owned))?;
         }
         Ok(launch)
     }
