@@ -210,7 +210,7 @@ fn member<'a>(object: &'a Map<String, Value>, part: &str, field: &str) -> &'a Va
 }
 
 /// Whether the error only says that a body was not waited for which there is not, or which became a file.
-fn is_no_error(exchange: &Exchange) -> bool {
+pub(crate) fn is_no_error(exchange: &Exchange) -> bool {
     let response = &exchange.response;
     response.error.as_deref() == Some(ABORTED)
         && response.status != 0
@@ -223,7 +223,12 @@ fn is_download(exchange: &Exchange) -> bool {
         header(&exchange.response.headers, "content-disposition")
             .is_some_and(|value| value.trim_start().to_ascii_lowercase().starts_with("attachment"))
     };
-    exchange.resource_type.as_deref() == Some("document") && (attached() || !is_shown(&exchange.mime_type()))
+    match exchange.resource_type.as_deref() {
+        Some("document") => attached() || !is_shown(&exchange.mime_type()),
+        // Other recorders do not tell what a request was for.
+        None => attached(),
+        Some(_) => false,
+    }
 }
 
 /// Whether a document of this media type is shown, not saved.

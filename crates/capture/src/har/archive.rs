@@ -28,6 +28,14 @@ pub enum HarError {
     /// An entry is no JSON.
     #[error("expected an entry of an HTTP archive (HAR 1.2), found: {0}")]
     Json(#[from] serde_json::Error),
+    /// A response's body is said to be base64 and is not.
+    #[error("the response of {url}")]
+    Body {
+        /// The URL, shortened.
+        url: String,
+        /// What is wrong with it.
+        source: crate::body::NotBase64,
+    },
     /// An entry tells of no request.
     #[error("expected an entry with a request that has a URL or a method, found {found}")]
     NoRequest {

@@ -413,7 +413,7 @@ fn failures_are_shown_and_errors_that_are_none_are_not() {
         ),
         (
             "GET",
-            &format!(r#""status": 200, {full}, "_error": "net::ERR_ABORTED""#),
+            r#""status": 200, "content": {"mimeType": "application/zip"}, "_error": "net::ERR_ABORTED""#,
             r#", "_resourceType": "document""#,
             200,
             None,
