@@ -27,16 +27,6 @@ pub enum Compression {
 }
 
 impl Compression {
-    /// What the built-in kernels unpack (`qemu-wasm/guest/kernel/common.config`, `CONFIG_RD_*`).
-    pub const OF_BUILT_IN_KERNELS: &[Self] = &[
-        Self::Gzip,
-        Self::Xz,
-        Self::Zstd,
-        Self::Bzip2,
-        Self::Lz4,
-        Self::Lzma,
-    ];
-
     const MAGICS: &[(&[u8], Self)] = &[
         (&[0x1f, 0x8b], Self::Gzip),
         (&[0x1f, 0x9e], Self::Gzip),
