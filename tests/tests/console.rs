@@ -167,13 +167,13 @@ fn main() {
             panel.expect(vm, "stty size", size.trim())
         })
         .step("64 kB that are pasted arrive whole", |room| {
-            paste_into_cat(room, &text(64 << 10), false, Duration::from_secs(60))
+            paste_into_cat(room, &text(64 << 10), false, Duration::from_secs(120))
         })
         .step("in brackets, too", |room| {
-            paste_into_cat(room, &text(64 << 10), true, Duration::from_secs(60))
+            paste_into_cat(room, &text(64 << 10), true, Duration::from_secs(120))
         })
         .step("so does a megabyte", |room| {
-            paste_into_cat(room, &text(1 << 20), false, Duration::from_secs(240))
+            paste_into_cat(room, &text(1 << 20), false, Duration::from_secs(480))
         })
         .step(
             "a paste into a guest that does not read is refused in words",
