@@ -136,9 +136,14 @@ fn main() {
             panel.select(vm)?;
             panel.click("reset")?;
             panel.click("confirm-ok")?;
-            panel.wait_console(vm, "a second banner", qemuweb_e2e::BOOT, |text| {
-                (text.matches("Welcome to QemuWeb").count() >= 2 || !text.contains("/tmp/own")).then_some(())
+            let shown = panel.wait_console(vm, "a second banner", qemuweb_e2e::BOOT, |text| {
+                (text.matches("Welcome to QemuWeb").count() >= 2).then(|| text.to_owned())
             })?;
+            // What stood there before the reset still does, and nothing is said to be missing.
+            ensure!(
+                shown.contains("/tmp/own") && !shown.contains("are not kept"),
+                "{shown}"
+            );
             panel.wait_prompt(vm)?;
             panel.expect(vm, "test -e /tmp/own || echo anew", "anew")
         })
