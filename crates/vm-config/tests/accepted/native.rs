@@ -212,7 +212,11 @@ fn converse(qemu: &mut Child, asked: &[(String, &str)]) -> Result<(), String> {
     let answers = lines(qemu.stdout.take().ok_or("no standard output")?);
     expect(&answers, "\"QMP\"")?;
     for (command, answer) in asked {
-        writeln!(commands, "{command}").map_err(|error| error.to_string())?;
+        // At once: QEMU obeys as soon as it has seen the last brace, and may be gone before a line's end follows.
+        let line = format!("{command}\n");
+        commands
+            .write_all(line.as_bytes())
+            .map_err(|error| error.to_string())?;
         expect(&answers, answer)?;
     }
     Ok(())
