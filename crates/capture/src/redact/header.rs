@@ -69,7 +69,7 @@ pub(super) fn redact(header: &mut Header, lexicon: Lexicon<'_>, found: &mut Foun
         "refresh" => refresh(value, lexicon, found),
         _ if is_one(HARMLESS) => return,
         _ if is_one(URLS) => url::redact(value, lexicon, found),
-        _ => match verdict(&name, lexicon) {
+        _ => match verdict(&header.name, &name, lexicon) {
             verdict
                 if is_secret(
                     verdict,
@@ -92,11 +92,12 @@ pub(super) fn redact(header: &mut Header, lexicon: Lexicon<'_>, found: &mut Foun
 }
 
 /// Headers of applications have fewer kinds of keys than data: any is looked at.
-fn verdict(name: &str, lexicon: Lexicon<'_>) -> Verdict {
+fn verdict(written: &str, name: &str, lexicon: Lexicon<'_>) -> Verdict {
     if SECRET.contains(&name) {
         return Verdict::Secret;
     }
-    match lexicon.names.judge(name.as_bytes()) {
+    // Capitals tell of words.
+    match lexicon.names.judge(written.as_bytes()) {
         Verdict::Harmless if name.ends_with("-key") || name.ends_with("-auth") => Verdict::Look,
         verdict => verdict,
     }

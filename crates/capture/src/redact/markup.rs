@@ -97,7 +97,7 @@ impl Scan<'_> {
                 let end =
                     memchr::memmem::find(&data[start..], b"]]>").map_or(data.len(), |found| start + found);
                 is_cut |= self.cut_text(name, start, end);
-                at = end;
+                at = (end + b"]]>".len()).min(data.len());
             } else if inside.starts_with(b"/") || inside.starts_with(b"\\/") {
                 if depth == 0 {
                     break;

@@ -128,7 +128,9 @@ fn judge(words: &Words, head: usize, word: &[u8]) -> Verdict {
         b"code" => when(any(SECRET_CODES), Verdict::Secret),
         b"codes" => when(any(&["backup", "recovery"]), Verdict::Texts),
         b"pin" => when(none_or(HOLDERS), Verdict::Secret),
-        b"pass" => when(none_or(HOLDERS), Verdict::Texts),
+        // By itself it may count what passed.
+        b"pass" if head == 0 => Verdict::Texts,
+        b"pass" => when(any(HOLDERS), Verdict::Secret),
         b"phrase" => when(
             any(&["mnemonic", "pass", "recovery", "secret", "seed"]),
             Verdict::Secret,
@@ -184,7 +186,7 @@ fn fused(word: &[u8]) -> Verdict {
     .or_else(|| within(rest("key"), SECRET_KEYS, Verdict::Secret))
     .or_else(|| within(rest("key"), LIKELY_KEYS, Verdict::Likely))
     .or_else(|| within(rest("code"), SECRET_CODES, Verdict::Secret))
-    .or_else(|| within(rest("pass"), HOLDERS, Verdict::Texts))
+    .or_else(|| within(rest("pass"), HOLDERS, Verdict::Secret))
     .or_else(|| within(rest("pin"), &["card", "user"], Verdict::Secret))
     .or_else(|| within(rest("session"), SESSIONS, Verdict::Likely))
     .unwrap_or(Verdict::Harmless)
