@@ -80,12 +80,7 @@ pub(super) fn mend_request(exchange: &mut Exchange) {
 }
 
 /// Gives the response its body, or the reason why it has none.
-pub(super) fn mend_response(
-    exchange: &mut Exchange,
-    facts: &Facts,
-    content: Content,
-    limits: &Limits,
-) {
+pub(super) fn mend_response(exchange: &mut Exchange, facts: &Facts, content: Content, limits: &Limits) {
     let kind = media_type(exchange);
     exchange.response.body = None;
     if exchange.response.transfer_size == Some(0) && !facts.is_transfer_known {

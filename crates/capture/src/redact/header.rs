@@ -162,10 +162,9 @@ fn protocols(value: &str, lexicon: Lexicon<'_>, found: &mut Found) -> String {
                 .map(|(at, _)| at)
                 .filter(|at| is_token_name(&text[..*at], lexicon))
                 .map(|at| at + 1)
-                .filter(|start| text.len() - start >= 6)
-                .last();
+                .rfind(|start| text.len() - start >= 6);
             let start = match named {
-                Some(start) if !is_field(text[start..].as_bytes(), lexicon.names) => Some(start),
+                Some(start) if !is_field(&text.as_bytes()[start..], lexicon.names) => Some(start),
                 _ if (is_named && text.len() >= 6) || is_token(text, lexicon) => Some(0),
                 _ => None,
             };

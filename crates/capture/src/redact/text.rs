@@ -13,7 +13,7 @@ use super::learned::{Found, Source};
 use super::markup::is_mark_before;
 use super::names::{Names, Verdict};
 use super::syntax::{Quote, byte_at, position, skip_blanks, unescape_at};
-use super::tokens;
+use super::tokens::Tokens;
 use super::triggers::{Trigger, Triggers};
 use super::value::{self, Place, is_count, is_placeholder, is_random, is_secret};
 use super::words::MAX_NAME;
@@ -92,13 +92,14 @@ pub(super) fn redact_text(text: &str, lexicon: Lexicon<'_>, found: &mut Found) -
 impl Scan<'_> {
     fn run(&mut self) {
         let (data, triggers) = (self.data, self.lexicon.triggers);
+        let mut tokens = Tokens::new();
         let mut at = 0;
         for (trigger, start, end) in triggers.find(data) {
             if start < at {
                 continue;
             }
             match trigger {
-                Trigger::Token(number) => match tokens::at(data, number, start, end) {
+                Trigger::Token(number) => match tokens.at(data, number, start, end) {
                     Some((start, end)) => {
                         self.cut(Source::Token, start, end);
                         at = end;

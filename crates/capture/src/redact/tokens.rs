@@ -45,7 +45,7 @@ const fn shape(prefix: &'static str, least: usize, rest: Rest) -> Shape {
 }
 
 const SHAPES: &[Shape] = &[
-    shape("eyJ", 10, Rest::WebToken),
+    shape("eyJ", 7, Rest::WebToken),
     shape("://", 1, Rest::UserInfo),
     shape("basic ", 6, Rest::Basic),
     shape("bearer ", 8, Rest::Bearer),
@@ -153,35 +153,65 @@ pub(super) fn prefixes() -> impl Iterator<Item = &'static str> {
     SHAPES.iter().map(|shape| shape.prefix)
 }
 
-/// The part to take out at a prefix, found in any case at `start..end`; `None` if it is no token.
-pub(super) fn at(data: &[u8], number: usize, start: usize, end: usize) -> Option<(usize, usize)> {
-    let shape = SHAPES.get(number)?;
-    let exact = &data[start..end] == shape.prefix.as_bytes();
-    let until = |is_part: fn(u8) -> bool| position(data, end, |byte| !is_part(byte));
-    let long = |last: usize| last - end >= shape.least;
-    let token = |last: usize| (exact && long(last) && is_start(data, start)).then_some((start, last));
-    match shape.rest {
-        Rest::Word => token(until(is_word)),
-        Rest::Dotted => token(until(is_dotted)),
-        Rest::Capitals => token(until(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())),
-        Rest::Hex => token(until(|byte| byte.is_ascii_hexdigit())),
-        Rest::Random => token(until(is_word)).filter(|(_, last)| is_random(&data[end..*last])),
-        Rest::WebToken if exact => web_token(data, start, end, shape.least),
-        Rest::WebToken => None,
-        Rest::UserInfo => user_info(data, end),
-        Rest::Basic => basic(data, end, until(is_base64)),
-        Rest::Bearer => {
-            let last = until(is_base64);
-            (long(last) && is_random(data[end..last].trim_ascii_end()))
-                .then_some((end, last))
-                .or_else(|| (last - end >= 16).then_some((end, last)))
+/// The tokens of one text. It remembers what it has refused, so that a run of prefixes is gone through once.
+pub(super) struct Tokens {
+    /// For each shape, where the last run of bytes ends that was no such token: no part of it is one either.
+    refused: Vec<usize>,
+}
+
+impl Tokens {
+    pub(super) fn new() -> Self {
+        Self {
+            refused: vec![0; SHAPES.len()],
         }
-        Rest::Pem if exact => pem(data, end),
-        Rest::Pem => None,
-        Rest::Path => {
-            let last = until(|byte| is_dotted(byte) || b"/:".contains(&byte));
-            long(last).then_some((end, last))
+    }
+
+    /// The part to take out at a prefix, found in any case at `start..end`; `None` if it is no token.
+    pub(super) fn at(
+        &mut self,
+        data: &[u8],
+        number: usize,
+        start: usize,
+        end: usize,
+    ) -> Option<(usize, usize)> {
+        let (shape, refused) = (SHAPES.get(number)?, self.refused.get_mut(number)?);
+        if start < *refused {
+            return None;
         }
+        let is_exact = &data[start..end] == shape.prefix.as_bytes();
+        let is_part: fn(u8) -> bool = match shape.rest {
+            Rest::UserInfo => return user_info(data, end),
+            Rest::Pem if is_exact => return pem(data, end),
+            Rest::Pem => return None,
+            Rest::Word | Rest::Random | Rest::WebToken => is_word,
+            Rest::Dotted => is_dotted,
+            Rest::Capitals => |byte| byte.is_ascii_uppercase() || byte.is_ascii_digit(),
+            Rest::Hex => |byte| byte.is_ascii_hexdigit(),
+            Rest::Basic | Rest::Bearer => is_base64,
+            Rest::Path => |byte| is_dotted(byte) || b"/:".contains(&byte),
+        };
+        let is_by_scheme = matches!(shape.rest, Rest::Basic | Rest::Bearer | Rest::Path);
+        let may_start = shape.rest == Rest::WebToken || is_start(data, start);
+        if !is_by_scheme && !(is_exact && may_start) {
+            return None;
+        }
+        let last = position(data, end, |byte| !is_part(byte));
+        let is_long = last - end >= shape.least;
+        let token = match shape.rest {
+            Rest::WebToken => web_token(data, start, last).filter(|_| is_long),
+            Rest::Random => (is_long && is_random(&data[end..last])).then_some((start, last)),
+            Rest::Basic => basic(data, end, last),
+            Rest::Bearer => {
+                let is_random = is_long && is_random(data[end..last].trim_ascii_end());
+                (is_random || last - end >= 16).then_some((end, last))
+            }
+            Rest::Path => is_long.then_some((end, last)),
+            _ => is_long.then_some((start, last)),
+        };
+        if token.is_none() {
+            *refused = last;
+        }
+        token
     }
 }
 
@@ -211,16 +241,11 @@ fn is_start(data: &[u8], at: usize) -> bool {
         || before == b'-'
 }
 
-/// Three parts in base64url of a JWT, or five of a JWE, the first of which is a JSON object.
-fn web_token(data: &[u8], start: usize, end: usize, least: usize) -> Option<(usize, usize)> {
-    let part = |from| position(data, from, |byte| !is_word(byte));
-    let mut last = part(end);
-    if last - start < least {
-        return None;
-    }
+/// Three parts in base64url of a JWT, or five of a JWE, the first of which is a JSON object and ends at `last`.
+fn web_token(data: &[u8], start: usize, mut last: usize) -> Option<(usize, usize)> {
     let mut parts = 1;
     while parts < 5 && data.get(last) == Some(&b'.') {
-        last = part(last + 1);
+        last = position(data, last + 1, |byte| !is_word(byte));
         parts += 1;
     }
     (parts >= 3).then_some((start, last))
