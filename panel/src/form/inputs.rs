@@ -298,7 +298,8 @@ fn Disk(form: Form, number: usize) -> View {
         is(Some(Media::Floppy)),
     );
     let of_disk = move |get: fn(&DiskInput) -> View| {
-        move || disk.with(|disk| disk.as_ref().map(get).unwrap_or_default())
+        // Not inside `with`: views make signals, which must not be made while one is borrowed.
+        move || disk.get_clone().as_ref().map(get).unwrap_or_default()
     };
     let formats = of_disk(formats);
     let snapshots = of_disk(snapshots);
