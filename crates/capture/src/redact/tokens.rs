@@ -192,7 +192,7 @@ impl Tokens {
         };
         let is_by_scheme = matches!(shape.rest, Rest::Basic | Rest::Bearer | Rest::Path);
         let may_start = shape.rest == Rest::WebToken || is_start(data, start);
-        if !is_by_scheme && !(is_exact && may_start) {
+        if !(is_by_scheme || is_exact && may_start) {
             return None;
         }
         let last = position(data, end, |byte| !is_part(byte));
