@@ -45,7 +45,7 @@ fn read(options: &[Vec<u8>]) -> String {
     let mut seen: Vec<String> = message.opts().iter().map(|(_, option)| format!("{option:?}")).collect();
     seen.retain(|option| !option.starts_with("MessageType"));
     seen.sort();
-    seen.join(" ")
+    if seen.is_empty() { "nothing".to_owned() } else { seen.join(" ") }
 }
 
 fn main() {
@@ -67,9 +67,9 @@ seen=$(cd "$work" && CARGO_TARGET_DIR=$work/target cargo run --quiet)
 expected='domain name, side by side: DomainName("example.org") ServerIdentifier(10.0.0.1)
 domain name, apart: DomainName("ple.org") ServerIdentifier(10.0.0.1)
 name servers, side by side: DomainNameServer([10.0.0.53, 10.0.0.54]) ServerIdentifier(10.0.0.1)
-name servers, apart: 
+name servers, apart: nothing
 classless routes, side by side: ClasslessStaticRoute([(10.1.2.0/24, 10.0.0.1), (10.9.0.0/16, 10.0.0.1)]) ServerIdentifier(10.0.0.1)
-classless routes, apart: 
+classless routes, apart: nothing
 domain search, side by side: DomainSearch([Name("eng.example."), Name("example.")]) ServerIdentifier(10.0.0.1)
 domain search, apart: DomainSearch([]) ServerIdentifier(10.0.0.1)'
 printf '%s\n' "$seen"

@@ -88,7 +88,7 @@ impl Vm {
 
     /// Replaces the definition of a VM that is not active.
     pub(super) fn redefine(&mut self, name: String, definition: Definition) -> Result<(), Failure> {
-        self.to_start()?;
+        self.startable()?;
         let (run, favourite) = (self.run, self.info.favourite);
         *self = Self {
             run,
@@ -99,7 +99,7 @@ impl Vm {
     }
 
     /// What it is made of, if it can be started.
-    fn to_start(&mut self) -> Result<Rc<Definition>, Failure> {
+    fn startable(&mut self) -> Result<Rc<Definition>, Failure> {
         self.info
             .state
             .next(Transition::Start)
@@ -210,11 +210,11 @@ impl Machine {
 /// A [`Failure`] when there is no such VM, or when it is active, which does nothing to the run that it is in. When its
 /// configuration cannot work or a file cannot be read, the VM keeps the failure.
 pub(super) async fn start(state: &SharedState, vm_id: &str) -> Result<(), Failure> {
-    let mut definition = known(state, vm_id, Vm::to_start)?;
+    let mut definition = known(state, vm_id, Vm::startable)?;
     let mut blobs = files::open(&definition.files, &definition.file_names()).await;
     loop {
         // It may have been defined anew meanwhile, with other files, or removed, or started by somebody else.
-        let present = known(state, vm_id, Vm::to_start)?;
+        let present = known(state, vm_id, Vm::startable)?;
         if Rc::ptr_eq(&present, &definition) {
             break;
         }

@@ -97,7 +97,11 @@ fn show(file: &[u8]) -> String {
             .unwrap();
         }
     }
-    text + &archive.to_string()
+    text += &archive.to_string();
+    // As files in a repository are: no blanks at the end of a line, and each line ended.
+    text.lines()
+        .map(|line| line.trim_end().to_owned() + "\n")
+        .collect()
 }
 
 macro_rules! shows {

@@ -127,38 +127,38 @@ fn a_system_that_is_none_of_ours_has_a_whole_pc() {
         &inputs,
         &none,
         &expect![[r#"
-        -L /pc-bios
-        -nodefaults
-        -no-user-config
-        -display none
-        -machine pc,graphics=off
-        -cpu qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt,+avx,+avx2,+bmi1,+bmi2,+f16c,+fma,+abm,+movbe,+xsave
-        -smp 1
-        -accel tcg,tb-size=64
-        -m 512M
-        -kernel /vm/kernel
-        -initrd /vm/initrd
-        -append 
-        -chardev ring,id=serial0
-        -serial chardev:serial0
-        -chardev ring,id=qmp0
-        -mon chardev=qmp0,mode=control
-        -device virtio-serial-pci,id=vserial0
-        -chardev ring,id=agent0
-        -device virtserialport,bus=vserial0.0,chardev=agent0,id=agent0,name=org.qemuweb.agent.0
-        -chardev ring,id=capture0,discard=on
-        -device virtserialport,bus=vserial0.0,chardev=capture0,id=capture0,name=org.qemuweb.capture.0
-        -chardev ring,id=capture1,discard=on
-        -device virtserialport,bus=vserial0.0,chardev=capture1,id=capture1,name=org.qemuweb.capture.1
-        -object rng-builtin,id=rng0
-        -device virtio-rng-pci,rng=rng0
-        -device virtio-balloon-pci,id=balloon0
-        -parallel null
-        -device VGA
-        mount /vm/kernel
-        mount /vm/initrd
-        warning: what starts expects a PC as they were: the machine is one (pc, with IDE disks), whatever the profile says
-    "#]],
+            -L /pc-bios
+            -nodefaults
+            -no-user-config
+            -display none
+            -machine pc,graphics=off
+            -cpu qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt,+avx,+avx2,+bmi1,+bmi2,+f16c,+fma,+abm,+movbe,+xsave
+            -smp 1
+            -accel tcg,tb-size=64
+            -m 512M
+            -kernel /vm/kernel
+            -initrd /vm/initrd
+            -append ''
+            -chardev ring,id=serial0
+            -serial chardev:serial0
+            -chardev ring,id=qmp0
+            -mon chardev=qmp0,mode=control
+            -device virtio-serial-pci,id=vserial0
+            -chardev ring,id=agent0
+            -device virtserialport,bus=vserial0.0,chardev=agent0,id=agent0,name=org.qemuweb.agent.0
+            -chardev ring,id=capture0,discard=on
+            -device virtserialport,bus=vserial0.0,chardev=capture0,id=capture0,name=org.qemuweb.capture.0
+            -chardev ring,id=capture1,discard=on
+            -device virtserialport,bus=vserial0.0,chardev=capture1,id=capture1,name=org.qemuweb.capture.1
+            -object rng-builtin,id=rng0
+            -device virtio-rng-pci,rng=rng0
+            -device virtio-balloon-pci,id=balloon0
+            -parallel null
+            -device VGA
+            mount /vm/kernel
+            mount /vm/initrd
+            warning: what starts expects a PC as they were: the machine is one (pc, with IDE disks), whatever the profile says
+        "#]],
     );
 }
 

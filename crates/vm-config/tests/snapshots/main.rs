@@ -17,7 +17,8 @@ fn show(profile: &str, inputs: &VmInputs, overrides: &VmOverrides) -> String {
     let mut text = String::new();
     for arg in &result.args {
         let separator = if arg.starts_with('-') { "\n" } else { " " };
-        write!(text, "{separator}{arg}").expect("a string");
+        let shown = if arg.is_empty() { "''" } else { arg };
+        write!(text, "{separator}{shown}").expect("a string");
     }
     for file in &result.files_to_mount {
         write!(
