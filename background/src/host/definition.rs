@@ -221,9 +221,9 @@ async fn recognize_all(vm: &mut VmDefinition, blobs: &Blobs<'_>) -> Result<(), F
         && others.iter().all(|disks| disks.is_empty())
         && starts_disk(profile, inputs, Some(overrides))
     {
-        // There is nothing else to start.
+        // There is nothing else to start. What is in a snapshot, nobody has seen.
         let role = Role {
-            boots: true,
+            boots: disk.snapshot.is_none(),
             ..role_of(disk, arch)
         };
         recognize(&disk.source, role, blobs).await?;
@@ -284,19 +284,23 @@ async fn recognize_disk(
     if let Some(content) = recognize(&disk.source, role_of(disk, arch), blobs).await? {
         disk.format = Some(content.disk_format());
         disk.media = disk.media.or(content.drive(may_be_floppy).media());
-        disk.system = content.system();
-        disk.is_data = content.is_data();
         disk.snapshots = content
             .snapshots()
             .iter()
             .map(|snapshot| snapshot.name.clone())
             .collect();
-        disk.firmware = content.firmware_on(arch);
-        if let Some(wanted) = &disk.snapshot {
-            content
-                .find_snapshot(disk.source.file_name(), wanted)
-                .map_err(|error| Failure::from_error(&error).with_next_step(error.next_step))?;
-        }
+        let started = match &disk.snapshot {
+            Some(wanted) => {
+                content
+                    .find_snapshot(disk.source.file_name(), wanted)
+                    .map_err(|error| Failure::from_error(&error).with_next_step(error.next_step))?;
+                content.at_snapshot()
+            }
+            None => content,
+        };
+        disk.system = started.system();
+        disk.is_data = started.is_data();
+        disk.firmware = started.firmware_on(arch);
     }
     Ok(())
 }

@@ -207,7 +207,8 @@ impl Builder<'_> {
             path: format!("{MOUNT_FOLDER}/{name}"),
             kind: media(disk).kind(),
             readonly,
-            boots,
+            // What is in a snapshot, nobody has seen.
+            boots: boots && disk.snapshot.is_none(),
             snapshot: disk.snapshot.clone(),
         })
     }

@@ -236,6 +236,14 @@ impl Content {
         }
     }
 
+    /// The same disk image with an internal snapshot as its content, into which nobody has looked.
+    pub fn at_snapshot(mut self) -> Self {
+        if let Self::Disk(image) = &mut self {
+            image.volume = None;
+        }
+        self
+    }
+
     /// The internal snapshots of a disk image.
     pub fn snapshots(&self) -> &[Snapshot] {
         self.disk().map_or(&[], |image| image.snapshots.as_slice())

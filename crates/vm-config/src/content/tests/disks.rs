@@ -219,6 +219,10 @@ fn snapshots_are_listed_and_found() {
         content.find_snapshot("d.qcow2", "after").unwrap_err().to_string(),
         "d.qcow2 is no image with that snapshot: expected a snapshot called \"after\", found before, nach dem Update"
     );
+    // Its latest state is blank, which says nothing of a snapshot.
+    assert!(content.is_data());
+    let started = content.at_snapshot();
+    assert!(!started.is_data() && started.system().is_none() && started.snapshots().len() == 2);
 }
 
 #[test]
