@@ -208,7 +208,7 @@ fn another_version_is_an_error_event() {
     let [Event::Error { failure, .. }] = seen.as_slice() else {
         panic!("{seen:?}")
     };
-    assert_eq!(failure.message, "expected protocol version 1, found 9");
+    assert_eq!(failure.message, "expected protocol version 2, found 9");
 }
 
 #[test]

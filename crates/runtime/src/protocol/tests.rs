@@ -231,8 +231,8 @@ fn host_messages() {
 fn only_this_version_is_spoken() {
     assert!(check_version(VERSION).is_ok());
     assert_eq!(
-        check_version(2).unwrap_err().to_string(),
-        "expected protocol version 1, found 2"
+        check_version(1).unwrap_err().to_string(),
+        "expected protocol version 2, found 1"
     );
 }
 
