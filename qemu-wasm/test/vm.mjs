@@ -4,6 +4,11 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
+// Emscripten ends main() by throwing; where a thread's message has it do so, nobody stands there to catch it.
+process.on('uncaughtException', (error) => {
+  if (error?.name !== 'ExitStatus') throw error;
+});
+
 const RING_HEADER = 192;
 const DIRECTORY_MAGIC = 0x49445751;
 const RING_MAGIC = 0x47525751;
