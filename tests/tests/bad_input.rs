@@ -76,7 +76,7 @@ fn main() {
         )?;
         let answer = answer.as_str().unwrap_or_default().to_owned();
         ensure!(
-            answer.contains("version 1") && answer.contains("99"),
+            answer.contains("version 2") && answer.contains("99"),
             "the host answered {answer}"
         );
         Ok(())

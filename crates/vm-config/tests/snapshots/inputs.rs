@@ -32,7 +32,7 @@ fn a_disk_of_ones_own_boots_on_a_pc() {
             -no-user-config
             -display none
             -machine q35,graphics=off
-            -cpu qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt,+avx,+avx2,+bmi1,+bmi2,+f16c,+fma,+abm,+movbe,+xsave
+            -cpu max,-la57
             -smp 1
             -accel tcg,tb-size=64
             -m 512M
@@ -85,7 +85,7 @@ fn a_system_that_is_none_of_ours_has_a_whole_pc() {
         -no-user-config
         -display none
         -machine pc,graphics=off
-        -cpu qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt,+avx,+avx2,+bmi1,+bmi2,+f16c,+fma,+abm,+movbe,+xsave
+        -cpu max,-la57
         -smp 1
         -accel tcg,tb-size=32
         -m 128M
@@ -132,7 +132,7 @@ fn a_system_that_is_none_of_ours_has_a_whole_pc() {
             -no-user-config
             -display none
             -machine pc,graphics=off
-            -cpu qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt,+avx,+avx2,+bmi1,+bmi2,+f16c,+fma,+abm,+movbe,+xsave
+            -cpu max,-la57
             -smp 1
             -accel tcg,tb-size=64
             -m 512M
@@ -308,7 +308,7 @@ fn a_disk_on_a_machine_that_boots_none() {
             -no-user-config
             -display none
             -machine microvm,acpi=off
-            -cpu qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt,+avx,+avx2,+bmi1,+bmi2,+f16c,+fma,+abm,+movbe,+xsave
+            -cpu max,-la57
             -smp 1
             -accel tcg,tb-size=32
             -m 128M
@@ -419,7 +419,7 @@ fn disks_of_every_kind() {
             -no-user-config
             -display none
             -machine q35,smbus=off,usb=off,hpet=off,vmport=off,smm=off,i8042=off
-            -cpu qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt,+avx,+avx2,+bmi1,+bmi2,+f16c,+fma,+abm,+movbe,+xsave
+            -cpu max,-la57
             -smp 1
             -accel tcg,tb-size=64
             -m 512M
@@ -474,7 +474,7 @@ fn disks_of_every_kind() {
             -no-user-config
             -display none
             -machine microvm,acpi=off
-            -cpu qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt,+avx,+avx2,+bmi1,+bmi2,+f16c,+fma,+abm,+movbe,+xsave
+            -cpu max,-la57
             -smp 1
             -accel tcg,tb-size=32
             -m 128M
@@ -537,7 +537,7 @@ fn what_does_not_fit() {
             -no-user-config
             -display none
             -machine q35,smbus=off,usb=off,hpet=off,vmport=off,smm=off,sata=off,i8042=off
-            -cpu qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt,+avx,+avx2,+bmi1,+bmi2,+f16c,+fma,+abm,+movbe,+xsave
+            -cpu max,-la57
             -smp 99
             -accel tcg,tb-size=256
             -m 8192M

@@ -19,7 +19,7 @@ fn minimal_x86_64() {
             -no-user-config
             -display none
             -machine q35,smbus=off,usb=off,hpet=off,vmport=off,smm=off,sata=off,i8042=off
-            -cpu qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt,+avx,+avx2,+bmi1,+bmi2,+f16c,+fma,+abm,+movbe,+xsave
+            -cpu max,-la57
             -smp 1
             -accel tcg,tb-size=32
             -m 128M
@@ -57,7 +57,7 @@ fn linux_x86_64_pc_nographic() {
             -no-user-config
             -display none
             -machine q35,smbus=off,usb=off,hpet=off,vmport=off,smm=off,sata=off,i8042=off
-            -cpu qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt,+avx,+avx2,+bmi1,+bmi2,+f16c,+fma,+abm,+movbe,+xsave
+            -cpu max,-la57
             -smp 1
             -accel tcg,tb-size=64
             -m 512M
@@ -95,7 +95,7 @@ fn linux_x86_64_pc_graphics() {
             -no-user-config
             -display none
             -machine q35,smbus=off,usb=off,hpet=off,vmport=off,smm=off,sata=off
-            -cpu qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt,+avx,+avx2,+bmi1,+bmi2,+f16c,+fma,+abm,+movbe,+xsave
+            -cpu max,-la57
             -smp 1
             -accel tcg,tb-size=64
             -m 512M
@@ -135,7 +135,7 @@ fn pc_x86_64() {
         -no-user-config
         -display none
         -machine pc,graphics=off
-        -cpu qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt,+avx,+avx2,+bmi1,+bmi2,+f16c,+fma,+abm,+movbe,+xsave
+        -cpu max,-la57
         -smp 1
         -accel tcg,tb-size=32
         -m 256M
@@ -248,7 +248,7 @@ fn microvm_x86_64() {
             -no-user-config
             -display none
             -machine microvm,acpi=off
-            -cpu qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt,+avx,+avx2,+bmi1,+bmi2,+f16c,+fma,+abm,+movbe,+xsave
+            -cpu max,-la57
             -smp 1
             -accel tcg,tb-size=32
             -m 128M
@@ -284,7 +284,7 @@ fn busybox_router() {
             -no-user-config
             -display none
             -machine q35,smbus=off,usb=off,hpet=off,vmport=off,smm=off,sata=off,i8042=off
-            -cpu qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt,+avx,+avx2,+bmi1,+bmi2,+f16c,+fma,+abm,+movbe,+xsave
+            -cpu max,-la57
             -smp 1
             -accel tcg,tb-size=32
             -m 128M
@@ -323,7 +323,7 @@ fn hashicorp_vault() {
             -no-user-config
             -display none
             -machine q35,graphics=off
-            -cpu qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt,+avx,+avx2,+bmi1,+bmi2,+f16c,+fma,+abm,+movbe,+xsave
+            -cpu max,-la57
             -smp 1
             -accel tcg,tb-size=128
             -m 1024M
@@ -357,7 +357,7 @@ fn alpine_linux() {
             -no-user-config
             -display none
             -machine q35,graphics=off
-            -cpu qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt,+avx,+avx2,+bmi1,+bmi2,+f16c,+fma,+abm,+movbe,+xsave
+            -cpu max,-la57
             -smp 1
             -accel tcg,tb-size=32
             -m 256M
@@ -391,7 +391,7 @@ fn debian_x86_64_disk() {
             -no-user-config
             -display none
             -machine q35,graphics=off
-            -cpu qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt,+avx,+avx2,+bmi1,+bmi2,+f16c,+fma,+abm,+movbe,+xsave
+            -cpu max,-la57
             -smp 1
             -accel tcg,tb-size=64
             -m 512M
