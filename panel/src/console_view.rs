@@ -168,8 +168,9 @@ pub fn ConsoleTools(workbench: Workbench) -> View {
                 on:click=move |_| store.searching.set(!store.searching.get_untracked())) { (icon(icons::SEARCH)) }
             button(class="tool", r#type="button", title="Copy the selection, or all output", aria-label="Copy output",
                 on:click=copy_all) { (icon(icons::COPY)) }
-            (tool(icons::RESIZE, "send-size", "Type the terminal’s size into the guest (stty rows … cols …)",
-                move || !runs.get(), send_size))
+            button(class="tool", r#type="button", title="Type the terminal’s size into the guest (stty rows … cols …)",
+                aria-label="Type the terminal’s size into the guest", data-testid="send-size", disabled=!runs.get(),
+                on:click=send_size) { (icon(icons::RESIZE)) }
             button(class="tool", r#type="button", title="Announce output to screen readers",
                 aria-label="Announce output to screen readers",
                 aria-pressed=speaks.get().to_string(), on:click=speak) { (icon(icons::SPEAK)) }
