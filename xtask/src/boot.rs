@@ -147,15 +147,20 @@ impl Vm {
     }
 
     /// As [`Self::launch`], from a page that is open.
-    pub(crate) fn launch_from(Page(page): Page, launch: &Launch, console: Console) -> Result<Self> {
+    pub(crate) fn launch_from(page: Page, launch: &Launch, console: Console) -> Result<Self> {
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let id = format!("cli-{}-{count}", std::process::id());
+        Self::launch_as(&id, page, launch, console)
+    }
+
+    /// As [`Self::launch_from`], with this id: a VM that has it and has ended is started again.
+    pub(crate) fn launch_as(id: &str, Page(page): Page, launch: &Launch, console: Console) -> Result<Self> {
         let events = page.add_binding("qemuwebEvent")?;
         page.evaluate(include_str!("automation.js"))?;
         if !launch.files.is_empty() {
             let files: Vec<_> = launch.files.iter().map(PathBuf::as_path).collect();
             page.set_files("automation.fileInput()", &files)?;
         }
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let id = format!("cli-{}-{count}", std::process::id());
         let arguments: Vec<String> = [
             json!(id),
             json!(launch.profile),
@@ -171,7 +176,7 @@ impl Vm {
         Ok(Vm {
             page,
             events,
-            id,
+            id: id.to_owned(),
             console,
             launched,
             ended: None,
