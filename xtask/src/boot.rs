@@ -117,6 +117,8 @@ pub(crate) struct Vm {
     page: Session,
     events: BindingCall,
     id: String,
+    /// The number of its run: a page is told what a former one left on the console.
+    run: u64,
     console: Console,
     /// When the launch was asked for.
     pub(crate) launched: Instant,
@@ -173,14 +175,17 @@ impl Vm {
         let launched = Instant::now();
         page.evaluate_within(&format!("automation.start({})", arguments.join(", ")), ACCEPT)
             .context("the VM host refused the start")?;
-        Ok(Vm {
+        let mut vm = Vm {
             page,
             events,
             id: id.to_owned(),
+            run: 0,
             console,
             launched,
             ended: None,
-        })
+        };
+        vm.run = vm.info()?.run;
+        Ok(vm)
     }
 
     /// The VM as the host describes it.
@@ -243,7 +248,7 @@ impl Vm {
             return Ok(Happened::Nothing);
         };
         match event {
-            Event::SerialOut { .. } => {
+            Event::SerialOut { run, .. } if run == self.run => {
                 let data = data.as_str().context("console output without bytes")?;
                 self.console
                     .push(&BASE64.decode(data).context("console output that is no base64")?);
