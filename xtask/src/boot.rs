@@ -117,6 +117,8 @@ pub(crate) struct Vm {
     page: Session,
     events: BindingCall,
     id: String,
+    /// The number of its run: a page is told what a former one left on the console.
+    run: u64,
     console: Console,
     /// When the launch was asked for.
     pub(crate) launched: Instant,
@@ -147,15 +149,20 @@ impl Vm {
     }
 
     /// As [`Self::launch`], from a page that is open.
-    pub(crate) fn launch_from(Page(page): Page, launch: &Launch, console: Console) -> Result<Self> {
+    pub(crate) fn launch_from(page: Page, launch: &Launch, console: Console) -> Result<Self> {
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let id = format!("cli-{}-{count}", std::process::id());
+        Self::launch_as(&id, page, launch, console)
+    }
+
+    /// As [`Self::launch_from`], with this id: a VM that has it and has ended is started again.
+    pub(crate) fn launch_as(id: &str, Page(page): Page, launch: &Launch, console: Console) -> Result<Self> {
         let events = page.add_binding("qemuwebEvent")?;
         page.evaluate(include_str!("automation.js"))?;
         if !launch.files.is_empty() {
             let files: Vec<_> = launch.files.iter().map(PathBuf::as_path).collect();
             page.set_files("automation.fileInput()", &files)?;
         }
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let id = format!("cli-{}-{count}", std::process::id());
         let arguments: Vec<String> = [
             json!(id),
             json!(launch.profile),
@@ -168,14 +175,17 @@ impl Vm {
         let launched = Instant::now();
         page.evaluate_within(&format!("automation.start({})", arguments.join(", ")), ACCEPT)
             .context("the VM host refused the start")?;
-        Ok(Vm {
+        let mut vm = Vm {
             page,
             events,
-            id,
+            id: id.to_owned(),
+            run: 0,
             console,
             launched,
             ended: None,
-        })
+        };
+        vm.run = vm.info()?.run;
+        Ok(vm)
     }
 
     /// The VM as the host describes it.
@@ -238,7 +248,7 @@ impl Vm {
             return Ok(Happened::Nothing);
         };
         match event {
-            Event::SerialOut { .. } => {
+            Event::SerialOut { run, .. } if run == self.run => {
                 let data = data.as_str().context("console output without bytes")?;
                 self.console
                     .push(&BASE64.decode(data).context("console output that is no base64")?);

@@ -1,8 +1,9 @@
 //! `cargo xtask engine-test`: is what our engine computes right? QEMU's own TCG tests and the differential test
 //! (`qemu-wasm/check`), in full: first in Node, then in guests in Chromium, whose compiler is another one. Then all that people
-//! bring to boot.
+//! bring to boot, and whether UEFI variables last.
 
 mod boots;
+mod variables;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -83,6 +84,7 @@ pub(crate) fn main(flags: &EngineTest) -> Result<()> {
         });
     }
     boots::main(&paths, &wanted, &mut summary)?;
+    variables::main(&paths, &wanted, &mut summary);
     if summary.print() {
         Ok(())
     } else {

@@ -52,9 +52,9 @@ xflags::xflags! {
             optional --only step: String
         }
 
-        /// Test the engine in full: QEMU's own TCG tests, random code against native QEMU, and what people bring to boot.
+        /// Test the engine in full: QEMU's own TCG tests, random code against native QEMU, what people bring to boot, and UEFI variables.
         cmd engine-test {
-            /// Only the parts whose name contains this text: node, chromium x86_64 random, chromium aarch64 tcg, boots, boots Xen, ...
+            /// Only the parts whose name contains this text: node, chromium x86_64 random, chromium aarch64 tcg, boots, boots Xen, variables, ...
             optional --only part: String
             /// Seed of the random code in Chromium (1).
             optional --seed number: u64

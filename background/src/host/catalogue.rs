@@ -58,8 +58,15 @@ async fn read(ended: StopReason) -> Result<Kept, Failure> {
     profiles.sort_by(|a, b| a.name.cmp(&b.name));
     let (files, unread) = store.files().await?;
     failures.extend(unread);
+    let (mut variables, unread) = store.variables().await?;
+    failures.extend(unread);
+    let vms = vms.into_iter().map(|kept| {
+        let mut vm = revive(kept, ended);
+        vm.variables = variables.remove(&vm.info.vm_id);
+        vm
+    });
     Ok(Kept {
-        vms: vms.into_iter().map(|vm| revive(vm, ended)).collect(),
+        vms: vms.collect(),
         profiles,
         files,
         store: Some(Rc::new(store)),
@@ -115,7 +122,10 @@ pub(super) async fn define(
     let mut state = state.borrow_mut();
     let order = state.next_order();
     match state.vm_mut(vm_id) {
-        Some(vm) => vm.redefine(name, definition)?,
+        Some(vm) => {
+            vm.redefine(name, definition)?;
+            state.keep_variables(vm_id);
+        }
         None => {
             let vm = Vm::new(vm_id.to_owned(), name, definition, order);
             state.vms.push(vm);
@@ -150,18 +160,19 @@ pub(super) fn clone(state: &SharedState, vm_id: &str, new_id: &str, name: String
     check_id(new_id)?;
     let name = check_name(name)?;
     let mut state = state.borrow_mut();
-    let definition = state
+    let (definition, variables) = state
         .vm(vm_id)
-        .map(|vm| (*vm.definition).clone())
+        .map(|vm| ((*vm.definition).clone(), vm.variables.clone()))
         .ok_or_else(|| unknown(vm_id))?;
     if state.vm(new_id).is_some() {
         return Err(Failure::new(format!("there is a VM “{new_id}” already")));
     }
     let order = state.next_order();
-    state
-        .vms
-        .push(Vm::new(new_id.to_owned(), name, definition, order));
+    let mut vm = Vm::new(new_id.to_owned(), name, definition, order);
+    vm.variables = variables;
+    state.vms.push(vm);
     state.keep(new_id);
+    state.keep_variables(new_id);
     state.publish_vm(new_id);
     Ok(())
 }
@@ -185,6 +196,8 @@ pub(super) fn remove(state: &SharedState, vm_id: &str) -> Result<(), Failure> {
     state.clients.broadcast(&Event::VmRemoved {
         vm_id: vm_id.to_owned(),
     });
+    // A VM that is not there has none.
+    state.keep_variables(vm_id);
     let vm_id = vm_id.to_owned();
     state.write(async move |store| store.remove_vm(&vm_id).await);
     Ok(())
@@ -200,6 +213,7 @@ pub(super) fn restore(state: &SharedState, vm_id: &str) -> Result<(), Failure> {
     state.vms.push(vm.ok_or_else(|| unknown(vm_id))?);
     state.vms.sort_by_key(|vm| vm.order);
     state.keep(vm_id);
+    state.keep_variables(vm_id);
     let vms = state.vms.iter().map(|vm| vm.info.clone()).collect();
     state.clients.broadcast(&Event::VmList { vms });
     Ok(())

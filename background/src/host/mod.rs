@@ -15,6 +15,7 @@ mod library;
 mod metrics;
 mod spare;
 mod store;
+mod variables;
 mod vm;
 mod worker;
 

@@ -1,9 +1,12 @@
-//! What outlives the browser: VM definitions, people's profiles and stored files, in IndexedDB.
+//! What outlives the browser: VM definitions, UEFI variables, people's profiles and stored files, in IndexedDB.
 //!
-//! Database `qemuweb`, version 2: the object stores `vms` (key path `vmId`: `{vmId, json, files}`), `profiles` (key
-//! path `id`: `{id, json}`) and, since version 2, `files` (key path `hash`: `{hash, json, files}`). JSON holds what Rust
-//! knows; `files` are the Blobs and FileSystemFileHandles that it refers to by index, of a stored file its one Blob.
+//! Database `qemuweb`, version 3: the object stores `vms` (key path `vmId`: `{vmId, json, files}`), `profiles` (key
+//! path `id`: `{id, json}`), since version 2 `files` (key path `hash`: `{hash, json, files}`) and since version 3 `variables`
+//! (key path `vmId`: `{vmId, json, files}`). JSON holds what Rust knows; `files` are the Blobs and FileSystemFileHandles that
+//! it refers to by index, of a stored file its one Blob, and of UEFI variables their bytes.
 //! Only the host opens the database.
+
+use std::collections::HashMap;
 
 use js_sys::{Array, Object, Reflect};
 use qemuweb_runtime::Failure;
@@ -16,11 +19,13 @@ use wasm_bindgen::{JsCast, JsValue};
 use web_sys::Blob;
 
 use super::library::Stored;
+use super::variables::Variables;
 
 const DATABASE: &str = "qemuweb";
 const VMS: &str = "vms";
 const PROFILES: &str = "profiles";
 const FILES: &str = "files";
+const VARIABLES: &str = "variables";
 
 /// A VM as it is kept.
 #[derive(Serialize, Deserialize)]
@@ -57,10 +62,11 @@ impl Store {
     /// A [`Failure`] when the browser refuses.
     pub(super) async fn open() -> Result<Self, Failure> {
         let database = Rexie::builder(DATABASE)
-            .version(2)
+            .version(3)
             .add_object_store(ObjectStore::new(VMS).key_path("vmId"))
             .add_object_store(ObjectStore::new(PROFILES).key_path("id"))
             .add_object_store(ObjectStore::new(FILES).key_path("hash"))
+            .add_object_store(ObjectStore::new(VARIABLES).key_path("vmId"))
             .build()
             .await
             .map_err(|error| failed("could not open the database of VMs", &error))?;
@@ -132,6 +138,30 @@ impl Store {
     pub(super) async fn put_vm(&self, vm: &KeptVm) -> Result<(), Failure> {
         let files: Array = vm.files.iter().collect();
         self.put(VMS, "vmId", &vm.vm_id, vm, Some(&files)).await
+    }
+
+    /// The UEFI variables of VMs, and why some could not be read.
+    pub(super) async fn variables(&self) -> Result<(HashMap<VmId, Variables>, Vec<Failure>), Failure> {
+        let (mut variables, mut failures) = (HashMap::new(), Vec::new());
+        for record in self.all(VARIABLES).await? {
+            match read_variables(&record) {
+                Ok((vm_id, read)) => drop(variables.insert(vm_id, read)),
+                Err(failure) => failures.push(failure),
+            }
+        }
+        Ok((variables, failures))
+    }
+
+    /// Keeps a VM's UEFI variables.
+    pub(super) async fn put_variables(&self, vm_id: &str, variables: &Variables) -> Result<(), Failure> {
+        let bytes = Array::of1(&variables.bytes);
+        self.put(VARIABLES, "vmId", vm_id, &variables.file, Some(&bytes))
+            .await
+    }
+
+    /// Forgets a VM's UEFI variables.
+    pub(super) async fn remove_variables(&self, vm_id: &str) -> Result<(), Failure> {
+        self.remove(VARIABLES, vm_id).await
     }
 
     /// Keeps a profile.
@@ -224,6 +254,19 @@ fn read_file(record: &JsValue) -> Result<Stored, Failure> {
         None => Err(
             Failure::new(format!("the bytes of {} are not in the database", info.file.name))
                 .with_next_step("It is left out. Store it again."),
+        ),
+    }
+}
+
+fn read_variables(record: &JsValue) -> Result<(VmId, Variables), Failure> {
+    let vm_id = get(record, "vmId").as_string().unwrap_or_default();
+    let file = parse(record)?;
+    let bytes = get(record, "files").dyn_ref::<Array>().map(|files| files.get(0));
+    match bytes.and_then(|bytes| Variables::new(file, &bytes)) {
+        Some(variables) => Ok((vm_id, variables)),
+        None => Err(
+            Failure::new(format!("the UEFI variables of {vm_id} are not in the database"))
+                .with_next_step("It starts with new ones."),
         ),
     }
 }

@@ -24,8 +24,9 @@ use super::commands::{known, unknown};
 use super::control::{Answer, Control};
 use super::definition::Definition;
 use super::metrics::Meter;
+use super::variables::Variables;
 use super::worker::VmWorker;
-use super::{Run, SharedState, State, files, library, now};
+use super::{Run, SharedState, State, files, library, now, variables};
 pub(super) use events::publish_capture_later;
 
 /// A VM and, while it is active, its QEMU.
@@ -47,6 +48,10 @@ pub(super) struct Vm {
     pub(super) events: VecDeque<MonitorEvent>,
     /// How busy it was in its latest run.
     pub(super) meter: Meter,
+    /// The UEFI variables that it has written, if any.
+    pub(super) variables: Option<Variables>,
+    /// Whether the Worker of its latest run, which has ended, is going to tell them.
+    pub(super) variables_to_come: bool,
     machine: Option<Machine>,
 }
 
@@ -60,6 +65,7 @@ struct Machine {
     control: Option<Control>,
     /// The terminal's size, for an agent that comes later.
     size: Option<(u16, u16)>,
+    has_variables: bool,
     last_lines: Vec<String>,
     shutting_down: bool,
 }
@@ -82,6 +88,8 @@ impl Vm {
             kept_active: false,
             events: VecDeque::new(),
             meter: Meter::default(),
+            variables: None,
+            variables_to_come: false,
             machine: None,
         }
     }
@@ -90,8 +98,11 @@ impl Vm {
     pub(super) fn redefine(&mut self, name: String, definition: Definition) -> Result<(), Failure> {
         self.startable()?;
         let (run, favourite) = (self.run, self.info.favourite);
+        let arch = definition.vm.profile.arch;
         *self = Self {
             run,
+            variables: self.variables.take().filter(|kept| kept.are_for(arch)),
+            variables_to_come: self.variables_to_come,
             ..Self::new(self.info.vm_id.clone(), name, definition, self.order)
         };
         self.info.favourite = favourite;
@@ -164,8 +175,11 @@ impl Vm {
         self.transition(transition)?;
         self.info.progress = None;
         self.capture.end_run();
-        if let Some(link) = self.machine.take().and_then(|machine| machine.link) {
+        if let Some(machine) = self.machine.take()
+            && let Some(link) = &machine.link
+        {
             link.end();
+            self.variables_to_come = machine.has_variables;
         }
         Ok(())
     }
@@ -210,6 +224,7 @@ impl Machine {
 /// A [`Failure`] when there is no such VM, or when it is active, which does nothing to the run that it is in. When its
 /// configuration cannot work or a file cannot be read, the VM keeps the failure.
 pub(super) async fn start(state: &SharedState, vm_id: &str) -> Result<(), Failure> {
+    variables::settled(state, vm_id).await;
     let mut definition = known(state, vm_id, Vm::startable)?;
     let mut blobs = files::open(&definition.files, &definition.file_names()).await;
     loop {
@@ -232,7 +247,7 @@ pub(super) async fn start(state: &SharedState, vm_id: &str) -> Result<(), Failur
         library::attach(&mut args.files_to_mount, &mut blobs, &contents)?;
         Ok((blobs, args))
     });
-    let result = result.and_then(|(blobs, args)| {
+    let result = result.and_then(|(mut blobs, args)| {
         vm.transition(Transition::Start)?;
         vm.run = (now() as u64).max(vm.run + 1);
         vm.info.run = vm.run;
@@ -262,11 +277,21 @@ pub(super) async fn start(state: &SharedState, vm_id: &str) -> Result<(), Failur
         });
         vm.info.warnings = args.warnings.iter().map(ToString::to_string).collect();
         vm.info.args.clone_from(&args.args);
+        let uefi_variables = vm
+            .variables
+            .as_ref()
+            .and_then(|variables| variables.attach(&args.files_to_mount, &mut blobs));
+        vm.variables_to_come = false;
+        let has_variables = args
+            .files_to_mount
+            .iter()
+            .any(|file| file.uefi_variables().is_some());
         let boot = VmWorkerCommand::Boot {
             arch: args.arch,
             args: args.args,
             files: args.files_to_mount,
             heap_mib: vm.definition.heap_mib(),
+            uefi_variables,
         };
         worker.post(&boot, blobs);
         vm.console = Console::default();
@@ -279,6 +304,7 @@ pub(super) async fn start(state: &SharedState, vm_id: &str) -> Result<(), Failur
             agent: None,
             control: None,
             size: None,
+            has_variables,
             last_lines: Vec::new(),
             shutting_down: false,
         });

@@ -28,7 +28,7 @@ pub(super) type FromWorker = Result<(VmWorkerEvent, Vec<JsValue>), Failure>;
 /// ends (seen in version 156; <https://crbug.com/409059706> tells of such a race).
 pub(super) struct VmWorker {
     line: Rc<Line>,
-    _on_message: Closure<dyn FnMut(MessageEvent)>,
+    on_message: Option<Closure<dyn FnMut(MessageEvent)>>,
     _on_error: Closure<dyn FnMut(ErrorEvent)>,
 }
 
@@ -76,7 +76,7 @@ impl VmWorker {
         line.worker.set_onerror(Some(on_error.as_ref().unchecked_ref()));
         Ok(Self {
             line,
-            _on_message: on_message,
+            on_message: Some(on_message),
             _on_error: on_error,
         })
     }
@@ -107,11 +107,20 @@ impl Drop for VmWorker {
     fn drop(&mut self) {
         self.post(&VmWorkerCommand::End, Vec::new());
         let worker = self.line.worker.clone();
-        worker.set_onmessage(None);
         worker.set_onerror(None);
+        // One that takes commands tells what is to outlast it; another one has nothing, and must not be told to boot now.
+        let on_message = self
+            .on_message
+            .take()
+            .filter(|_| self.line.waiting.borrow().is_none());
+        if on_message.is_none() {
+            worker.set_onmessage(None);
+        }
         spawn_local(async move {
             TimeoutFuture::new(THREADS_END_MS).await;
             worker.terminate();
+            worker.set_onmessage(None);
+            drop(on_message);
         });
     }
 }

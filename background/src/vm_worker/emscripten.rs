@@ -37,6 +37,13 @@ extern "C" {
     #[wasm_bindgen(method, catch, js_name = terminateAllThreads)]
     pub(super) fn terminate_all(this: &PThread) -> Result<(), JsValue>;
 
+    /// What is known of a file.
+    pub(super) type Stat;
+
+    /// Its size in bytes.
+    #[wasm_bindgen(method, getter)]
+    pub(super) fn size(this: &Stat) -> f64;
+
     /// Emscripten's file system.
     pub(super) type Fs;
 
@@ -52,6 +59,14 @@ extern "C" {
         data: &Uint8Array,
         options: &Object,
     ) -> Result<(), JsValue>;
+
+    /// The bytes of a file.
+    #[wasm_bindgen(method, catch, js_name = readFile)]
+    pub(super) fn read_file(this: &Fs, path: &str) -> Result<Uint8Array, JsValue>;
+
+    /// What is known of a file.
+    #[wasm_bindgen(method, catch)]
+    pub(super) fn stat(this: &Fs, path: &str) -> Result<Stat, JsValue>;
 
     /// Mounts a file system.
     #[wasm_bindgen(method, catch)]

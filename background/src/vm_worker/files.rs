@@ -7,8 +7,8 @@ use js_sys::Uint8Array;
 use qemuweb_runtime::Failure;
 use qemuweb_runtime::web::failure_from_exception;
 use qemuweb_vm_config::{
-    Arch, Compression, Content, FileKind, FileMountInfo, InitrdFor, InputSource, KernelKind, Role, Sample,
-    Seen, check_content,
+    Arch, Compression, Content, FileKind, FileMountInfo, InitrdFor, InputSource, KernelKind,
+    MAX_UEFI_VARIABLES, Role, Sample, Seen, check_content, fits_uefi_variables,
 };
 use wasm_bindgen::prelude::*;
 use web_sys::Blob;
@@ -62,7 +62,9 @@ async fn find(file: &FileMountInfo, sources: &Sources<'_>) -> Result<File, Failu
     let package = sources.package;
     match &file.source {
         InputSource::Builtin(builtin) if file.kind == FileKind::Firmware => {
-            Ok(File::Bytes(package.qemu_file(&builtin.path).await?))
+            let bytes = package.qemu_file(&builtin.path).await?;
+            let kept = file.uefi_variables().and_then(|_| sources.kept_variables(&bytes));
+            Ok(File::Bytes(kept.unwrap_or(bytes)))
         }
         InputSource::Builtin(builtin) => Ok(File::Bytes(package.guest_file(&builtin.path).await?)),
         InputSource::Url(url) => Ok(File::Bytes(fetch_url(url, false, package.meter()).await?)),
@@ -75,6 +77,17 @@ async fn find(file: &FileMountInfo, sources: &Sources<'_>) -> Result<File, Failu
             .ok_or_else(|| missing(&attachment.name)),
         // The host attaches stored files.
         InputSource::Stored(file) => Err(missing(&file.name)),
+    }
+}
+
+impl Sources<'_> {
+    /// The UEFI variables of the machine's former run, if they can stand in for the package's.
+    fn kept_variables(&self, package: &Uint8Array) -> Option<Uint8Array> {
+        let kept = self.attachments.get(self.uefi_variables? as usize)?;
+        let kept = kept.dyn_ref::<Uint8Array>()?;
+        let fits =
+            kept.length() <= MAX_UEFI_VARIABLES && fits_uefi_variables(&package.to_vec(), &kept.to_vec());
+        fits.then(|| kept.clone())
     }
 }
 

@@ -1,5 +1,7 @@
 //! Building the machine: QEMU's module, its memory, its files; then `main`.
 
+use std::rc::Rc;
+
 use futures_util::future::try_join;
 use js_sys::{Array, Function, Object, Promise, Reflect, SharedArrayBuffer, WebAssembly};
 use qemuweb_runtime::Failure;
@@ -13,14 +15,14 @@ use wasm_bindgen_futures::{JsFuture, spawn_local};
 use super::emscripten::{Fs, QemuModule};
 use super::files::{File, contents};
 use super::package::qemu_url;
-use super::threads::Threads;
-use super::{ProgressMeter, Sources, report};
+use super::variables::Variables;
+use super::{ProgressMeter, Qemu, Sources, report};
 
 /// Where QEMU keeps what a guest writes to a disk with `snapshot=on` (block.c, `create_tmp_file`).
 const SNAPSHOTS: &str = "/var/tmp";
 
 /// Runs QEMU for `arch` with `args`, after putting `files` in place. Returns when `main` was started, or
-/// when `threads` were ended meanwhile.
+/// when its threads were ended meanwhile.
 pub(super) async fn boot(
     import: &Function,
     arch: Arch,
@@ -28,7 +30,7 @@ pub(super) async fn boot(
     files: &[FileMountInfo],
     sources: &Sources<'_>,
     heap_mib: u32,
-    threads: &Threads,
+    qemu: &Qemu,
 ) -> Result<(), Failure> {
     sources.package.meter().tell();
     let machine_files = contents(files, arch, sources, heap_mib);
@@ -45,8 +47,8 @@ pub(super) async fn boot(
 
     ProgressMeter::new(Phase::Load).tell();
     let memory = memory(heap_mib)?;
-    let module = instantiate(import, arch, program, &memory).await?;
-    if threads.started(module.threads())?.is_break() {
+    let module = instantiate(import, arch, program, &memory, &qemu.variables).await?;
+    if qemu.threads.started(module.threads())?.is_break() {
         return Ok(());
     }
     let fs = module.fs();
@@ -60,6 +62,7 @@ pub(super) async fn boot(
             )
         })?;
     }
+    qemu.variables.watch(fs, files);
 
     let trapped = |exception: JsValue| failure_from_exception("QEMU could not be started", &exception);
     let directory = address(&module.directory().map_err(trapped)?)?;
@@ -114,6 +117,7 @@ async fn instantiate(
     arch: Arch,
     program: WebAssembly::Module,
     memory: &WebAssembly::Memory,
+    variables: &Rc<Variables>,
 ) -> Result<QemuModule, Failure> {
     let failed = |exception: JsValue| {
         failure_from_exception("QEMU could not be loaded", &exception)
@@ -141,10 +145,12 @@ async fn instantiate(
     });
     set("print", &output)?;
     set("printErr", &output)?;
+    let of_exit = Rc::clone(variables);
     #[expect(clippy::cast_possible_truncation, reason = "exit statuses are small")]
     set(
         "onExit",
-        &listener(|code| {
+        &listener(move |code| {
+            of_exit.tell_change();
             report(
                 &VmWorkerEvent::Exited {
                     code: code.as_f64().unwrap_or(-1.0) as i32,
@@ -153,9 +159,11 @@ async fn instantiate(
             )
         }),
     )?;
+    let of_abort = Rc::clone(variables);
     set(
         "onAbort",
-        &listener(|what| {
+        &listener(move |what| {
+            of_abort.tell_change();
             let what = what
                 .as_string()
                 .unwrap_or_else(|| "without saying why".to_owned());

@@ -10,6 +10,7 @@ mod load;
 mod package;
 mod progress;
 mod threads;
+mod variables;
 
 use std::rc::Rc;
 
@@ -26,16 +27,17 @@ use web_sys::{DedicatedWorkerGlobalScope, MessageEvent};
 use package::Package;
 use progress::ProgressMeter;
 use threads::Threads;
+use variables::Variables;
 
 /// Starts to serve the host. `import` is JavaScript's dynamic import, which Rust cannot name.
 #[wasm_bindgen]
 pub fn start_vm_worker(import: Function) {
     let package = Rc::new(Package::new(ProgressMeter::new(Phase::Fetch)));
-    let threads = Rc::new(Threads::default());
+    let qemu = Rc::new(Qemu::default());
     let on_message = Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
-        let (import, package, threads) = (import.clone(), Rc::clone(&package), Rc::clone(&threads));
+        let (import, package, qemu) = (import.clone(), Rc::clone(&package), Rc::clone(&qemu));
         spawn_local(async move {
-            if let Err(failure) = serve(&event.data(), &import, &package, &threads).await {
+            if let Err(failure) = serve(&event.data(), &import, &package, &qemu).await {
                 report(&VmWorkerEvent::Failed { failure }, &[]);
             }
         });
@@ -46,12 +48,7 @@ pub fn start_vm_worker(import: Function) {
     report(&VmWorkerEvent::Ready, &[]);
 }
 
-async fn serve(
-    data: &JsValue,
-    import: &Function,
-    package: &Package,
-    threads: &Threads,
-) -> Result<(), Failure> {
+async fn serve(data: &JsValue, import: &Function, package: &Package, qemu: &Qemu) -> Result<(), Failure> {
     // Messages of QEMU's own threads that reach this Worker's global scope are not for us.
     let Some(packet) = packet_from_js(data) else {
         return Ok(());
@@ -69,15 +66,27 @@ async fn serve(
             args,
             files,
             heap_mib,
+            uefi_variables,
         } => {
             let sources = Sources {
                 package,
                 attachments: &packet.attachments,
+                uefi_variables,
             };
-            load::boot(import, arch, &args, &files, &sources, heap_mib, threads).await
+            load::boot(import, arch, &args, &files, &sources, heap_mib, qemu).await
         }
-        VmWorkerCommand::End => threads.end(),
+        VmWorkerCommand::End => {
+            qemu.variables.tell_last();
+            qemu.threads.end()
+        }
     }
+}
+
+/// What of QEMU somebody asks for once it runs.
+#[derive(Default)]
+struct Qemu {
+    threads: Threads,
+    variables: Rc<Variables>,
 }
 
 /// Where the files of a machine come from.
@@ -85,6 +94,8 @@ struct Sources<'a> {
     package: &'a Package,
     /// Blobs that came with the command.
     attachments: &'a [JsValue],
+    /// Which of them is the content of the UEFI variables.
+    uefi_variables: Option<u32>,
 }
 
 fn scope() -> DedicatedWorkerGlobalScope {

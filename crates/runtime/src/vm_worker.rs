@@ -30,8 +30,13 @@ pub enum VmWorkerCommand {
         files: Vec<FileMountInfo>,
         /// Size of QEMU's WebAssembly memory, in MiB.
         heap_mib: u32,
+        /// Which attachment are the bytes of the UEFI variables that the machine had in its former run, as it is to find them
+        /// in place of the package's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        uefi_variables: Option<u32>,
     },
     /// End QEMU's threads: the Worker is going to be terminated, and they must be gone by then.
+    /// A Worker whose machine has UEFI variables answers with [`VmWorkerEvent::UefiVariables`].
     End,
 }
 
@@ -55,6 +60,12 @@ pub enum VmWorkerEvent {
     Output {
         /// The line.
         line: String,
+    },
+    /// The UEFI variables: whenever they have changed while QEMU runs, before it has exited, and in answer to
+    /// [`VmWorkerCommand::End`]. Attachment: the bytes of their file, unless the host has them.
+    UefiVariables {
+        /// The package's file that they began as.
+        file: String,
     },
     /// QEMU's `main` returned or `exit` was called.
     Exited {

@@ -47,7 +47,7 @@ pub use content::{
     WrongContent, check_any_content, check_content, recognize,
 };
 pub use error::{ConfigError, ConfigWarning};
-pub use firmware::{Uefi, uefi};
+pub use firmware::{MAX_UEFI_VARIABLES, Uefi, fits_uefi_variables, uefi};
 pub use inputs::*;
 pub use limits::{
     MAX_HEAP_MIB, MAX_SMP, QEMU_OWN_MIB, default_tb_size_mib, guest_memory_mib, largest_guest_mib,

@@ -34,6 +34,10 @@ pub(super) fn from_worker(state: &SharedState, run: &Run, event: FromWorker) {
         Ok(event) => event,
         Err(failure) => return borrowed.crash(run, failure),
     };
+    // After the end, its variables are all that a VM has still to tell.
+    if vm.machine.is_none() && !matches!(event, VmWorkerEvent::UefiVariables { .. }) {
+        return;
+    }
     match event {
         // Taken by whoever holds the Worker.
         VmWorkerEvent::Ready => {}
@@ -74,6 +78,7 @@ pub(super) fn from_worker(state: &SharedState, run: &Run, event: FromWorker) {
             }
             borrowed.log(run, LogLevel::Info, line);
         }
+        VmWorkerEvent::UefiVariables { file } => borrowed.take_variables(run, file, &attachments),
         VmWorkerEvent::Exited { code } => match vm.verdict(code) {
             Transition::Crash(reason) => borrowed.crash(run, Failure::new(reason)),
             verdict => {
