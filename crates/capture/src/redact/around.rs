@@ -78,7 +78,7 @@ pub(super) fn in_brackets(data: &[u8], start: usize, end: usize) -> (usize, usiz
     }
     let is_quoted =
         || Quote::at(data, close).is_some() && Quote::before(data, outer, outer.saturating_sub(64)).is_some();
-    if close > end && (data[..outer].ends_with(b"=") || is_quoted()) {
+    if close > end && (data[..outer].ends_with(b"=") || data[..outer].ends_with(b">") || is_quoted()) {
         (outer, close)
     } else {
         (start, end)
@@ -96,11 +96,11 @@ pub(super) fn skip_index(data: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// Whether an encoded `?`, `&`, `;`, `#` or a blank ends before a name.
+/// Whether an encoded `?`, `&`, `;`, `#` or `[` ends before a name.
 pub(super) fn is_encoded_mark(data: &[u8], at: usize) -> bool {
     (3..=10).any(|width| {
         at.checked_sub(width).is_some_and(|start| {
-            unescape_at(data, start).is_some_and(|(byte, found)| found == width && b"?&;#".contains(&byte))
+            unescape_at(data, start).is_some_and(|(byte, found)| found == width && b"?&;#[".contains(&byte))
         })
     })
 }

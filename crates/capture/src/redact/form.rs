@@ -40,7 +40,31 @@ fn parameter(pair: &[u8], lexicon: Lexicon<'_>, found: &mut Found) -> Option<(us
         }
     }
     let start = equals.map_or(0, |equals| equals + 1);
-    text::redact(&pair[start..], Kind::Json, lexicon, found).map(|value| (start, value))
+    let value = &pair[start..];
+    let once = text::redact(value, Kind::Json, lexicon, found);
+    let value = encoded(once.as_deref().unwrap_or(value), lexicon, found).or(once);
+    value.map(|value| (start, value))
+}
+
+/// What is JSON, markup, a URL or a form in percent encoding, with blanks or brackets that hide its names: encoded anew.
+fn encoded(value: &[u8], lexicon: Lexicon<'_>, found: &mut Found) -> Option<Vec<u8>> {
+    memchr::memchr(b'%', value)?;
+    let text = std::str::from_utf8(value).ok()?;
+    let mut plain = crate::url::decode(text);
+    if plain.trim_start_matches('+').starts_with(['{', '[', '<']) {
+        plain = crate::url::decode(&text.replace('+', " "));
+    }
+    let redacted = match plain.trim_start().as_bytes().first()? {
+        b'{' | b'[' => text::redact(plain.as_bytes(), Kind::Json, lexicon, found),
+        b'<' => text::redact(plain.as_bytes(), Kind::Markup, lexicon, found),
+        _ if is_form(plain.as_bytes()) => form(plain.as_bytes(), lexicon, found),
+        _ => text::redact(plain.as_bytes(), Kind::Json, lexicon, found),
+    }?;
+    let redacted = String::from_utf8_lossy(&redacted);
+    let pieces = redacted
+        .split(PLACEHOLDER)
+        .map(|piece| crate::url::encode(piece, "%20"));
+    Some(pieces.collect::<Vec<_>>().join(PLACEHOLDER).into_bytes())
 }
 
 /// The name of a parameter of a URL within the fragment of another.

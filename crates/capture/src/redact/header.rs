@@ -46,8 +46,14 @@ const HARMLESS: &[&str] = &[
 /// Headers that are secret though their names do not tell.
 const SECRET: &[&str] = &[
     "authentication",
+    "cb-access-sign",
     "dpop",
     "x-amzn-oidc-data",
+    "x-bapi-sign",
+    "x-firebase-appcheck",
+    "x-honeycomb-team",
+    "x-jfrog-art-api",
+    "x-ms-authorization-auxiliary",
     "x-ms-client-principal",
     "x-wsse",
 ];

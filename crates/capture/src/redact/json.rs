@@ -141,7 +141,18 @@ impl Scan<'_> {
         let end = quote.end(self.data, start);
         matches!(
             &self.data[start..end],
-            b"string" | b"integer" | b"number" | b"boolean" | b"object" | b"array" | b"password" | b"text"
+            b"apiKey"
+                | b"http"
+                | b"oauth2"
+                | b"openIdConnect"
+                | b"string"
+                | b"integer"
+                | b"number"
+                | b"boolean"
+                | b"object"
+                | b"array"
+                | b"password"
+                | b"text"
         )
     }
 

@@ -1,9 +1,10 @@
 //! What carries secrets in HTML and XML: elements by their name, and attributes beside one that names a field.
 
+use super::around::skip_index;
 use super::names::Verdict;
 use super::syntax::{Quote, byte_at, is_name, position, skip_blanks, unescape_at};
 use super::text::{Name, Scan};
-use super::value::Place;
+use super::value::{Place, is_field};
 
 /// Attributes whose value is the name of a field.
 const NAMING: &[&str] = &[
@@ -66,7 +67,7 @@ impl Scan<'_> {
     /// `<Password …>…`: its text and those of the elements in it.
     pub(super) fn element(&mut self, name: Name) -> Option<usize> {
         let data = self.data;
-        let (attributes, mut at) = attributes(data, name.end);
+        let (attributes, at) = attributes(data, name.end);
         for attribute in attributes {
             let (start, end) = attribute.value;
             if is_one(VALUES, &data[attribute.name.0..attribute.name.1])
@@ -79,9 +80,13 @@ impl Scan<'_> {
         if close != b'>' {
             return None;
         }
-        let is_escaped = width > 1;
+        self.texts(name, at + width, width > 1)
+    }
+
+    /// Takes out the texts of an element and of those in it, from the end of its tag on. Gives where it ends.
+    fn texts(&mut self, name: Name, mut at: usize, is_escaped: bool) -> Option<usize> {
+        let data = self.data;
         let mut is_cut = false;
-        at += width;
         let from = at;
         let mut depth = 0_usize;
         for _ in 0..MAX_PARTS {
@@ -132,12 +137,9 @@ impl Scan<'_> {
     /// `name="csrf-token"`: takes out what the element has as `content`, `value`, or as its text. The `=` is at `equals`.
     pub(super) fn attribute_pair(&mut self, name: Name, equals: usize, close: usize) -> Option<usize> {
         let data = self.data;
-        let start = data[equals.saturating_sub(32)..equals]
-            .iter()
-            .rev()
-            .take_while(|byte| is_name(**byte))
-            .count();
-        let naming = &data[equals - start..equals];
+        let naming = data[equals.saturating_sub(64)..equals].trim_ascii_end();
+        let start = naming.iter().rposition(|byte| !is_name(*byte));
+        let naming = &naming[start.map_or(0, |before| before + 1)..];
         if !is_one(NAMING, naming) {
             return None;
         }
@@ -160,6 +162,8 @@ impl Scan<'_> {
             if is_one(VALUES, &data[attribute.name.0..attribute.name.1]) {
                 has_value = true;
                 if self.judged(name.verdict, name, start, end, Place::Parameter)
+                    // `<meta name="csrf-param" content="authenticity_token">`.
+                    && !is_field(&data[start..end], self.lexicon.names)
                     && !is_type_of_button(data, name)
                 {
                     self.cut_named(name, start, end);
@@ -173,7 +177,11 @@ impl Scan<'_> {
             && data[end - 1] != b'/'
         {
             let start = end + width;
-            self.cut_text(name, start, text_end(data, start, width > 1));
+            if is_value_element(data, start) {
+                self.texts(name, start, width > 1);
+            } else {
+                self.cut_text(name, start, text_end(data, start, width > 1));
+            }
         }
         Some(close)
     }
@@ -181,11 +189,12 @@ impl Scan<'_> {
     /// `<key>password</key><string>…</string>`: a name as the text of an element before the one with the value.
     pub(super) fn text_pair(&mut self, name: Name) -> Option<usize> {
         let data = self.data;
-        let rest = &data[name.end..data.len().min(name.end + 64)];
+        let from = skip_index(data, name.end);
+        let rest = &data[from..data.len().min(from + 64)];
         let named = rest
             .strip_prefix(b"</name>")
             .or_else(|| rest.strip_prefix(b"</key>"))?;
-        let mut at = skip_blanks(data, name.end + rest.len() - named.len());
+        let mut at = skip_blanks(data, from + rest.len() - named.len());
         // `<value><string>`.
         for _ in 0..2 {
             let next = data.get(at..at + 2)?;
@@ -200,6 +209,18 @@ impl Scan<'_> {
         let end = text_end(data, at, false);
         self.cut_text(name, at, end).then_some(end)
     }
+}
+
+/// Whether an element such as `<saml:AttributeValue>` or `<value>` comes next, after blanks.
+fn is_value_element(data: &[u8], at: usize) -> bool {
+    let at = skip_blanks(data, at);
+    let Some((b'<', width)) = byte_at(data, at) else {
+        return false;
+    };
+    let start = at + width;
+    let end = position(data, start, |byte| !(is_name(byte) || byte == b':'));
+    let name = data[start..end].to_ascii_lowercase();
+    name.ends_with(b"value") || name.ends_with(b"string")
 }
 
 /// Whether an escape of `mark` ends at `at`.

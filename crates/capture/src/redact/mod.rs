@@ -10,6 +10,7 @@ mod form;
 mod header;
 mod json;
 mod learned;
+mod lines;
 mod markup;
 mod multipart;
 mod names;

@@ -5,8 +5,8 @@
 use std::collections::BTreeSet;
 
 use super::vocabulary::{
-    FUSED, HOLDERS, LIKELY_KEYS, OTHER_SIGNATURES, OTHER_TOKENS, PLURAL, SECRET, SECRET_CODES, SECRET_KEYS,
-    SECRET_NUMBERS, SESSIONS, SWITCH, TRANSPARENT,
+    ACCESS, FUSED, HOLDERS, LIKELY_KEYS, OTHER_SIGNATURES, OTHER_TOKENS, PLURAL, SECRET, SECRET_CODES,
+    SECRET_KEYS, SECRET_NUMBERS, SESSIONS, SWITCH, TRANSPARENT,
 };
 use super::words::Words;
 
@@ -86,10 +86,12 @@ impl Names {
                     words.get(head - 1),
                 )
             {
-                if words.get(head - 1).starts_with(b"sess") {
-                    return Verdict::Secret;
+                match words.get(head - 1) {
+                    before if before.starts_with(b"sess") => return Verdict::Secret,
+                    // One of a list, or half of what is secret.
+                    b"token" | b"secret" => return Verdict::Likely,
+                    _ => continue,
                 }
-                continue;
             }
             return judge(&words, head, word);
         }
@@ -111,17 +113,27 @@ fn judge(words: &Words, head: usize, word: &[u8]) -> Verdict {
     let any = |list: &[&str]| words.before(head).any(|word| is_one(list, word));
     let none_or = |list: &[&str]| head == 0 || any(list);
     let when = |holds: bool, verdict| if holds { verdict } else { Verdict::Harmless };
-    // Also after the `data` of an attribute.
-    if words.before(head).take(2).any(|word| is_one(SWITCH, word)) {
+    // Also after the `data` of an attribute, but not after the `X` of a header.
+    if words.get(0) != b"x" && words.before(head).take(2).any(|word| is_one(SWITCH, word)) {
         return Verdict::Harmless;
     }
     match word {
+        // `page_access_token` and `next-auth.csrf-token` give access.
+        b"token"
+            if words
+                .before(head)
+                .next_back()
+                .is_some_and(|kind| is_one(ACCESS, kind)) =>
+        {
+            Verdict::Secret
+        }
         b"token" | b"tokens" if any(OTHER_TOKENS) => Verdict::Harmless,
         b"password" if any(&["change", "reset", "set", "update"]) => Verdict::Likely,
         word if is_one(SECRET, word) => Verdict::Secret,
         word if is_one(PLURAL, word) => Verdict::Texts,
         b"key" if head == 0 => Verdict::Look,
         b"key" if any(SECRET_KEYS) => Verdict::Secret,
+        b"key" if any(&["backup", "feed", "insert", "query", "rss", "sentry", "user"]) => Verdict::Look,
         b"key" => when(any(LIKELY_KEYS), Verdict::Likely),
         b"keys" => when(any(&["access", "api", "private", "secret"]), Verdict::Texts),
         b"code" if head == 0 => Verdict::Code,
@@ -135,10 +147,14 @@ fn judge(words: &Words, head: usize, word: &[u8]) -> Verdict {
             any(&["mnemonic", "pass", "recovery", "secret", "seed"]),
             Verdict::Secret,
         ),
-        b"session" | b"sess" | b"sid" | b"ticket" => when(none_or(SESSIONS), Verdict::Likely),
+        b"session" | b"sess" | b"sid" | b"ticket" if none_or(SESSIONS) => Verdict::Likely,
+        b"session" | b"sess" | b"sid" | b"sign" => Verdict::Look,
+        b"answer" => when(any(&["secret", "security"]), Verdict::Secret),
+        b"nonce" => when(any(&["ajax", "csrf", "wp"]), Verdict::Secret),
         b"signature" | b"sig" => when(!any(OTHER_SIGNATURES), Verdict::Likely),
         b"auth" | b"xauth" | b"mfa" | b"tfa" => Verdict::Likely,
         b"number" | b"num" | b"no" => when(any(SECRET_NUMBERS), Verdict::Secret),
+        b"passe" => when(any(&["mot"]), Verdict::Secret),
         b"cardnumber" | b"ccnum" | b"ccnumber" | b"connectionstring" | b"samlart" | b"samlresponse" => {
             Verdict::Secret
         }

@@ -44,7 +44,8 @@ pub(super) fn unescape_at(data: &[u8], at: usize) -> Option<(u8, usize)> {
         b'\\' => {
             let after = position(data, at, |byte| byte != b'\\');
             match data.get(after)? {
-                b'u' => Some((byte(hex(data, after + 1, 4)?)?, after + 5 - at)),
+                // A letter of another script is some byte of one.
+                b'u' => Some((byte(hex(data, after + 1, 4)?).unwrap_or(0xff), after + 5 - at)),
                 b'x' => Some((byte(hex(data, after + 1, 2)?)?, after + 3 - at)),
                 b'/' => Some((b'/', after + 1 - at)),
                 _ => None,
@@ -53,6 +54,16 @@ pub(super) fn unescape_at(data: &[u8], at: usize) -> Option<(u8, usize)> {
         b'&' => entity(data, at),
         _ => None,
     }
+}
+
+/// The character that `\\u00fc` stands for, beyond ASCII and within one unit of UTF-16.
+pub(super) fn letter_at(data: &[u8], at: usize) -> Option<(char, usize)> {
+    let after = position(data, at, |byte| byte != b'\\');
+    if after == at || data.get(after) != Some(&b'u') {
+        return None;
+    }
+    let letter = char::from_u32(hex(data, after + 1, 4)?).filter(|letter| !letter.is_ascii())?;
+    Some((letter, after + 5 - at))
 }
 
 fn entity(data: &[u8], at: usize) -> Option<(u8, usize)> {
@@ -181,6 +192,21 @@ impl Quote {
         self.mark == other.mark && self.style == other.style
     }
 
+    /// Where what a string has in it starts and ends; it opens at `at` with this quote, or with three of them as in
+    /// GraphQL, Python and TOML.
+    pub(super) fn string(self, data: &[u8], at: usize) -> (usize, usize) {
+        let start = at + self.width;
+        let end = self.end(data, start);
+        let quote = &data[at..start];
+        let third = start + self.width;
+        if end == start && data[start..].starts_with(quote) && data[third..].starts_with(quote) {
+            let start = third + self.width;
+            let end = memchr::memmem::find(&data[start..], &quote.repeat(3));
+            return (start, end.map_or(data.len(), |found| start + found));
+        }
+        (start, end)
+    }
+
     /// Where a string that starts at `from` ends: before its closing quote, at one around it, or at the end.
     pub(super) fn end(self, data: &[u8], from: usize) -> usize {
         match self.style {
@@ -230,6 +256,12 @@ impl Quote {
             // In YAML and SQL, `''` is a quote within the string.
             if self.mark == b'\'' && own == 0 && mark > from && data.get(mark + 1) == Some(&b'\'') {
                 at = mark + 2;
+                continue;
+            }
+            // JSON in a string of a program: `JSON.parse('{"a":"b\\"c"}')`.
+            let next = data.get(mark + 1);
+            if own == 0 && escapes >= 2 && next.is_some_and(|next| next.is_ascii_alphanumeric()) {
+                at = mark + 1;
                 continue;
             }
             if data[mark] == self.mark && closes(escapes, own) {

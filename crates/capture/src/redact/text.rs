@@ -6,8 +6,7 @@
 
 use super::PLACEHOLDER;
 use super::around::{
-    in_brackets, is_encoded_mark, is_function_word, level, may_follow, name_end, name_start, parameter_end,
-    scheme_width, skip_index,
+    in_brackets, is_encoded_mark, level, may_follow, name_end, name_start, parameter_end, skip_index,
 };
 use super::learned::{Found, Source};
 use super::markup::is_mark_before;
@@ -15,7 +14,7 @@ use super::names::{Names, Verdict};
 use super::syntax::{Quote, byte_at, position, skip_blanks, unescape_at};
 use super::tokens::Tokens;
 use super::triggers::{Trigger, Triggers};
-use super::value::{self, Place, is_count, is_placeholder, is_random, is_secret};
+use super::value::{self, Place, is_placeholder, is_random, is_secret};
 use super::words::MAX_NAME;
 
 /// What kind of text it is, as far as that matters.
@@ -99,7 +98,7 @@ impl Scan<'_> {
                 continue;
             }
             match trigger {
-                Trigger::Token(number) => match tokens.at(data, number, start, end) {
+                Trigger::Token(number) => match tokens.at(data, number, start, end, self.lexicon) {
                     Some((start, end)) => {
                         self.cut(Source::Token, start, end);
                         at = end;
@@ -160,16 +159,17 @@ impl Scan<'_> {
         }
         let mut after = skip_index(data, name.end);
         let blanks = skip_blanks(data, after);
+        let is_tight = blanks == after;
         let (separator, width) = byte_at(data, blanks)?;
         after = blanks + width;
         match separator {
             b'=' if byte_at(data, after).is_some_and(|(next, _)| matches!(next, b'=' | b'>' | b'~')) => None,
-            b'=' => self.assigned(name, before, (blanks == name.end, level(data, blanks)), after),
+            b'=' => self.assigned(name, before, (is_tight, level(data, blanks)), after),
             b':' if data.get(after) == Some(&b':') => None,
             // `password := "…"`.
             b':' if data.get(after) == Some(&b'=') => self.scalar(name, None, skip_blanks(data, after + 1)),
             b':' => self.labelled(name, after),
-            _ if data[..name.start].ends_with(b"--") => self.flag(name, blanks),
+            _ if data[name.start..].starts_with(b"--") => self.flag(name, blanks),
             _ => None,
         }
     }
@@ -202,6 +202,27 @@ impl Scan<'_> {
         before.ends_with(b"(") || before.ends_with(b"[")
     }
 
+    /// Whether a name is the first argument of a method that gives things values.
+    fn is_setter(&self, at: usize) -> bool {
+        let before = &self.data[at.saturating_sub(32)..at];
+        let method = before.trim_ascii_end();
+        let method = method
+            .strip_suffix(b"\"")
+            .or(method.strip_suffix(b"'"))
+            .unwrap_or(method);
+        let method = method.trim_ascii_end().strip_suffix(b"(").unwrap_or_default();
+        [
+            "append",
+            ".header",
+            ".set",
+            "setAttribute",
+            "setItem",
+            "setRequestHeader",
+        ]
+        .iter()
+        .any(|setter| method.ends_with(setter.as_bytes()))
+    }
+
     /// `setItem("token", "…")`, `["authorization", "…"]`.
     fn argument(&mut self, name: Name, at: usize) -> Option<usize> {
         let quote = Quote::at(self.data, at)?;
@@ -211,7 +232,10 @@ impl Scan<'_> {
         let value = &self.data[start..end];
         // Two names in a list are no pair.
         let is_pair = matches!(self.data.get(after), None | Some(b')' | b']'));
-        let looks = is_random(value) || value.contains(&b' ') || self.kind == Kind::Json;
+        let looks = is_random(value)
+            || value.contains(&b' ')
+            || self.kind == Kind::Json
+            || self.is_setter(name.start);
         let verdict = if looks { name.verdict } else { Verdict::Look };
         (is_pair
             && !value::is_name(value, self.lexicon.names)
@@ -223,8 +247,7 @@ impl Scan<'_> {
     pub(super) fn scalar(&mut self, name: Name, quote: Option<(Quote, usize)>, at: usize) -> Option<usize> {
         let data = self.data;
         if let Some(value_quote) = Quote::at(data, at) {
-            let start = at + value_quote.width;
-            let end = value_quote.end(data, start);
+            let (start, end) = value_quote.string(data, at);
             // In `"Invalid token: " + reason` it is the quote that ends a string.
             if quote.is_none()
                 && self.kind != Kind::Plain
@@ -279,6 +302,10 @@ impl Scan<'_> {
     ) -> Option<usize> {
         let data = self.data;
         let value = skip_blanks(data, at);
+        // `PASSWORD=` without anything, and the next line.
+        if self.kind == Kind::Plain && data[at..value].contains(&b'\n') {
+            return None;
+        }
         if Quote::at(data, value).is_some() && data.get(value) != Some(&b'&') {
             return self.scalar(name, None, value);
         }
@@ -292,14 +319,25 @@ impl Scan<'_> {
         }
         let is_parameter = matches!(before, b'?' | b'&' | b';' | b'#' | b'[' | b'/')
             || (name.start > 0 && is_encoded_mark(data, name.start));
-        if !is_parameter && self.kind == Kind::Plain && self.starts_line(name.start) {
+        let is_line = match self.kind {
+            Kind::Plain => self.starts_line(name.start),
+            // A file of lines in a string.
+            Kind::Json => data[..name.start].ends_with(b"\\n"),
+            _ => false,
+        };
+        if !is_parameter && is_line {
             return self.line(name, at);
         }
         let end = parameter_end(data, at, level);
         let is_literal = data.get(end).is_none_or(|byte| b"\"'`&\\ \n\r<#%".contains(byte));
         let place = match self.kind {
             Kind::Plain | Kind::Json => Place::Parameter,
-            _ if is_parameter && is_literal => Place::Parameter,
+            // An attribute without quotes.
+            Kind::Markup if data[name.start..].starts_with(b"data-") => Place::Data,
+            // `/token=([^&]+)/` is an expression.
+            _ if is_parameter && is_literal && data.get(at) != Some(&b'(') => Place::Parameter,
+            // `content="token=…; path=/"`.
+            _ if matches!(before, b'"' | b'\'') && is_literal => Place::Data,
             _ => Place::Script,
         };
         let verdict = match place {
@@ -340,77 +378,6 @@ impl Scan<'_> {
         let is_value = at > name.end && end > at && self.data.get(at) != Some(&b'-');
         (is_value && self.judged(name.verdict, name, at, end, Place::Script))
             .then(|| self.cut_named(name, at, end))
-    }
-
-    /// The rest of a line, which is a value as a whole unless it is a sentence.
-    fn line(&mut self, name: Name, at: usize) -> Option<usize> {
-        let data = self.data;
-        // Within a string, at its end; a line's end may be escaped.
-        let mut end = at;
-        loop {
-            end = position(data, end, |byte| b"\n\r\"\\`".contains(&byte));
-            match data.get(end) {
-                Some(b'\\') if !matches!(data.get(end + 1), Some(b'n' | b'r' | b'"' | b'\\')) => end += 1,
-                _ => break,
-            }
-        }
-        let comment = memchr::memmem::find(&data[at..end], b" #").map_or(end, |found| at + found);
-        let value = data[at..comment].trim_ascii_end();
-        let end = at + value.len();
-        let first = value
-            .split(|byte| b" ,;".contains(byte))
-            .next()
-            .unwrap_or_default();
-        if name.verdict == Verdict::Texts && is_count(first) {
-            return None;
-        }
-        let scheme = scheme_width(value);
-        let is_sentence = scheme == 0
-            && value
-                .split(|byte| *byte == b' ')
-                .filter(|word| is_function_word(word))
-                .count()
-                > 0
-            && value.contains(&b' ');
-        (!is_sentence && self.judged(name.verdict, name, at + scheme, end, Place::Data))
-            .then(|| self.cut_named(name, at + scheme, end))
-    }
-
-    fn starts_line(&self, at: usize) -> bool {
-        let line = &self.data[at.saturating_sub(MAX_NAME)..at];
-        let start = memchr::memrchr2(b'\n', b'\r', line).map_or(0, |found| found + 1);
-        let mut before = line[start..].trim_ascii();
-        if start == 0 && before.len() == line.len() && !line.is_empty() && at > MAX_NAME {
-            return false;
-        }
-        if let Some(escape) = before
-            .len()
-            .checked_sub(2)
-            .filter(|escape| matches!(&before[*escape..], b"\\n" | b"\\r"))
-        {
-            before = &before[escape + 2..];
-        }
-        let is_start = |text: &[u8]| {
-            matches!(
-                text,
-                b"" | b"-"
-                    | b"export"
-                    | b"set"
-                    | b"#"
-                    | b"//"
-                    | b"\""
-                    | b"'"
-                    | b"data:"
-                    | b"$"
-                    | b"setenv"
-                    | b"ENV"
-            )
-        };
-        is_start(before)
-            || before.ends_with(b"\"")
-            || before.ends_with(b"'")
-            // `spring.datasource.` is of the name already; a word or two before it is a label.
-            || before.ends_with(b",") || before.ends_with(b";") || before.ends_with(b"|")
     }
 
     fn place(&self, quoted_name: bool) -> Place {

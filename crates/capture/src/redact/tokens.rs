@@ -2,8 +2,22 @@
 //!
 //! The prefixes are those that their issuers publish, so that scanners of repositories find them.
 
+use base64::Engine as _;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+
+use super::learned::Found;
 use super::syntax::position;
+use super::text::{Kind, Lexicon};
 use super::value::is_random;
+
+/// Base64 that may have been cut.
+const STANDARD_LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::RequireNone)
+        .with_decode_allow_trailing_bits(true),
+);
 
 /// A kind of token.
 struct Shape {
@@ -173,6 +187,7 @@ impl Tokens {
         number: usize,
         start: usize,
         end: usize,
+        lexicon: Lexicon<'_>,
     ) -> Option<(usize, usize)> {
         let (shape, refused) = (SHAPES.get(number)?, self.refused.get_mut(number)?);
         if start < *refused {
@@ -198,7 +213,9 @@ impl Tokens {
         let last = position(data, end, |byte| !is_part(byte));
         let is_long = last - end >= shape.least;
         let token = match shape.rest {
-            Rest::WebToken => web_token(data, start, last).filter(|_| is_long),
+            Rest::WebToken => web_token(data, start, last)
+                .filter(|_| is_long)
+                .or_else(|| encoded_object(data, start, lexicon)),
             Rest::Random => (is_long && is_random(&data[end..last])).then_some((start, last)),
             Rest::Basic => basic(data, end, last),
             Rest::Bearer => {
@@ -249,6 +266,19 @@ fn web_token(data: &[u8], start: usize, mut last: usize) -> Option<(usize, usize
         parts += 1;
     }
     (parts >= 3).then_some((start, last))
+}
+
+/// JSON in base64 that has a secret in it.
+fn encoded_object(data: &[u8], start: usize, lexicon: Lexicon<'_>) -> Option<(usize, usize)> {
+    // Its `+`, `/` and `=` may be percent-encoded.
+    let end = position(data, start, |byte| !(is_word(byte) || b"+/=%".contains(&byte)));
+    let text = crate::url::decode(std::str::from_utf8(&data[start..end]).ok()?);
+    let text: String = text.chars().filter(|c| *c != '=').collect();
+    let text = text.replace('-', "+").replace('_', "/");
+    // One that was cut ends anywhere.
+    let whole = text.len() - usize::from(text.len() % 4 == 1);
+    let object = STANDARD_LENIENT.decode(text.get(..whole)?).ok()?;
+    super::text::redact(&object, Kind::Json, lexicon, &mut Found::default()).map(|_| (start, end))
 }
 
 /// What stands before the `@` of an authority; `at` is after the `://`.

@@ -9,6 +9,8 @@ use super::tokens;
 
 /// Parts of names. What they stand in is judged by its words.
 const NAMES: &[&str] = &[
+    "adgangskode",
+    "answer",
     "apikey",
     "assertion",
     "auth",
@@ -24,20 +26,28 @@ const NAMES: &[&str] = &[
     "csc",
     "csrf",
     "cvc",
+    "cvn",
     "cvv",
     "depasse",
     "dtsg",
+    "haslo",
+    "hasło",
+    "heslo",
     "hint",
     "hmac",
     "hotp",
     "iban",
+    "jelszo",
     "jwe",
     "jws",
     "jwt",
     "kennwort",
     "key",
+    "losenord",
+    "lösenord",
     "mfa",
     "mnemonic",
+    "nonce",
     "number",
     "otp",
     "parola",
@@ -46,12 +56,14 @@ const NAMES: &[&str] = &[
     "pin",
     "psw",
     "pwd",
+    "salasana",
     "saml",
     "secret",
     "security",
     "senha",
     "sess",
     "sid",
+    "sifre",
     "sig",
     "ssn",
     "tfa",
@@ -60,14 +72,21 @@ const NAMES: &[&str] = &[
     "turnstile",
     "verifier",
     "wachtwoord",
+    "wresult",
     "xsrf",
+    "şifre",
+    "κωδικός",
     "пароль",
+    "パスワード",
     "口令",
     "密码",
+    "密碼",
+    "暗証番号",
+    "비밀번호",
 ];
 
 /// Escapes of letters, with which a name may be written.
-const ESCAPES: &[&str] = &["\\u00", "\\x", "%4", "%5", "%6", "%7"];
+const ESCAPES: &[&str] = &["\\u", "\\x", "%4", "%5", "%6", "%7"];
 
 /// What was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

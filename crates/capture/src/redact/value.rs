@@ -2,7 +2,7 @@
 
 use super::PLACEHOLDER;
 use super::names::{Names, Verdict};
-use super::syntax::unescape_at;
+use super::syntax::{letter_at, unescape_at};
 
 /// Where a value stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,7 +88,7 @@ pub(super) fn is_secret(verdict: Verdict, name: &[u8], value: &[u8], place: Plac
         Verdict::Texts => !is_count(value) && !is_label(name, value, place, names),
         Verdict::Likely => match place {
             Place::Parameter => !is_plain(value),
-            Place::Data => !is_plain(value) && !is_wordy(value),
+            Place::Data => !is_plain(value) && !is_wordy(value) && !is_label(name, value, place, names),
             Place::Script => is_random(value),
         },
         Verdict::Code => match place {
@@ -118,6 +118,7 @@ fn is_empty(value: &[u8]) -> bool {
     };
     let hidden = |byte: &u8| b"*.xX-".contains(byte);
     is_in(EMPTY, value)
+        || (value.len() <= 3 && value.iter().all(u8::is_ascii_punctuation))
         || is_template(b"${", b"}")
         || is_template(b"{{", b"}}")
         || is_template(b"<", b">")
@@ -162,7 +163,17 @@ fn is_label(name: &[u8], value: &[u8], place: Place, names: &Names) -> bool {
         return text.split(' ').count() > 1
             && words.any(|word| word.len() > 3 && names.judge(word.as_bytes()) != Verdict::Harmless);
     }
-    name.eq_ignore_ascii_case(value) || (place == Place::Script && is_field(value, names))
+    // `SESSION_KEY = "session"`.
+    let is_part = || {
+        value.len() >= 4
+            && name
+                .to_ascii_lowercase()
+                .windows(value.len())
+                .any(|part| part.eq_ignore_ascii_case(value))
+    };
+    name.eq_ignore_ascii_case(value)
+        || (place == Place::Script && is_part())
+        || (place == Place::Script && is_field(value, names))
 }
 
 /// Whether a value is itself a name, as in a list of names.
@@ -276,6 +287,11 @@ pub(super) fn unescape(value: &[u8]) -> Vec<u8> {
     let mut plain = Vec::with_capacity(value.len());
     let mut at = 0;
     while let Some(&byte) = value.get(at) {
+        if let Some((letter, width)) = letter_at(value, at) {
+            plain.extend_from_slice(letter.encode_utf8(&mut [0; 4]).as_bytes());
+            at += width;
+            continue;
+        }
         let (byte, width) = match (byte, value.get(at + 1)) {
             (b'\\', Some(b'n')) => (b'\n', 2),
             (b'\\', Some(b't')) => (b'\t', 2),

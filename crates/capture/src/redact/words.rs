@@ -1,6 +1,6 @@
 //! The words of a name: `X-API_Key`, `xApiKey` and `x%2dapi.key` are all x, api, key.
 
-use super::syntax::unescape_at;
+use super::syntax::{letter_at, unescape_at};
 
 /// Longest name that is looked at, in bytes; of a longer one its end.
 pub(super) const MAX_NAME: usize = 128;
@@ -41,6 +41,12 @@ impl Words {
         let mut len = 0;
         let mut at = name.len().saturating_sub(MAX_NAME);
         while let Some(&byte) = name.get(at) {
+            if let Some((letter, width)) = letter_at(name, at) {
+                // No longer than its escape.
+                len += letter.encode_utf8(&mut plain[len..]).len();
+                at += width;
+                continue;
+            }
             let (byte, width) = unescape_at(name, at).unwrap_or((byte, 1));
             plain[len] = byte;
             len += 1;

@@ -126,6 +126,14 @@ fn forms_are_made_of_their_fields() {
             urlencoded,
             "{\"a\": 17}",
         ),
+        // The size of what was decoded.
+        (
+            22,
+            urlencoded,
+            r#"{"name": "password", "value": "tom&jerry=7 x"}"#,
+            urlencoded,
+            "password=tom%26jerry%3D7+x",
+        ),
         (
             0,
             "multipart/form-data; boundary=XX",
