@@ -44,8 +44,8 @@ pub(crate) fn packets(capture: &mut Capture) -> Result<()> {
     ensure!(bad.is_empty(), "tshark finds malformed packets:\n{bad}");
     // One has no response: the connection broke.
     for (filter, expected) in [
-        ("http.request", MADE),
-        ("http.response", MADE - 1),
+        ("http.request || http2.headers.method", MADE),
+        ("http.response || http2.headers.status", MADE - 1),
         ("http.response.code == 101", 1),
         ("websocket", 4),
     ] {

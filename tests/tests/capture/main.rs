@@ -111,7 +111,7 @@ impl Capture {
         let message = "document.querySelector('[data-testid=capture-message]')?.innerText";
         let said = self.wait(
             "the file to be read",
-            &format!("(text => text?.includes('were read') && text)({message})"),
+            &format!("(text => /(was|were) read/.test(text) && text)({message})"),
         )?;
         Ok(said.as_str().unwrap_or_default().to_owned())
     }
