@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// Where a VM is in its life.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "state", rename_all = "camelCase")]
 pub enum VmState {
     /// Files are being fetched, QEMU is being loaded, the machine is being built.
@@ -30,6 +31,7 @@ pub enum VmState {
 
 /// Why a VM is stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum StopReason {
     /// Defined, and not started since.

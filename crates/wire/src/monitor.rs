@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 /// A request to QEMU's monitor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum MonitorCommand {
     /// Whether the machine runs (`query-status`).
@@ -119,6 +120,7 @@ impl MonitorCommand {
 
 /// Something that QEMU told of its own accord.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct MonitorEvent {
     /// When it arrived, in milliseconds since the epoch.
@@ -132,6 +134,7 @@ pub struct MonitorEvent {
 
 /// How busy a VM is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct Metrics {
     /// When it was measured, in milliseconds since the epoch.
