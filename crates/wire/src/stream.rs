@@ -95,6 +95,9 @@ pub enum ConsoleFromHost {
     Run {
         /// The run.
         run: u64,
+        /// How many bytes of the former run are not going to come any more.
+        #[serde(default)]
+        missed: u64,
     },
 }
 

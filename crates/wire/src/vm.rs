@@ -145,6 +145,9 @@ pub struct VmInfo {
     /// Where it is in its life.
     #[serde(flatten)]
     pub state: VmState,
+    /// Since when its guest is asked to shut down and has not, in milliseconds since the epoch.
+    #[serde(default)]
+    pub shutdown_asked_at: Option<f64>,
     /// Names its latest run in this host: unlike that of any other run, and 0 before the first. A guest that reboots stays in
     /// its run, and its console goes on.
     #[serde(default)]
@@ -196,6 +199,7 @@ impl VmInfo {
             memory_mib: definition.memory_mib(),
             smp: definition.smp(),
             state: VmState::NOT_STARTED,
+            shutdown_asked_at: None,
             run: 0,
             started_at: 0.0,
             phases: BTreeMap::new(),
