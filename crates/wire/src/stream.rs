@@ -17,7 +17,7 @@ use crate::vm::VmId;
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum StreamKind {
-    /// A VM's console: see [`Console`].
+    /// A VM's console: what the guest prints, and what is typed. See [`Console`].
     Console {
         /// Which VM.
         vm_id: VmId,
