@@ -14,7 +14,9 @@ use crate::monitor::{Metrics, MonitorCommand, MonitorEvent};
 use crate::state::VmState;
 
 pub use qemuweb_wire::stored::{StorageUse, StoredInfo};
-pub use qemuweb_wire::vm::{CapturePort, CaptureStatus, MAX_VM_ID, Phase, Progress, VmDefinition, VmId, VmInfo};
+pub use qemuweb_wire::vm::{
+    CapturePort, CaptureStatus, MAX_VM_ID, Phase, Progress, VmDefinition, VmId, VmInfo,
+};
 
 /// Version of this protocol. Raised whenever a message changes its meaning or shape.
 pub const VERSION: u32 = 2;

@@ -59,6 +59,7 @@ pub trait Transport: Sized {
 
 type Answer<A> = Result<(Value, Vec<A>), Failure>;
 type OnProgress = Rc<dyn Fn(u64, Option<u64>)>;
+type OnFailure = Rc<dyn Fn(Failure)>;
 
 struct Waiting<A> {
     answer: oneshot::Sender<Answer<A>>,
@@ -71,7 +72,7 @@ struct Inner<T: Transport> {
     waiting: RefCell<HashMap<u32, Waiting<T::Attachment>>>,
     subscriptions: subscription::Subscriptions,
     streams: RefCell<HashMap<u32, Rc<dyn Fn()>>>,
-    failed: RefCell<Option<Rc<dyn Fn(Failure)>>>,
+    failed: RefCell<Option<OnFailure>>,
     closed: RefCell<Vec<Box<dyn FnOnce()>>>,
     gone: Cell<bool>,
 }
@@ -239,7 +240,10 @@ impl<T: Transport + 'static> QemuClient<T> {
 fn typed<M: Method>(value: Value) -> Result<M::Reply, Failure> {
     serde_json::from_value(value).map_err(|error| Failure {
         causes: vec![error.to_string()],
-        ..Failure::new(format!("the answer to {} is not what this version knows", M::NAME))
+        ..Failure::new(format!(
+            "the answer to {} is not what this version knows",
+            M::NAME
+        ))
     })
 }
 

@@ -18,7 +18,7 @@ use crate::vm::VmId;
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 #[non_exhaustive]
 pub enum StreamKind {
-    /// A VM's console: see [`Console`].
+    /// A VM's console: what the guest prints, and what is typed. See [`Console`].
     Console {
         /// Which VM.
         vm_id: VmId,

@@ -19,20 +19,20 @@ use crate::vm::{Progress, VmId, VmInfo};
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Topic {
-    /// See [`Host`].
+    /// What the host's browser offers, what failed in it, what it logs. See [`Host`].
     Host,
-    /// See [`Machines`].
+    /// All VMs, in the order in which they were defined. See [`Machines`].
     Machines,
-    /// See [`Profiles`].
+    /// The profiles that people have made. See [`Profiles`].
     Profiles,
-    /// See [`Library`].
+    /// The files that are stored. See [`Library`].
     Library,
-    /// See [`Machine`].
+    /// What QEMU tells of one VM, and how busy that is. See [`Machine`].
     Machine {
         /// Which VM.
         vm_id: VmId,
     },
-    /// See [`Capture`].
+    /// What guests say about the exchanges of one capture. See [`Capture`].
     Capture {
         /// The capture's id.
         capture: String,

@@ -6,5 +6,7 @@ mod port;
 
 pub use connect::connect;
 pub use memory::{JsSharedMemory, WaitError};
-pub use qemuweb_wire::web::{detect_capabilities, note_panics, presence, exception_text, failure_from_exception};
 pub use port::{PortTransport, packet_from_js, packet_to_js};
+pub use qemuweb_wire::web::{
+    detect_capabilities, exception_text, failure_from_exception, note_panics, presence,
+};

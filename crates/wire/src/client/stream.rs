@@ -184,7 +184,9 @@ impl<T: Transport> End<T> {
         match serde_json::from_str(&packet.json) {
             Ok(StreamMessage::Data { offset }) => {
                 let bytes = packet.attachments.into_iter().next();
-                let Some((bytes, length)) = bytes.and_then(|bytes| Some((T::length(&bytes)?, bytes))).map(|(l, b)| (b, l))
+                let Some((bytes, length)) = bytes
+                    .and_then(|bytes| Some((T::length(&bytes)?, bytes)))
+                    .map(|(l, b)| (b, l))
                 else {
                     return fail("expected bytes on a stream");
                 };

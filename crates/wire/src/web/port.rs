@@ -156,7 +156,9 @@ impl Transport for PortTransport {
     }
 
     fn on_close(&self, closed: Box<dyn FnOnce()>) {
-        let Some(other_side) = self.other_side.clone() else { return };
+        let Some(other_side) = self.other_side.clone() else {
+            return;
+        };
         let open = Rc::clone(&self.open);
         *self.watch.borrow_mut() = Some(Box::new(move || {
             spawn_local(async move {
