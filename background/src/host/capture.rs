@@ -12,9 +12,8 @@ use qemuweb_capture::annotation::{Annotation, Annotations};
 use qemuweb_capture::jsonl::{self, Line};
 use qemuweb_capture::{Next, PacketWriter, Queue, Reader};
 use qemuweb_runtime::protocol::{CapturePort, CaptureStatus};
+use qemuweb_shm::web::Sender;
 use qemuweb_vm_config::{CAPTURE_CHANNEL, PACKET_CHANNEL};
-
-use super::channel::Sender;
 
 /// Most bytes that wait for one VM.
 const MAX_BYTES: usize = 16 << 20;
@@ -194,7 +193,7 @@ impl Capture {
         // Memory takes all; a ring that is broken ends the VM anyway.
         if self.writer.start_section(&mut bytes).is_ok()
             && let Some(sender) = &self.packets.sender
-            && sender.send(&bytes)
+            && sender.send(bytes.as_slice().into())
         {
             self.packets.reader.sent_beside(bytes.len());
         }
@@ -217,7 +216,7 @@ impl Port {
             };
             bytes.clear();
             // What is too large for the channel as a whole is lost like what is too large for the queue.
-            if write(&next, &mut bytes).is_err() || !sender.send(&bytes) {
+            if write(&next, &mut bytes).is_err() || !sender.send(bytes.as_slice().into()) {
                 self.reader.lost();
                 continue;
             }

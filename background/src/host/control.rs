@@ -5,9 +5,8 @@ use std::collections::HashMap;
 use futures_channel::oneshot;
 use qemuweb_runtime::Failure;
 use qemuweb_runtime::qmp::{QmpCodec, QmpError, QmpMessage};
+use qemuweb_shm::web::Sender;
 use serde_json::Value;
-
-use super::channel::Sender;
 
 /// What QEMU said that the VM has to act on.
 #[derive(Debug, PartialEq)]
@@ -67,7 +66,7 @@ impl Control {
     pub(super) fn execute(&mut self, command: &str, arguments: Option<Value>) -> oneshot::Receiver<Answer> {
         let (answer, receiver) = oneshot::channel();
         let (id, line) = self.codec.command(command, arguments);
-        if self.sender.send(&line) {
+        if self.sender.send(line.into()) {
             self.waiting.insert(id, answer);
         }
         receiver
@@ -88,7 +87,7 @@ impl Control {
                 // Both answers are looked for by id below, and nobody else waits for them.
                 drop(self.execute("qmp_capabilities", None));
                 let (id, line) = self.codec.command("query-status", None);
-                self.status = self.sender.send(&line).then_some(id);
+                self.status = self.sender.send(line.into()).then_some(id);
                 None
             }
             QmpMessage::Return { id, value } if Some(id) == self.status => {

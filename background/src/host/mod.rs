@@ -5,7 +5,6 @@
 
 mod capture;
 mod catalogue;
-mod channel;
 mod clients;
 mod commands;
 mod control;

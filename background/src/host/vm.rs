@@ -15,11 +15,11 @@ use qemuweb_runtime::protocol::{Phase, Progress, VmId, VmInfo};
 use qemuweb_runtime::state::{StopReason, Transition};
 use qemuweb_runtime::vm_worker::VmWorkerCommand;
 use qemuweb_runtime::{Failure, VmState};
+use qemuweb_shm::web::{Link, Sender};
 use qemuweb_vm_config::AGENT_CHANNEL;
 use serde_json::Value;
 
 use super::capture::Capture;
-use super::channel::{Link, Sender};
 use super::commands::{known, unknown};
 use super::control::{Answer, Control};
 use super::definition::Definition;
@@ -143,7 +143,7 @@ impl Vm {
     /// Types into the console. A VM without a console swallows it, as a machine that is off does.
     pub(super) fn type_in(&self, bytes: &[u8]) -> Result<(), Failure> {
         match self.machine.as_ref().and_then(|machine| machine.serial.as_ref()) {
-            Some(serial) if !serial.send(bytes) => Err(Failure::new(format!(
+            Some(serial) if !serial.send(bytes.into()) => Err(Failure::new(format!(
                 "the guest does not read its console: {} bytes were not typed",
                 bytes.len()
             ))
@@ -213,7 +213,7 @@ impl Machine {
     fn tell_size(&self) {
         if let (Some(agent), Some((rows, cols))) = (&self.agent, self.size) {
             // One that is not there yet is told when it opens its port.
-            agent.send(format!("resize {rows} {cols}\n").as_bytes());
+            agent.send(format!("resize {rows} {cols}\n").into_bytes().into());
         }
     }
 }

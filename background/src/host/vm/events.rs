@@ -5,23 +5,25 @@ use std::rc::Rc;
 use gloo_timers::future::TimeoutFuture;
 use js_sys::SharedArrayBuffer;
 use qemuweb_runtime::console::Pushed;
-use qemuweb_runtime::directory::Channel;
 use qemuweb_runtime::protocol::{Event, LogLevel, Phase, Progress};
 use qemuweb_runtime::state::Transition;
 use qemuweb_runtime::vm_worker::VmWorkerEvent;
-use qemuweb_runtime::web::JsSharedMemory;
 use qemuweb_runtime::{Failure, VmState};
+use qemuweb_shm::directory::{Channel, DirectoryError, Owner};
+use qemuweb_shm::web::{JsSharedMemory, Link, PumpError};
 use qemuweb_vm_config::{AGENT_CHANNEL, CAPTURE_CHANNEL, QMP_CHANNEL, SERIAL_CHANNEL};
 use wasm_bindgen::JsCast;
 use wasm_bindgen_futures::spawn_local;
 
-use crate::host::channel::Link;
 use crate::host::control::{Control, Notice};
 use crate::host::worker::FromWorker;
 use crate::host::{Run, SharedState, State, metrics, now};
 
 /// Lines of QEMU's own output that are kept to explain its end.
 const LAST_LINES: usize = 20;
+
+/// Most bytes that wait for room in a channel.
+const QUEUE: usize = 4 << 20;
 
 /// How often at most clients are told how captures are, in milliseconds.
 const CAPTURE_NEWS_MS: u32 = 200;
@@ -57,7 +59,10 @@ pub(super) fn from_worker(state: &SharedState, run: &Run, event: FromWorker) {
                 .first()
                 .and_then(|memory| memory.dyn_ref::<SharedArrayBuffer>())
                 .ok_or_else(|| Failure::new("expected QEMU's memory with its Loaded message"))
-                .and_then(|buffer| Link::open(JsSharedMemory::new(buffer), directory));
+                .and_then(|buffer| {
+                    Link::open(JsSharedMemory::new(buffer), directory)
+                        .map_err(|error| Failure::from_error(&error))
+                });
             match opened {
                 Ok(link) => {
                     if let Some(machine) = &mut vm.machine {
@@ -95,21 +100,23 @@ pub(super) fn from_worker(state: &SharedState, run: &Run, event: FromWorker) {
 fn watch_channels(state: &SharedState, run: &Run, link: &Link) {
     let found = {
         let (state, run, link) = (Rc::downgrade(state), run.clone(), link.clone());
-        move |channel| {
-            if let Some(state) = state.upgrade() {
-                attach(&state, &run, &link, channel);
+        move |channel: Result<Channel, DirectoryError>| {
+            let Some(state) = state.upgrade() else { return };
+            match channel {
+                Ok(channel) => attach(&state, &run, &link, channel),
+                Err(error) => state.borrow().log(&run, LogLevel::Warning, error.to_string()),
             }
         }
     };
-    link.watch(found, crash_later(state, run));
+    link.watch(Owner::Host, found, crash_later(state, run));
 }
 
 /// What to call when a channel fails: its VM's QEMU cannot be trusted any more.
-fn crash_later(state: &SharedState, run: &Run) -> impl Fn(Failure) + Clone + 'static {
+fn crash_later(state: &SharedState, run: &Run) -> impl Fn(PumpError) + Clone + 'static {
     let (state, run) = (Rc::downgrade(state), run.clone());
-    move |failure| {
+    move |error| {
         if let Some(state) = state.upgrade() {
-            state.borrow_mut().crash(&run, failure);
+            state.borrow_mut().crash(&run, Failure::from_error(&error));
         }
     }
 }
@@ -120,7 +127,7 @@ fn attach(state: &SharedState, run: &Run, link: &Link, channel: Channel) {
         let mut borrowed = state.borrow_mut();
         let Some(vm) = borrowed.vm_in_run(run) else { return };
         let Some(machine) = &mut vm.machine else { return };
-        let sender = link.sender(channel.clone(), crash_later(state, run));
+        let sender = link.sender(&channel, channel.rings[0], QUEUE, crash_later(state, run));
         match channel.name.as_str() {
             SERIAL_CHANNEL => {
                 machine.serial = Some(sender);
@@ -151,6 +158,7 @@ fn attach(state: &SharedState, run: &Run, link: &Link, channel: Channel) {
     let (state_of_ring, run_of_ring) = (Rc::downgrade(state), run.clone());
     link.receive(
         &channel,
+        channel.rings[1],
         move |bytes| {
             if let Some(state) = state_of_ring.upgrade() {
                 deliver(&mut state.borrow_mut(), &run_of_ring, &bytes);
