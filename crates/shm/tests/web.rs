@@ -11,7 +11,7 @@ use js_sys::{Reflect, WebAssembly};
 use qemuweb_shm::SharedMemory;
 use qemuweb_shm::directory::{self, Owner};
 use qemuweb_shm::ring::{self, Ring};
-use qemuweb_shm::web::{JsSharedMemory, Link};
+use qemuweb_shm::web::{JsSharedMemory, Link, Outlet};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
 
@@ -148,6 +148,48 @@ async fn what_does_not_fit_is_sent_as_it_is_taken() {
     TimeoutFuture::new(20).await;
     assert_eq!((taken, sender.queued(), sender.taken()), (bytes, 0, 200));
     assert_eq!(drained.get(), 1);
+    link.end();
+}
+
+#[wasm_bindgen_test]
+async fn what_qemu_takes_and_drops_is_told() {
+    let memory = memory();
+    let link = link(&memory);
+    announce(&memory);
+    let levels: Rc<RefCell<Vec<(u32, u64)>>> = Rc::default();
+    let outlet: Rc<RefCell<Option<Outlet>>> = Rc::default();
+    let (hears, keeps, makes) = (Rc::clone(&levels), Rc::clone(&outlet), link.clone());
+    link.watch(
+        Owner::Host,
+        move |channel| {
+            let (channel, hears) = (channel.unwrap(), Rc::clone(&hears));
+            let made = makes.outlet(
+                &channel,
+                channel.rings[0],
+                move |level| hears.borrow_mut().push((level.used, level.dropped)),
+                |error| panic!("{error}"),
+            );
+            *keeps.borrow_mut() = Some(made);
+        },
+        |error| panic!("{error}"),
+    );
+    TimeoutFuture::new(10).await;
+    let outlet = outlet.borrow().clone().unwrap();
+    assert_eq!(outlet.write(&[7; 100]).unwrap(), CAPACITY as usize);
+    let mut qemu = Ring::open(&memory, TO_GUEST).unwrap().consumer(&memory);
+    for most in [10, 20, 100] {
+        qemu.read(&memory, most).unwrap();
+        memory.notify(TO_GUEST + 128);
+        TimeoutFuture::new(30).await;
+    }
+    assert_eq!(*levels.borrow(), [(54, 0), (34, 0), (0, 0)]);
+    assert_eq!(outlet.write(&[7; 8]).unwrap(), 8);
+    // Another program has the port: QEMU counts what it drops, then takes it out.
+    memory.store(TO_GUEST + 132, 8);
+    qemu.read(&memory, 8).unwrap();
+    memory.notify(TO_GUEST + 128);
+    TimeoutFuture::new(30).await;
+    assert_eq!(levels.borrow().last(), Some(&(0, 8)));
     link.end();
 }
 

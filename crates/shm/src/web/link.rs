@@ -11,6 +11,7 @@ use std::rc::Rc;
 use gloo_timers::future::TimeoutFuture;
 use wasm_bindgen_futures::spawn_local;
 
+use super::outlet::{Level, Outlet};
 use super::sender::Sender;
 use super::{JsSharedMemory, WaitError};
 use crate::directory::{Channel, Directory, DirectoryError, Owner};
@@ -202,6 +203,18 @@ impl Link {
                 idle = true;
             }
         }
+    }
+
+    /// Our end of `ring` of `channel`, which we write. `moved` is told how it stands whenever QEMU has taken or dropped something.
+    pub fn outlet(
+        &self,
+        channel: &Channel,
+        ring: Ring,
+        moved: impl Fn(Level) + 'static,
+        failed: impl Fn(PumpError) + 'static,
+    ) -> Outlet {
+        let (link, name) = (self.clone(), channel.name.clone());
+        Outlet::new(link, name, ring, Box::new(moved), Box::new(failed))
     }
 
     /// The way to send into `ring` of `channel`. At most `limit` bytes wait for room there; what would make it more is refused

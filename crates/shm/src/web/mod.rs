@@ -2,8 +2,10 @@
 
 mod link;
 mod memory;
+mod outlet;
 mod sender;
 
 pub use link::{Link, PumpError};
 pub use memory::{JsSharedMemory, WaitError};
+pub use outlet::{Level, Outlet};
 pub use sender::Sender;
