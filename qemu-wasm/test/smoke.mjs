@@ -146,6 +146,7 @@ async function testGuest(arch) {
     '-kernel', '/kernel', '-initrd', '/initrd', '-append', `console=${tty} quiet`,
     '-device', 'virtio-rng-pci', '-device', 'virtio-serial-pci',
     '-chardev', 'ring,id=agent0', '-device', 'virtserialport,chardev=agent0,name=org.qemuweb.agent.0',
+    '-chardev', 'ring,id=port0', '-device', 'virtserialport,chardev=port0,name=test',
     '-fsdev', 'local,id=share,path=/share,security_model=mapped-file', '-device', 'virtio-9p-pci,fsdev=share,mount_tag=share',
     '-drive', 'file=/disk.img,format=raw,if=none,id=a', '-device', 'virtio-blk-pci,drive=a',
     '-drive', 'file=/empty.img,format=raw,if=none,id=b', '-device', 'virtio-blk-pci,drive=b'];
@@ -184,6 +185,15 @@ async function testGuest(arch) {
     const { lines } = await serial.run(command, 120_000);
     check(lines.join('\n').includes(sha256(disk)), 'the guest read other bytes than the disk has');
     check(sha256(vm.module.FS.readFile('/empty.img')) === sha256(disk), 'the copy on the second disk differs');
+  });
+
+  await test(`${arch}: a port that is closed and opened again is seen to be`, async () => {
+    const port = await vm.channel('port0');
+    check(port.opened === 0, `opened ${port.opened} before the guest has`);
+    await serial.run('for i in 1 2 3; do : < /dev/virtio-ports/test; done; sleep 100 < /dev/virtio-ports/test & sleep 1', 30_000);
+    check(port.opened === 7, `${port.opened} after four openings and three closings`);
+    await serial.run('kill $!; sleep 1', 30_000);
+    check(port.opened === 8, `${port.opened} after the last closing`);
   });
 
   await test(`${arch}: the agent's port resizes the console`, async () => {

@@ -98,12 +98,17 @@ export class Console {
 }
 
 class Channel extends Console {
-  constructor(vm, toGuest, fromGuest) {
+  /** @param words its entry in the directory, behind the name */
+  constructor(vm, words) {
     super();
     this.vm = vm;
-    this.toGuest = new Ring(vm.memory, toGuest);
-    this.fromGuest = new Ring(vm.memory, fromGuest);
+    this.words = words;
+    this.toGuest = new Ring(vm.memory, words[5]);
+    this.fromGuest = new Ring(vm.memory, words[6]);
   }
+
+  /** How often the guest's side was opened or closed. */
+  get opened() { return this.words[3]; }
 
   get ended() { return this.vm.ended; }
 
@@ -177,7 +182,7 @@ export class Vm {
     }
     vm.directory = Number(vm.module._qemuweb_directory());
     vm.words = new Int32Array(vm.memory.buffer, vm.directory, 4);
-    if (vm.words[0] !== DIRECTORY_MAGIC || vm.words[1] !== 1) throw new Error('no directory of rings');
+    if (vm.words[0] !== DIRECTORY_MAGIC || vm.words[1] !== 2) throw new Error('no directory of channels');
     vm.module.callMain(['-L', '/pc-bios', ...args]);
     return vm;
   }
@@ -194,11 +199,12 @@ export class Vm {
     for (;;) {
       const n = Atomics.load(this.words, 3);
       for (let i = 0; i < n; i++) {
-        const entry = this.directory + 16 + i * 64;
+        const entry = this.directory + 64 + i * 128;
         const text = Buffer.from(new Uint8Array(this.memory.buffer, entry, 56).slice());
         if (text.toString('latin1').replace(/\0.*$/s, '') === name) {
-          const [to, from] = new Uint32Array(this.memory.buffer, entry + 56, 2);
-          return new Channel(this, to, from);
+          const words = new Uint32Array(this.memory.buffer, entry + 56, 18);
+          if (words[0] !== 1 || words[1] !== 1) throw new Error(`${name} is no channel of bytes`);
+          return new Channel(this, words);
         }
       }
       if (this.ended || Date.now() > deadline) throw new Error(`no channel ${name}; QEMU said: ${this.log.join('\n')}`);

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use qemuweb_driver::{Browser, Extension, LaunchOptions};
-use qemuweb_vm_config::VmOverrides;
+use qemuweb_vm_config::{Arch, VmOverrides};
 use serde_json::{Value, json};
 
 use crate::boot::{Launch, Page, Vm};
@@ -70,11 +70,8 @@ pub(crate) fn main(flags: &Bench) -> Result<()> {
 }
 
 fn boot(flags: &Boot) -> Result<()> {
-    let paths = build::everything(&Needs {
-        native_qemu: true,
-        ..Needs::run()
-    })?;
-    let images = build::cached_images(&paths)?;
+    let paths = build::everything(&Needs::run(), &Arch::ALL)?;
+    let images = build::cached_images(&paths, &Arch::ALL)?;
     let subject = Subject::of(&paths, &images)?;
     let mut rows = Vec::new();
     for (arch, profile) in PROFILES {
@@ -163,7 +160,7 @@ fn boot_row(name: String, paths: &Paths, images: &Images, launch: &Launch) -> Re
         name,
         unit: "s",
         ours: boot_seconds_in_chromium(paths, launch)?,
-        reference: Some(boot_seconds_natively(images, launch)?),
+        reference: Some(boot_seconds_natively(paths, images, launch)?),
     })
 }
 
@@ -181,13 +178,13 @@ fn boot_seconds_in_chromium(paths: &Paths, launch: &Launch) -> Result<f64> {
     Ok(seconds)
 }
 
-fn boot_seconds_natively(images: &Images, launch: &Launch) -> Result<f64> {
+fn boot_seconds_natively(paths: &Paths, images: &Images, launch: &Launch) -> Result<f64> {
     // QEMU 7.2 lets Debian's kernel crash at times (in do_sync_core).
     const TRIES: usize = 3;
     let mut result = Ok(0.0);
     for _ in 0..TRIES {
         eprintln!("booting {} in native QEMU", launch.profile);
-        let mut vm = NativeVm::launch(launch, &images.guest)?;
+        let mut vm = NativeVm::launch(paths, launch, &images.guest)?;
         result = wait_for_banner(&mut vm).map(|()| vm.launched.elapsed().as_secs_f64());
         if result.is_ok() {
             break;
@@ -232,7 +229,7 @@ fn idle(paths: &Paths, images: &Images) -> Result<[Row; 2]> {
     vm.force_stop()?;
     browser.close()?;
 
-    let mut vm = NativeVm::launch(&launch, &images.guest)?;
+    let mut vm = NativeVm::launch(paths, &launch, &images.guest)?;
     wait_prompt(&mut vm, deadline)?;
     std::thread::sleep(SETTLE);
     let native_cpu = procfs::cpu_percent(&[vm.pid()], IDLE);
@@ -330,7 +327,7 @@ fn save(paths: &Paths, subject: &Subject, section: &Section, rows: &[Row]) -> Re
         "### {date} UTC, {}\n\nEngine {}. {}\n\n{}\n",
         subject.commit,
         subject.qemu,
-        machine()?,
+        machine(paths)?,
         as_table(rows)
     );
     let text = with_entry(&text, section, &entry);
@@ -353,7 +350,7 @@ fn with_entry(text: &str, section: &Section, entry: &str) -> String {
 }
 
 /// One line on the machine and the programs.
-fn machine() -> Result<String> {
+fn machine(paths: &Paths) -> Result<String> {
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let field = |name: &str| {
         cpuinfo
@@ -370,7 +367,7 @@ fn machine() -> Result<String> {
         "{} × {}, {chromium}, native QEMU {}; load average {}.",
         cores,
         field("model name").unwrap_or("unknown processor"),
-        native::version("x86_64")?,
+        native::version(paths, "x86_64")?,
         load.split(' ').take(3).collect::<Vec<_>>().join(" ")
     ))
 }

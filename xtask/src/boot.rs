@@ -12,7 +12,7 @@ use qemuweb_driver::{BindingCall, Browser, Extension, LogEntry, Session, format_
 use qemuweb_runtime::VmState;
 use qemuweb_runtime::protocol::{Event, LogLevel, VmInfo};
 use qemuweb_vm_config::{
-    Attachment, DEFAULT_PROFILE_ID, DiskInput, InputSource, Media, VmInputs, VmOverrides,
+    Arch, Attachment, DEFAULT_PROFILE_ID, DiskInput, InputSource, Media, VmInputs, VmOverrides, find_profile,
 };
 use serde_json::{Value, json};
 
@@ -40,6 +40,13 @@ impl Launch {
             overrides: VmOverrides::default(),
             files: Vec::new(),
         }
+    }
+
+    /// The architecture of the machine.
+    pub(crate) fn arch(&self) -> Result<Arch> {
+        let profile =
+            find_profile(&self.profile).with_context(|| format!("unknown profile {}", self.profile))?;
+        Ok(profile.arch)
     }
 
     /// Whether nothing but the default profile was asked for.

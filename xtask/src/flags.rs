@@ -54,7 +54,7 @@ xflags::xflags! {
 
         /// Test the engine in full: QEMU's own TCG tests, random code against native QEMU, what people bring to boot, and UEFI variables.
         cmd engine-test {
-            /// Only the parts whose name contains this text: node, chromium x86_64 random, chromium aarch64 tcg, boots, boots Xen, variables, ...
+            /// Only the parts whose name contains this text: node, qemu, chromium x86_64 random, chromium aarch64 tcg, boots, boots Xen, variables, ...
             optional --only part: String
             /// Seed of the random code in Chromium (1).
             optional --seed number: u64

@@ -4,6 +4,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
+use qemuweb_vm_config::Arch;
 use serde_json::Value;
 
 use crate::build;
@@ -46,11 +47,13 @@ pub(crate) fn main(flags: &Test) -> Result<()> {
     for (name, step) in steps {
         if wanted(name) {
             println!("==== {name}");
+            summary.parts.begin(name);
             let start = Instant::now();
             // A step that cannot even start is a failure like any other; those after it still have their say.
             if let Err(error) = step(&paths, &mut summary) {
                 summary.add_one(name, &Err(error));
             }
+            summary.parts.end();
             println!("==== {name}: {} s", start.elapsed().as_secs());
         }
     }
@@ -69,7 +72,7 @@ fn tidy_step(_: &Paths, summary: &mut Summary) -> Result<()> {
 
 /// QEMU, the guests and the extension come out of a build.
 fn build_step(paths: &Paths, summary: &mut Summary) -> Result<()> {
-    let images = build::build_images(paths);
+    let images = build::build_images(paths, &Arch::ALL);
     let staged = images.and_then(|images| build::stage(paths, &images)).map(drop);
     summary.add_one("build", &staged);
     Ok(())
@@ -84,6 +87,7 @@ fn native(paths: &Paths, summary: &mut Summary) -> Result<()> {
         "qemuweb-e2e",
         "--no-fail-fast",
     ]);
+    process::prefer_programs_of(&mut cargo, &build::native_qemu(paths)?)?;
     run("native", &mut cargo, summary)
 }
 
@@ -144,7 +148,7 @@ fn scripts(paths: &Paths, summary: &mut Summary) -> Result<()> {
 
 /// Whether our QEMU takes what the builder makes.
 fn accepted(paths: &Paths, summary: &mut Summary) -> Result<()> {
-    let images = build::cached_images(paths)?;
+    let images = build::cached_images(paths, &Arch::ALL)?;
     let mut cargo = process::cargo(&paths.root);
     cargo
         .args([
@@ -182,9 +186,11 @@ fn end_to_end(paths: &Paths, summary: &mut Summary) -> Result<()> {
 pub(crate) fn run(step: &str, command: &mut Command, summary: &mut Summary) -> Result<()> {
     let mut counts = Counts::default();
     let mut trace = Trace::default();
+    summary.parts.begin(step);
     let succeeded = process::stream(command, |line| {
         counts.read(line);
         trace.read(line);
+        summary.parts.read(line);
     })?;
     summary.add(step, counts, succeeded);
     if !succeeded {

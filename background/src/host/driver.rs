@@ -112,7 +112,7 @@ impl Driver {
             Effect::CloseStream(stream) => self.clients.close_stream(stream),
             Effect::StartWorker(run, order) => self.workers.start(run, *order, this),
             Effect::EndWorker(run) => self.workers.end(run),
-            Effect::WriteChannel { run, channel, bytes } => self.workers.write(run, &channel, &bytes, this),
+            Effect::WriteChannel { run, channel, bytes } => self.workers.write(run, &channel, &bytes),
             Effect::PrepareSpare { arch, guest_files } => self.workers.prepare(arch, guest_files, this),
             Effect::DropSpares => self.workers.drop_spares(),
             Effect::OpenFiles { task, files } => {

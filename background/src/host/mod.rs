@@ -3,7 +3,7 @@
 //! [`Host`] is what JavaScript holds. What is decided, the core decides (`qemuweb_machine`); [`driver`] brings it what has
 //! happened and carries out what it says. Nothing here blocks: QEMU runs in the VMs' Workers.
 
-mod channel;
+mod channels;
 mod clients;
 mod driver;
 mod files;

@@ -11,12 +11,12 @@ use js_sys::{SharedArrayBuffer, Uint8Array};
 use qemuweb_machine::Input;
 use qemuweb_machine::io::{Attached, FromWorker, RunId};
 use qemuweb_machine::worker::{BootOrder, VmWorkerCommand, VmWorkerEvent};
-use qemuweb_runtime::web::JsSharedMemory;
+use qemuweb_shm::web::JsSharedMemory;
 use qemuweb_vm_config::Arch;
 use qemuweb_wire::Failure;
 use wasm_bindgen::{JsCast, JsValue};
 
-use super::channel::Link;
+use super::channels::Channels;
 use super::driver::Driver;
 use super::store;
 use super::worker::VmWorker;
@@ -32,7 +32,7 @@ pub(super) struct Workers {
 struct Running {
     /// Has QEMU in it, and ends it when it goes.
     _worker: VmWorker,
-    link: Option<Link>,
+    channels: Option<Rc<Channels>>,
 }
 
 impl Workers {
@@ -56,7 +56,7 @@ impl Workers {
         let is_ready = worker.is_ready();
         let running = Running {
             _worker: worker,
-            link: None,
+            channels: None,
         };
         self.running.borrow_mut().insert(run, running);
         if is_ready {
@@ -79,8 +79,8 @@ impl Workers {
     fn hear(&self, run: RunId, event: Result<(VmWorkerEvent, Vec<JsValue>), Failure>, driver: &Rc<Driver>) {
         let said = match event {
             Ok((VmWorkerEvent::Loaded { directory }, attachments)) => {
-                match open_link(&attachments, directory) {
-                    Ok(link) => return self.loaded(run, link, driver),
+                match open_channels(&attachments, directory, run, driver) {
+                    Ok(channels) => return self.loaded(run, channels, driver),
                     Err(failure) => FromWorker::Failed(failure),
                 }
             }
@@ -97,29 +97,27 @@ impl Workers {
         driver.happen(Input::Worker(run, said));
     }
 
-    fn loaded(&self, run: RunId, link: Link, driver: &Rc<Driver>) {
+    fn loaded(&self, run: RunId, channels: Rc<Channels>, driver: &Rc<Driver>) {
         if let Some(running) = self.running.borrow_mut().get_mut(&run) {
-            running.link = Some(link.clone());
+            running.channels = Some(Rc::clone(&channels));
         }
         driver.happen(Input::Worker(run, FromWorker::Loaded));
-        link.watch(run, Rc::downgrade(driver));
+        channels.watch();
     }
 
     /// Ends a Worker: QEMU's threads first.
     pub(super) fn end(&self, run: RunId) {
         let running = self.running.borrow_mut().remove(&run);
-        if let Some(link) = running.and_then(|running| running.link) {
-            link.end();
-        }
+        drop(running);
     }
 
     /// Puts bytes into a channel's ring.
-    pub(super) fn write(&self, run: RunId, channel: &str, bytes: &[u8], driver: &Rc<Driver>) {
+    pub(super) fn write(&self, run: RunId, channel: &str, bytes: &[u8]) {
         let running = self.running.borrow();
-        let link = running.get(&run).and_then(|running| running.link.clone());
+        let channels = running.get(&run).and_then(|running| running.channels.clone());
         drop(running);
-        if let Some(link) = link {
-            link.write(run, channel, bytes, driver);
+        if let Some(channels) = channels {
+            channels.write(channel, bytes);
         }
     }
 
@@ -150,10 +148,15 @@ impl Workers {
     }
 }
 
-fn open_link(attachments: &[JsValue], directory: u32) -> Result<Link, Failure> {
+fn open_channels(
+    attachments: &[JsValue],
+    directory: u32,
+    run: RunId,
+    driver: &Rc<Driver>,
+) -> Result<Rc<Channels>, Failure> {
     let buffer = attachments
         .first()
         .and_then(|memory| memory.dyn_ref::<SharedArrayBuffer>());
     let buffer = buffer.ok_or_else(|| Failure::new("expected QEMU's memory with its Loaded message"))?;
-    Link::open(JsSharedMemory::new(buffer), directory)
+    Channels::open(JsSharedMemory::new(buffer), directory, run, driver)
 }

@@ -142,6 +142,9 @@ impl<A: Clone + 'static> Core<A> {
                 used,
                 dropped,
             } => self.in_run(run, |vm, hub| vm.moved(&channel, used, dropped, hub)),
+            Input::Port { run, channel, opened } => {
+                self.in_run(run, |vm, hub| vm.port_changed(&channel, opened, hub));
+            }
             Input::Progressed { task, done, total } => {
                 if let Some(Task::Hash { ticket, .. }) = self.hub.tasks.get(&task) {
                     self.hub.clients.progress(*ticket, done, Some(total));

@@ -174,6 +174,15 @@ pub enum Input<A> {
         /// Bytes that QEMU has dropped in all, because another program has the channel.
         dropped: u64,
     },
+    /// A program in the guest opened or closed the port that is a channel.
+    Port {
+        /// In which life.
+        run: RunId,
+        /// The channel's name.
+        channel: String,
+        /// How often it was opened or closed, odd while it is open. It may have been several times since this was told last.
+        opened: u32,
+    },
     /// A task goes on.
     Progressed {
         /// Which.

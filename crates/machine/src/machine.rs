@@ -157,6 +157,12 @@ impl Machine {
         Some(outbox.moved(used, dropped))
     }
 
+    /// A port was opened or closed: see [`Outbox::opened`].
+    pub(crate) fn port_changed(&mut self, channel: &str, opened: u32) -> impl Iterator<Item = bool> + use<> {
+        let outbox = self.channels.get_mut(channel);
+        outbox.map(|outbox| outbox.opened(opened)).into_iter().flatten()
+    }
+
     pub(crate) fn outbox(&self, channel: &str) -> Option<&Outbox> {
         self.channels.get(channel)
     }

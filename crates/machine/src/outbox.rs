@@ -17,6 +17,8 @@ pub(crate) struct Outbox {
     written: u64,
     /// Bytes that QEMU has dropped from it.
     dropped: u64,
+    /// How often the guest's side was opened or closed, odd while it is open.
+    opened: u32,
 }
 
 impl Outbox {
@@ -30,6 +32,7 @@ impl Outbox {
             used: 0,
             written: 0,
             dropped: 0,
+            opened: 0,
         }
     }
 
@@ -43,6 +46,15 @@ impl Outbox {
         self.written
             .saturating_sub(u64::from(self.used))
             .saturating_sub(self.dropped)
+    }
+
+    /// Takes how often the guest's side was opened or closed, and gives what that was at least: `false` for a closing that was not
+    /// told yet, `true` for an opening.
+    pub(crate) fn opened(&mut self, opened: u32) -> impl Iterator<Item = bool> + use<> {
+        let before = std::mem::replace(&mut self.opened, opened);
+        let closed = opened != before && before % 2 == 1;
+        let open = opened != before && opened % 2 == 1;
+        closed.then_some(false).into_iter().chain(open.then_some(true))
     }
 
     pub(crate) fn push(&mut self, bytes: Rc<[u8]>) {
@@ -126,6 +138,24 @@ mod tests {
             taken.extend(ring);
             prop_assert_eq!(&taken[..], &sent[..taken.len()]);
         }
+    }
+
+    #[test]
+    fn openings_and_closings_are_told_in_order_whatever_was_missed() {
+        let mut outbox = Outbox::new(4);
+        let told = [0, 1, 1, 3, 4, 6, 9, u32::MAX, 0].map(|opened| outbox.opened(opened).collect::<Vec<_>>());
+        let expected: [&[bool]; 9] = [
+            &[],
+            &[true],
+            &[],
+            &[false, true],
+            &[false],
+            &[],
+            &[true],
+            &[false, true],
+            &[false],
+        ];
+        assert_eq!(told, expected);
     }
 
     #[test]

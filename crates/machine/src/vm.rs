@@ -263,6 +263,14 @@ impl<A: Clone + 'static> Vm<A> {
         }
     }
 
+    /// A program in the guest opened or closed a port, perhaps several times.
+    pub(crate) fn port_changed(&mut self, channel: &str, opened: u32, hub: &mut Hub<A>) {
+        let Some(owner) = self.owner(channel) else { return };
+        for open in self.machine.port_changed(channel, opened) {
+            self.with_service(hub, owner, |service, cx| service.port_changed(channel, open, cx));
+        }
+    }
+
     fn heard_from_monitor(&mut self, said: Said, hub: &mut Hub<A>) {
         match said {
             Said::Greeting => {
@@ -309,16 +317,6 @@ impl<A: Clone + 'static> Vm<A> {
     }
 
     fn heard_event(&mut self, name: &str, data: &Value, hub: &mut Hub<A>) {
-        if name == "VSERPORT_CHANGE" {
-            let id = data.get("id").and_then(Value::as_str);
-            let open = data.get("open").and_then(Value::as_bool);
-            if let (Some(id), Some(open)) = (id, open)
-                && let Some(owner) = self.owner(id)
-            {
-                self.with_service(hub, owner, |service, cx| service.port_changed(id, open, cx));
-            }
-            return;
-        }
         let Heard {
             changed,
             reset,

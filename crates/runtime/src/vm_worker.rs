@@ -1,7 +1,7 @@
 //! What the host and a VM's Worker say to each other.
 //!
 //! The Worker fetches files, loads QEMU and reports; once QEMU runs, console and control bytes go over
-//! [`crate::ring`]s that both see, and not through these messages.
+//! the channels of `qemuweb-shm` that both see, and not through these messages.
 
 use qemuweb_vm_config::{Arch, FileMountInfo};
 use serde::{Deserialize, Serialize};

@@ -5,76 +5,17 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use js_sys::{Reflect, Uint8Array, WebAssembly};
+use js_sys::Uint8Array;
 use qemuweb_runtime::client::{Packet, Transport};
 use qemuweb_runtime::protocol::{self, Command, Event, HostMessage, Request};
-use qemuweb_runtime::ring::{Ring, RingError, SharedMemory};
 use qemuweb_runtime::web::presence;
-use qemuweb_runtime::web::{
-    JsSharedMemory, PortTransport, detect_capabilities, packet_from_js, packet_to_js,
-};
+use qemuweb_runtime::web::{PortTransport, detect_capabilities, packet_from_js, packet_to_js};
 use qemuweb_runtime::{Failure, QemuClient};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
 use web_sys::MessageChannel;
 
 wasm_bindgen_test_configure!(run_in_browser);
-
-/// Shared memory of one page. The test page is not cross-origin isolated and has no `SharedArrayBuffer`
-/// constructor, but a shared `WebAssembly.Memory` has such a buffer.
-fn shared_memory() -> JsSharedMemory {
-    let descriptor = js_sys::Object::new();
-    for (name, value) in [
-        ("initial", 1.into()),
-        ("maximum", 1.into()),
-        ("shared", JsValue::TRUE),
-    ] {
-        Reflect::set(&descriptor, &name.into(), &value).unwrap();
-    }
-    let memory = WebAssembly::Memory::new(&descriptor).unwrap();
-    JsSharedMemory::new(memory.buffer().unchecked_ref())
-}
-
-fn lay_ring(memory: &JsSharedMemory, address: u32, capacity: u32) {
-    memory.store(address, qemuweb_runtime::ring::MAGIC);
-    memory.store(address + 4, capacity);
-}
-
-#[wasm_bindgen_test]
-fn a_ring_in_shared_memory_keeps_bytes() {
-    let memory = shared_memory();
-    lay_ring(&memory, 64, 8);
-    let ring = Ring::open(&memory, 64).unwrap();
-    for text in [b"abcdef", b"ghijkl", b"mnopqr"] {
-        assert_eq!(ring.write(&memory, text).unwrap(), 6);
-        assert_eq!(ring.read_all(&memory).unwrap(), text);
-    }
-}
-
-#[wasm_bindgen_test]
-fn memory_outside_the_buffer_is_zero_and_takes_nothing() {
-    let memory = shared_memory();
-    memory.store(1 << 20, 7);
-    memory.write(65_530, &[1; 100]);
-    let mut bytes = [9; 4];
-    memory.read(u32::MAX - 3, &mut bytes);
-    assert_eq!((memory.load(1 << 20), memory.load(65_532), bytes), (0, 0, [9; 4]));
-    assert!(matches!(
-        Ring::open(&memory, 65_536),
-        Err(RingError::OutOfBounds { .. })
-    ));
-}
-
-#[wasm_bindgen_test]
-async fn a_wait_ends_when_the_word_is_changed_and_notified() {
-    let memory = shared_memory();
-    // Different already: returns at once.
-    memory.changed(128, 1).await.unwrap();
-    let other = memory.clone();
-    wasm_bindgen_futures::spawn_local(async move { other.bump(128) });
-    memory.changed(128, 0).await.unwrap();
-    assert_eq!(memory.load(128), 1);
-}
 
 #[wasm_bindgen_test]
 fn chromium_offers_what_vms_need_but_for_isolation() {

@@ -31,6 +31,7 @@ OBJECT_DECLARE_SIMPLE_TYPE(WasmRingChardev, CHARDEV_WASM_RING)
 
 struct WasmRingChardev {
     Chardev parent;
+    QemuWebChannel *channel;
     QemuWebRing *to_guest;
     QemuWebRing *from_guest;
     GSource *reader;            /* hands to_guest to the frontend */
@@ -214,6 +215,7 @@ static void wasm_ring_set_fe_open(Chardev *chr_, int fe_open)
         qatomic_set_mb(&ring->tail, qatomic_read(&ring->tail) + left);
         qemu_futex_wake_all(&ring->tail);
     }
+    qemuweb_channel_set_open(chr->channel, fe_open);
 }
 
 static void wasm_ring_open(Chardev *chr_, ChardevBackend *backend,
@@ -222,6 +224,7 @@ static void wasm_ring_open(Chardev *chr_, ChardevBackend *backend,
     ChardevRing *opts = backend->u.ring.data;
     WasmRingChardev *chr = CHARDEV_WASM_RING(chr_);
     int64_t size = opts->has_size ? opts->size : DEFAULT_SIZE;
+    QemuWebRing *ring[2] = { NULL, NULL };
 
     if (size < MIN_SIZE || size > MAX_SIZE || !is_power_of_2(size)) {
         error_setg(errp, "the size of a ring must be a power of two "
@@ -229,8 +232,11 @@ static void wasm_ring_open(Chardev *chr_, ChardevBackend *backend,
         return;
     }
     chr->discard = opts->discard;
-    qemuweb_channel_new(chr_->label, size, &chr->to_guest, &chr->from_guest,
-                        errp);
+    chr->channel = qemuweb_channel_new(chr_->label, QEMUWEB_KIND_BYTES, 1,
+                                       QEMUWEB_OWNER_HOST, size,
+                                       ARRAY_SIZE(ring), ring, errp);
+    chr->to_guest = ring[0];
+    chr->from_guest = ring[1];
 }
 
 static void wasm_ring_parse(QemuOpts *opts, ChardevBackend *backend,

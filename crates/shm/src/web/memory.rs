@@ -4,7 +4,7 @@ use js_sys::{Atomics, Int32Array, Promise, Reflect, SharedArrayBuffer, Uint8Arra
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 
-use crate::ring::SharedMemory;
+use crate::SharedMemory;
 
 /// QEMU's memory as another thread sees it. Its size never changes.
 #[derive(Clone, Debug)]
@@ -41,21 +41,29 @@ impl JsSharedMemory {
     }
 
     /// Waits, without blocking this thread, until the word at `address` is no longer `seen` and someone
-    /// notified it. May return early.
+    /// notified it. May return early. `false` when the word was another one already, and nothing was waited for.
     ///
     /// # Errors
     /// [`WaitError`] when the browser has no `Atomics.waitAsync`.
-    pub async fn changed(&self, address: u32, seen: u32) -> Result<(), WaitError> {
-        let failed = |exception: JsValue| WaitError(super::exception_text(&exception));
+    pub async fn changed(&self, address: u32, seen: u32) -> Result<bool, WaitError> {
+        let failed = |exception: JsValue| WaitError(exception_text(&exception));
         let wait = Atomics::wait_async(&self.words, address / 4, seen.cast_signed()).map_err(failed)?;
-        if Reflect::get(&wait, &"async".into()).map_err(failed)?.is_truthy() {
+        let waits = Reflect::get(&wait, &"async".into()).map_err(failed)?.is_truthy();
+        if waits {
             let promise: Promise = Reflect::get(&wait, &"value".into())
                 .map_err(failed)?
                 .unchecked_into();
             JsFuture::from(promise).await.map_err(failed)?;
         }
-        Ok(())
+        Ok(waits)
     }
+}
+
+/// What a JavaScript exception says.
+fn exception_text(exception: &JsValue) -> String {
+    exception
+        .dyn_ref::<js_sys::Error>()
+        .map_or_else(|| format!("{exception:?}"), |error| String::from(error.message()))
 }
 
 impl SharedMemory for JsSharedMemory {
