@@ -181,7 +181,7 @@ fn boot_seconds_in_chromium(paths: &Paths, launch: &Launch) -> Result<f64> {
 }
 
 fn boot_seconds_natively(paths: &Paths, images: &Images, launch: &Launch) -> Result<f64> {
-    // QEMU 7.2 lets Debian's kernel crash at times (in do_sync_core).
+    // Native QEMU lets Debian's kernel crash at times (7.2 in do_sync_core).
     const TRIES: usize = 3;
     let mut result = Ok(0.0);
     for _ in 0..TRIES {
