@@ -24,7 +24,7 @@ const SCRIPTS: [&str; 3] = [
 ];
 
 /// Of the short forms of verbs: rounds, and seconds for each fuzz target.
-const CRASHES: u32 = 3;
+const CRASHES: u32 = 4;
 const SOAK_ROUNDS: usize = 4;
 const FUZZ_SECONDS: u32 = 2;
 
