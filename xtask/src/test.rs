@@ -25,7 +25,7 @@ const SCRIPTS: [&str; 3] = [
 
 /// Of the short forms of verbs: rounds, and seconds for each fuzz target.
 const CRASHES: u32 = 4;
-const SOAK_ROUNDS: usize = 4;
+const SOAK_ROUNDS: usize = 3;
 const FUZZ_SECONDS: u32 = 2;
 
 /// Runs some tests and adds what came of them.
