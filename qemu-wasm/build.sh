@@ -34,6 +34,7 @@ main() {
   tests=$CACHE/qemu-tests/$qemu_id
 
   if [[ $action == --plan ]]; then
+    . scripts/plan.sh
     has "$output" "${WANTED[@]}" || plan
     exit
   fi
@@ -101,20 +102,6 @@ main() {
   ! has "$output" "${ARCHITECTURES[@]}" || rm -rf "$work" "$build"
   say "built in $((SECONDS - start)) s"
   printf '%s\n' "$output"
-}
-
-# What is to be done. The figures are those of an idle machine with two cores.
-plan() {
-  local architecture first=420
-  root_ahead qemu
-  [[ -e $deps/.complete ]] || step_ahead 20 420 "the libraries that QEMU needs"
-  # What the architectures have in common is compiled with the first.
-  [[ ! -e $build/qemu-system-x86_64.js && ! -e $build/qemu-system-aarch64.js ]] || first=0
-  for architecture in "${WANTED[@]}"; do
-    has "$output" "$architecture" && continue
-    step_ahead 60 $((first + 480)) "QEMU for $architecture"
-    first=0
-  done
 }
 
 main "$@"

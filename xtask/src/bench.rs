@@ -2,6 +2,7 @@
 
 mod capture;
 mod engine;
+mod panel;
 mod redact;
 
 use std::fmt::Write as _;
@@ -50,11 +51,11 @@ struct Row {
 }
 
 impl Row {
-    /// Ours over the reference for times, the reference over ours for rates: lower is better.
+    /// Ours over the reference for times and sizes, the reference over ours for rates: lower is better.
     fn ratio(&self) -> Option<f64> {
         let reference = self.reference?;
         match self.unit {
-            "s" | "ns" => Some(self.ours / reference),
+            "s" | "ms" | "ns" | "MB" | "bytes" => Some(self.ours / reference),
             "MB/s" => Some(reference / self.ours),
             _ => None,
         }
@@ -66,6 +67,7 @@ pub(crate) fn main(flags: &Bench) -> Result<()> {
         BenchCmd::Boot(flags) => boot(flags),
         BenchCmd::Capture(flags) => capture::main(flags),
         BenchCmd::Engine(flags) => engine::main(flags),
+        BenchCmd::Panel(flags) => panel::main(flags),
     }
 }
 
@@ -179,7 +181,7 @@ fn boot_seconds_in_chromium(paths: &Paths, launch: &Launch) -> Result<f64> {
 }
 
 fn boot_seconds_natively(paths: &Paths, images: &Images, launch: &Launch) -> Result<f64> {
-    // QEMU 7.2 lets Debian's kernel crash at times (in do_sync_core).
+    // Native QEMU lets Debian's kernel crash at times (7.2 in do_sync_core).
     const TRIES: usize = 3;
     let mut result = Ok(0.0);
     for _ in 0..TRIES {
@@ -273,8 +275,7 @@ fn as_json(name: &str, rows: &[Row]) -> Value {
 
 fn as_table(rows: &[Row]) -> String {
     let cell = |value: Option<f64>| value.map_or_else(String::new, |value| format!("{value:.2}"));
-    let mut table =
-        String::from("| row | unit | QemuWeb | native QEMU | ratio |\n|---|---|---:|---:|---:|\n");
+    let mut table = String::from("| row | unit | QemuWeb | reference | ratio |\n|---|---|---:|---:|---:|\n");
     for row in rows {
         // Writing to a string cannot fail.
         let _ = writeln!(

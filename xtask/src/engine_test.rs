@@ -36,7 +36,7 @@ struct Guest {
     cpu: &'static str,
 }
 
-/// The processors are those with the most instructions that native QEMU 7.2 and our guests' kernels know, too.
+/// The processors are those with the most instructions that native QEMU and our guests' kernels know, too.
 const GUESTS: [Guest; 2] = [
     Guest {
         target: "x86_64",

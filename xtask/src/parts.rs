@@ -35,7 +35,9 @@ impl Parts {
 
     /// Prints those that took longest.
     pub(crate) fn print_slowest(&self) {
-        println!("the slowest parts:");
+        if !self.done.is_empty() {
+            println!("the slowest parts:");
+        }
         for (name, time) in slowest(&self.done) {
             println!("{:>6.0} s  {name}", time.as_secs_f64());
         }

@@ -1,4 +1,5 @@
-//! `cargo xtask test`: every test there is, in six steps, and their sum in the last line.
+//! `cargo xtask test`: every test there is, step by step, and their sum in the last line. Of what takes long there is a short
+//! form here, and a verb of its own: `engine-test`, `crash-test`, `soak`, `fuzz`.
 
 use std::process::Command;
 use std::time::Instant;
@@ -8,12 +9,12 @@ use qemuweb_vm_config::Arch;
 use serde_json::Value;
 
 use crate::build;
-use crate::flags::Test;
+use crate::flags::{Fuzz, Test};
 use crate::paths::Paths;
 use crate::process::{self, find_program};
 use crate::setup::{self, Needs, wasm_bindgen_dir};
 use crate::summary::{Counts, Summary, Trace};
-use crate::{tidy, wasm};
+use crate::{crash_test, fuzz, soak, tidy, wasm};
 
 /// Scripts that test what `qemu-wasm/` builds.
 const SCRIPTS: [&str; 3] = [
@@ -22,25 +23,34 @@ const SCRIPTS: [&str; 3] = [
     "qemu-wasm/check/test.sh",
 ];
 
+/// Of the short forms of verbs: rounds, and seconds for each fuzz target.
+const CRASHES: u32 = 4;
+const SOAK_ROUNDS: usize = 3;
+const FUZZ_SECONDS: u32 = 2;
+
 /// Runs some tests and adds what came of them.
 type Step = fn(&Paths, &mut Summary) -> Result<()>;
 
 pub(crate) fn main(flags: &Test) -> Result<()> {
     setup::ensure(&Needs::all())?;
     let paths = Paths::find()?;
-    let steps: [(&str, Step); 6] = [
+    let steps: [(&str, Step); 9] = [
         ("tidy", tidy_step),
         ("build", build_step),
         ("native", native),
         ("browser", browser),
         ("scripts", scripts),
         ("e2e", end_to_end),
+        ("crash", crash),
+        ("soak", soak),
+        ("fuzz", fuzz),
     ];
     let wanted = |name: &str| flags.only.as_deref().is_none_or(|only| name.contains(only));
     if !steps.iter().any(|(name, _)| wanted(name)) {
         bail!(
-            "no step has {:?} in its name: tidy, build, native, browser, scripts, e2e",
-            flags.only
+            "no step has {:?} in its name: {}",
+            flags.only.as_deref().unwrap_or_default(),
+            steps.map(|(name, _)| name).join(", ")
         );
     }
     let mut summary = Summary::default();
@@ -180,6 +190,26 @@ fn end_to_end(paths: &Paths, summary: &mut Summary) -> Result<()> {
         .env("QEMUWEB_BOOTS", build::boot_images(paths, "some")?)
         .env("QEMUWEB_E2E_REPORTS", paths.target.join("e2e"));
     run("e2e", &mut cargo, summary)
+}
+
+/// Ends at random moments.
+fn crash(paths: &Paths, summary: &mut Summary) -> Result<()> {
+    crash_test::run(paths, CRASHES, fastrand::u64(..), summary);
+    Ok(())
+}
+
+fn soak(paths: &Paths, summary: &mut Summary) -> Result<()> {
+    soak::run(paths, |rounds| rounds < SOAK_ROUNDS, summary);
+    Ok(())
+}
+
+fn fuzz(_: &Paths, summary: &mut Summary) -> Result<()> {
+    let flags = Fuzz {
+        only: None,
+        seconds: Some(FUZZ_SECONDS),
+    };
+    summary.add_one("fuzz", &fuzz::main(&flags));
+    Ok(())
 }
 
 /// Runs a command that prints how many tests passed and failed.

@@ -348,7 +348,7 @@ fn answer(mut stream: TcpStream) -> std::io::Result<()> {
 }
 
 /// Writes a HAR file of so many entries with bodies of so many bytes.
-fn archive(directory: &Path, (count, body): (usize, usize)) -> Result<PathBuf> {
+pub(super) fn archive(directory: &Path, (count, body): (usize, usize)) -> Result<PathBuf> {
     let path = directory.join(format!("{count}-{body}.har"));
     let mut file = BufWriter::new(std::fs::File::create(&path)?);
     write!(file, r#"{{"log": {{"version": "1.2", "entries": ["#)?;
