@@ -87,6 +87,8 @@ pub struct World {
     pub closed: bool,
     /// Whether tasks are done as soon as they are begun.
     pub prompt: bool,
+    /// How often a client has left each place.
+    pub generations: BTreeMap<u32, u32>,
     next_id: u32,
 }
 
@@ -121,6 +123,7 @@ impl World {
             spares: 0,
             closed: false,
             prompt: true,
+            generations: BTreeMap::new(),
             next_id: 0,
         };
         world.act(effects);
@@ -277,7 +280,7 @@ impl World {
 
     /// The VM as a new subscriber sees it.
     pub fn vm(&mut self, vm_id: &str) -> Option<VmInfo> {
-        let asker = self.join(999);
+        let asker = self.join(u32::MAX);
         let id = self.subscribe(asker, Topic::Machines);
         let updates = &self.told[&asker].updates;
         let state = updates.iter().rev().find_map(|(of, update)| match update {
