@@ -7,6 +7,7 @@
 //! It needs Linux 5.3 or later, and nothing besides.
 
 mod agent;
+mod capture;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
 fn act(name: &OsString, mut words: Vec<OsString>) -> Option<ExitCode> {
     match Path::new(name).file_name()?.to_str()? {
         "qemuweb-agent" => Some(agent::main(&words)),
+        "page-capture" => Some(capture::main(&words)),
         "qemuweb-guest" if !words.is_empty() => {
             let name = words.remove(0);
             act(&name, words)
