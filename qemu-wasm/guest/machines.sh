@@ -2,6 +2,8 @@
 # The fastest arguments found for each machine (README.md has the figures), and a native QEMU to run them on.
 # Sourced by measure-boot.sh and test.sh.
 
+PATH=$("$(dirname "${BASH_SOURCE[0]}")/../native.sh" | tail -1):$PATH
+
 MACHINES='q35 pc microvm virt'
 
 # machine_architecture MACHINE -> x86_64 or aarch64
