@@ -114,7 +114,8 @@ impl Channel {
     }
 
     pub(super) fn finish(&mut self) {
-        self.input_ends = true;
+        // What takes no input has no end of it.
+        self.input_ends = matches!(self.operation(), Some(Operation::Run(_) | Operation::Put { .. }));
     }
 
     pub(super) fn consumed(&mut self, stream: Stream, bytes: usize) {

@@ -340,6 +340,22 @@ fn what_is_cancelled_is_silent_until_it_ends() {
 }
 
 #[test]
+fn what_takes_no_input_gets_none() {
+    let mut session = ready();
+    let path = "x".to_owned();
+    for operation in [
+        Operation::Get { path },
+        Operation::Report,
+        Operation::SetClock { unix_micros: 1 },
+    ] {
+        let id = session.start(operation).unwrap();
+        assert_eq!(session.write(id, b"x"), 0);
+        session.finish(id);
+        assert!(matches!(&sent(&mut session)[..], [HostMessage::Open { .. }]));
+    }
+}
+
+#[test]
 fn a_file_has_the_size_that_is_told() {
     let mut session = ready();
     let put = session
