@@ -328,6 +328,11 @@ impl Session {
         }
     }
 
+    /// Bytes that it keeps, about.
+    pub fn kept(&self) -> usize {
+        self.channels.values().map(Channel::kept).sum()
+    }
+
     fn greet(&mut self, mut hello: Hello, events: &mut Vec<Event>) {
         clean(&mut hello.name);
         if self.instance.is_some_and(|instance| instance != hello.instance) {

@@ -118,6 +118,11 @@ impl Channel {
         self.input_ends = matches!(self.operation(), Some(Operation::Run(_) | Operation::Put { .. }));
     }
 
+    /// Bytes that it keeps, about.
+    pub(super) fn kept(&self) -> usize {
+        size_of::<Self>() + self.input.capacity()
+    }
+
     pub(super) fn consumed(&mut self, stream: Stream, bytes: usize) {
         let room = self.room(stream);
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX).min(room.held);
