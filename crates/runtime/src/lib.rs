@@ -8,19 +8,17 @@
 //! Everything here is pure and tested natively; what needs the browser lives in [`web`] and exists on
 //! wasm32 only.
 
-pub mod capabilities;
 pub mod client;
 pub mod console;
 pub mod directory;
-pub mod failure;
-pub mod monitor;
 pub mod protocol;
 pub mod qmp;
 pub mod ring;
-pub mod state;
 pub mod vm_worker;
 #[cfg(target_arch = "wasm32")]
 pub mod web;
+
+pub use qemuweb_wire::{capabilities, failure, monitor, state};
 
 pub use capabilities::RuntimeCapabilities;
 pub use client::QemuClient;

@@ -4,9 +4,6 @@
 //! index. Clients send [`Request`]s; the host sends [`HostMessage`]s. Both sides start every message with
 //! [`VERSION`] and refuse another one (see [`check_version`]).
 
-mod stored;
-mod vm;
-
 use qemuweb_capture::annotation::Annotation;
 use qemuweb_vm_config::{VmInputs, VmOverrides, VmProfile};
 use serde::{Deserialize, Serialize};
@@ -16,8 +13,10 @@ use crate::failure::Failure;
 use crate::monitor::{Metrics, MonitorCommand, MonitorEvent};
 use crate::state::VmState;
 
-pub use stored::{StorageUse, StoredInfo};
-pub use vm::{CapturePort, CaptureStatus, MAX_VM_ID, Phase, Progress, VmDefinition, VmId, VmInfo};
+pub use qemuweb_wire::stored::{StorageUse, StoredInfo};
+pub use qemuweb_wire::vm::{
+    CapturePort, CaptureStatus, MAX_VM_ID, Phase, Progress, VmDefinition, VmId, VmInfo,
+};
 
 /// Version of this protocol. Raised whenever a message changes its meaning or shape.
 pub const VERSION: u32 = 2;

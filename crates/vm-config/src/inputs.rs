@@ -8,7 +8,7 @@ use crate::types::{DiskInterface, FileKind};
 
 /// Where the bytes of a kernel, initrd or disk come from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum InputSource {
     /// A file of the extension's own package.
@@ -63,7 +63,7 @@ impl InputSource {
 
 /// A file of the extension's package.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BuiltinFile {
     /// Path below `guest/`, such as `x86_64/vmlinux.gz`. The host decompresses a `.gz`.
@@ -72,7 +72,7 @@ pub struct BuiltinFile {
 
 /// A blob sent along with a message.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Attachment {
     /// Its place in the message's list of attachments.
@@ -85,7 +85,7 @@ pub struct Attachment {
 
 /// A file stored in the extension, known by its content: whatever store holds the bytes, the hash finds them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct StoredFile {
     /// `sha256:` and the 64 lower-case hexadecimal digits of the content's SHA-256.
@@ -100,7 +100,7 @@ pub struct StoredFile {
 ///
 /// As JSON the source's key stands beside the others: `{"url": "https://…/a.qcow2", "readonly": true}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct DiskInput {
     /// Where the image's bytes come from.
@@ -156,7 +156,7 @@ impl DiskInput {
 
 /// The drive that an image is put into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Media {
     /// A hard disk.
@@ -180,7 +180,7 @@ impl Media {
 
 /// The format of a disk image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum DiskFormat {
     /// The disk's bytes as they are.
@@ -268,7 +268,7 @@ impl DiskFormat {
 
 /// What a disk holds, as far as it decides which hardware it is started with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum System {
     /// Linux, which has drivers for virtio.
@@ -279,7 +279,7 @@ pub enum System {
 
 /// What starts a disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Firmware {
     /// A PC's BIOS (SeaBIOS).
@@ -290,7 +290,7 @@ pub enum Firmware {
 
 /// What a kernel is, as far as QEMU starts it in another way or it takes other arguments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum KernelKind {
     /// Linux, or what is started and called as it is.
@@ -353,7 +353,7 @@ impl fmt::Display for KernelKind {
 
 /// What a machine boots.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct VmInputs {
     /// The disk to boot from.

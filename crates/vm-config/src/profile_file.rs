@@ -16,13 +16,13 @@ const LONGEST_FILE: usize = 1 << 20;
 
 /// A file with a profile in it.
 #[derive(Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct ProfileFile {
     /// What kind of file this is.
     format: Format,
     /// Version of the format; a reader refuses those that it does not know.
-    #[cfg_attr(test, schemars(range(min = 1, max = 1)))]
+    #[cfg_attr(any(test, feature = "schema"), schemars(range(min = 1, max = 1)))]
     version: u32,
     /// The profile.
     profile: VmProfile,
@@ -30,7 +30,7 @@ struct ProfileFile {
 
 /// The one kind of file.
 #[derive(Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 enum Format {
     /// A profile of a virtual machine.
     #[serde(rename = "qemuweb-profile")]

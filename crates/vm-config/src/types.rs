@@ -13,7 +13,7 @@ use crate::inputs::{Firmware, InputSource, Media, VmInputs};
 
 /// The guest's processor architecture, which is also the QEMU binary that runs it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 pub enum Arch {
     /// 64-bit x86, run by `qemu-system-x86_64`.
     #[serde(rename = "x86_64")]
@@ -49,7 +49,7 @@ impl fmt::Display for Arch {
 
 /// A template for a virtual machine: its hardware and what it boots by default.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct VmProfile {
     /// Stable name by which the profile is chosen, such as `minimal-x86_64`.
@@ -97,7 +97,7 @@ pub struct VmProfile {
 
 /// The devices of a machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct VmDeviceConfig {
     /// How disks are attached, unless a disk says otherwise.
@@ -119,7 +119,7 @@ pub struct VmDeviceConfig {
 
 /// How a disk is attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum DiskInterface {
     /// Paravirtual block device; the fastest.
@@ -132,7 +132,7 @@ pub enum DiskInterface {
 
 /// The kind of network a machine is attached to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum NetMode {
     /// QEMU's user-mode NAT.
@@ -144,7 +144,7 @@ pub enum NetMode {
 /// The seed's names for the console's serial port. A browser has neither a standard input nor
 /// pseudo-terminals: all three are the same ring in shared memory, channel `serial0`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 pub enum SerialMode {
     /// As `TtyS0`.
     #[serde(rename = "stdio")]
@@ -159,6 +159,7 @@ pub enum SerialMode {
 
 /// What a person changes in a profile for one machine. An absent field leaves the profile's value.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct VmOverrides {
     /// Guest memory in MiB.
@@ -201,6 +202,7 @@ pub struct VmOverrides {
 /// Without an override a kernel starts if the user gave one, an initrd or a command line; else the disk, if
 /// there is one and the machine has firmware; else the profile's kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum BootFrom {
     /// A kernel, the user's or the profile's.
@@ -211,6 +213,7 @@ pub enum BootFrom {
 
 /// A device that a PC's firmware boots from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum BootDevice {
     /// The first floppy drive.
@@ -284,6 +287,7 @@ pub struct FileMountInfo {
 
 /// The part that a mounted file plays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum FileKind {
     /// A kernel image.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// What was found in the context that runs VMs. Field names are the seed's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct RuntimeCapabilities {
     /// `SharedArrayBuffer` exists and can be shared with Workers.
@@ -28,6 +29,7 @@ pub struct RuntimeCapabilities {
 
 /// A capability that is missing, and what that means.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct MissingCapability {
     /// What is missing, as the browser's documentation calls it.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// A stored file and what it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct StoredInfo {
     /// By what it is known.
@@ -22,6 +23,7 @@ pub struct StoredInfo {
 
 /// How full the extension's storage is, as the browser estimates it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct StorageUse {
     /// Bytes that the extension takes up, whatever they hold.

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 /// Typed errors become a `Failure` at the border of the context in which they happened; see
 /// [`Failure::from_error`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Failure {
     /// One sentence: what failed, with what was expected and what was found.

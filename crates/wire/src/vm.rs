@@ -16,6 +16,7 @@ pub const MAX_VM_ID: usize = 64;
 
 /// What a VM is made of; enough to start it any number of times.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct VmDefinition {
     /// The machine.
@@ -50,8 +51,23 @@ impl From<VmProfile> for VmDefinition {
     }
 }
 
+/// Names one of the files that the host keeps for definitions. The host chooses it; no other file ever has it.
+pub type FileId = u64;
+
+/// A file of a new definition.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub enum FileRef {
+    /// One that the host keeps already, for whatever VM.
+    Kept(FileId),
+    /// The attachment of this index.
+    Attached(usize),
+}
+
 /// The phases of a start, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum Phase {
     /// Images and firmware are fetched and decompressed.
@@ -68,6 +84,7 @@ pub enum Phase {
 
 /// How far a phase is.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Progress {
     /// What goes on.
@@ -81,6 +98,7 @@ pub struct Progress {
 
 /// How a capture's way into a guest goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct CaptureStatus {
     /// The port with JSON lines.
@@ -93,6 +111,7 @@ pub struct CaptureStatus {
 
 /// How a capture's way through one port goes, in exchanges since the VM was defined.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct CapturePort {
     /// Whether a program in the guest has the port open.
@@ -107,6 +126,7 @@ pub struct CapturePort {
 
 /// A VM as clients see it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct VmInfo {
     /// Its id.
@@ -125,6 +145,9 @@ pub struct VmInfo {
     /// Where it is in its life.
     #[serde(flatten)]
     pub state: VmState,
+    /// Since when its guest is asked to shut down and has not, in milliseconds since the epoch.
+    #[serde(default)]
+    pub shutdown_asked_at: Option<f64>,
     /// Names its latest run in this host: unlike that of any other run, and 0 before the first. A guest that reboots stays in
     /// its run, and its console goes on.
     #[serde(default)]
@@ -157,6 +180,12 @@ pub struct VmInfo {
     pub has_handles: bool,
     /// What it is made of.
     pub definition: Box<VmDefinition>,
+    /// The definition's revision: another one with each [`DefineVm`](crate::call::DefineVm).
+    #[serde(default)]
+    pub revision: u64,
+    /// The files that `definition` names by index.
+    #[serde(default)]
+    pub files: Vec<FileId>,
 }
 
 impl VmInfo {
@@ -170,6 +199,7 @@ impl VmInfo {
             memory_mib: definition.memory_mib(),
             smp: definition.smp(),
             state: VmState::NOT_STARTED,
+            shutdown_asked_at: None,
             run: 0,
             started_at: 0.0,
             phases: BTreeMap::new(),
@@ -181,6 +211,8 @@ impl VmInfo {
             favourite: false,
             has_handles: false,
             definition: Box::new(definition),
+            revision: 0,
+            files: Vec::new(),
         }
     }
 }
