@@ -16,6 +16,7 @@ use wasm_bindgen::JsValue;
 
 use crate::kit::dialog::Confirm;
 use crate::kit::later::Owner;
+use crate::kit::menu::Menu;
 use crate::kit::notices::Notices;
 use crate::kit::undo::Undo;
 
@@ -109,8 +110,10 @@ pub struct Nav {
     pub launcher: Signal<LauncherTab>,
     /// The tab of the VM that is shown.
     pub tab: Signal<Tab>,
-    /// Whether the page's traffic is shown, beside or in place of the VM.
+    /// Whether the page's traffic is shown.
     pub traffic: Signal<bool>,
+    /// Whether that stands beside the VM, or in its place.
+    pub beside: Signal<bool>,
     /// Whether the list of VMs is unfolded, where it folds.
     pub list_open: Signal<bool>,
     /// Whether the console that is shown, or shown next, takes the focus. Who gives it takes this back.
@@ -125,6 +128,7 @@ impl Nav {
             launcher: create_signal(LauncherTab::Guests),
             tab: create_signal(Tab::Console),
             traffic: create_signal(false),
+            beside: create_signal(false),
             list_open: create_signal(false),
             to_console: create_signal(false),
         }
@@ -140,9 +144,16 @@ impl Nav {
                 self.selected.set(Some(vm_id.to_owned()));
             }
             self.launching.set(false);
-            self.traffic.set(false);
+            self.make_room();
             self.list_open.set(false);
         });
+    }
+
+    /// Takes away the traffic where it stands in place of everything else.
+    fn make_room(self) {
+        if !self.beside.get_untracked() {
+            self.traffic.set(false);
+        }
     }
 
     /// Shows a VM's console, with the keyboard on it.
@@ -157,7 +168,7 @@ impl Nav {
         batch(|| {
             self.launcher.set(tab);
             self.launching.set(true);
-            self.traffic.set(false);
+            self.make_room();
             self.list_open.set(false);
         });
     }
@@ -174,6 +185,8 @@ pub struct Cx {
     pub notices: Notices,
     /// The question that waits for an answer.
     pub confirm: Signal<Option<Confirm>>,
+    /// The menu that is open.
+    pub menu: Menu,
     /// The way back from what was removed last.
     pub undo: Undo,
     /// Where the page is.
@@ -192,6 +205,7 @@ impl Cx {
             capabilities: create_signal(None),
             notices: Notices::new(),
             confirm: create_signal(None),
+            menu: Menu::new(),
             undo: Undo::new(),
             nav: Nav::new(),
             now: create_signal(now),

@@ -16,9 +16,28 @@ use crate::features::launcher::view::LauncherView;
 use crate::features::machines::list::VmList;
 use crate::features::machines::state::Machines;
 use crate::kit::dialog::ConfirmDialog;
+use crate::kit::menu::MenuPopover;
 use crate::kit::notices::NoticeList;
-use crate::kit::split::Splitter;
+use crate::kit::split::{Split, Splitter};
 use crate::kit::undo::UndoBar;
+
+/// The list of VMs beside the rest.
+const LIST: Split = Split {
+    label: "Width of the list",
+    preference: "list.width",
+    property: "--list-width",
+    is_share: false,
+    range: (140, 400, 200),
+};
+
+/// The VM beside the page's traffic, or above it.
+const PANES: Split = Split {
+    label: "Share of the virtual machine",
+    preference: "panes.share",
+    property: "--machine-share",
+    is_share: true,
+    range: (20, 80, 50),
+};
 
 /// The panel. `reconnect` looks for the host again.
 #[component(inline_props)]
@@ -27,6 +46,8 @@ pub fn Panel(reconnect: fn(Machines)) -> View {
     let (cx, machines) = (page.cx, page.machines);
     let nav = cx.nav;
     let shows_launcher = create_selector(move || machines.shown.with(Option::is_none));
+    let shows_machine = create_selector(move || !nav.traffic.get() || nav.beside.get());
+    let both = create_selector(move || nav.traffic.get() && nav.beside.get());
     let is_waiting = create_selector(move || {
         cx.connection
             .with(|connection| *connection == Connection::Connecting)
@@ -37,23 +58,28 @@ pub fn Panel(reconnect: fn(Machines)) -> View {
             Toolbar {}
             div(class="body") {
                 VmList {}
-                Splitter {}
+                Splitter(split=LIST)
                 main(class="main", on:pointerdown=move |_| nav.list_open.set(false)) {
                     Lost(machines=machines, reconnect=reconnect)
                     CapabilityWarnings(cx=cx)
                     NoticeList(notices=cx.notices)
                     UndoBar(undo=cx.undo)
-                    (match (is_waiting.get(), shows_launcher.get()) {
-                        _ if nav.traffic.get() => view! { CaptureView {} },
-                        (true, _) => view! { p(class="waiting", role="status") { "Connecting to the VM host…" } },
-                        (false, true) => view! { LauncherView {} },
-                        (false, false) => view! { VmView {} },
-                    })
+                    div(class=if both.get() { "panes both" } else { "panes" }) {
+                        (match (is_waiting.get(), shows_launcher.get()) {
+                            _ if !shows_machine.get() => View::new(),
+                            (true, _) => view! { p(class="waiting", role="status") { "Connecting to the VM host…" } },
+                            (false, true) => view! { LauncherView {} },
+                            (false, false) => view! { VmView {} },
+                        })
+                        (if both.get() { view! { Splitter(split=PANES) } } else { View::new() })
+                        (if nav.traffic.get() { view! { CaptureView {} } } else { View::new() })
+                    }
                 }
             }
             StatusBar {}
             ConfirmDialog(confirm=cx.confirm)
             ShortcutsDialog {}
+            MenuPopover(menu=cx.menu)
         }
     }
 }

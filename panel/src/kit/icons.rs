@@ -78,6 +78,16 @@ pub const STAR_OUTLINE: Icon = Icon(
 /// An arrow onto a line.
 pub const DOWNLOAD: Icon =
     Icon("M7.250 2h1.500v6l2.200-2.200 1.050 1.050L8 10.850 4 6.850 5.050 5.800 7.250 8zM3 12h10v1.500H3z");
+/// A paper plane.
+pub const SEND: Icon = Icon("M2 2.500 14.5 8 2 13.500V9.200L9 8 2 6.800z");
+/// Two panes side by side.
+pub const PANES: Icon = Icon("M2 3h12v10H2zm1.500 1.500v7h3.750v-7zm5.250 0v7h3.750v-7z");
+/// Three dots.
+pub const MORE: Icon = Icon(
+    "M8 2.500a1.25 1.25 0 1 1 0 2.500 1.25 1.25 0 0 1 0-2.500zm0 4.250a1.25 1.25 0 1 1 0 2.500 1.25 1.25 0 0 1 0-2.500zM8 11a1.25 1.25 0 1 1 0 2.500A1.25 1.25 0 0 1 8 11z",
+);
+/// A triangle to the right behind a bar.
+pub const RESUME: Icon = Icon("M3 3h2v10H3zm4 0v10l6.500-5z");
 /// An arrow up.
 pub const UP: Icon = Icon("m8 4.4 5 5-1.1 1.100L8 6.600l-3.9 3.900L3 9.400z");
 /// An arrow down.

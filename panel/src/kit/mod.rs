@@ -9,6 +9,7 @@ pub mod failure_view;
 pub mod files;
 pub mod icons;
 pub mod later;
+pub mod menu;
 pub mod notices;
 pub mod roving;
 pub mod split;

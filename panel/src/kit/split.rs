@@ -1,48 +1,75 @@
-//! The splitter between the list and the main area, for mouse and keyboard.
+//! Splitters between two parts of the page, for mouse and keyboard.
 
 use sycamore::prelude::*;
-use sycamore::web::create_client_effect;
-use sycamore::web::document;
+use sycamore::web::{create_client_effect, document};
 use wasm_bindgen::JsCast;
 use web_sys::{Element, HtmlElement, KeyboardEvent, PointerEvent};
 
 use super::browser::{preference, set_preference};
 
-/// Where the width is kept.
-const WIDTH: &str = "list.width";
-const NARROWEST: i32 = 140;
-const WIDEST: i32 = 400;
-const DEFAULT: i32 = 200;
-/// How far an arrow key moves, in CSS pixels.
-const STEP: i32 = 16;
-
-/// The width after a key, if it moves the splitter.
-pub fn moved(width: i32, key: &str) -> Option<i32> {
-    let width = match key {
-        "ArrowLeft" => width - STEP,
-        "ArrowRight" => width + STEP,
-        "Home" => NARROWEST,
-        "End" => WIDEST,
-        _ => return None,
-    };
-    Some(width.clamp(NARROWEST, WIDEST))
+/// What a splitter moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Split {
+    /// What it is the size of, for people who do not see it.
+    pub label: &'static str,
+    /// The preference that keeps the size, in percent or CSS pixels.
+    pub preference: &'static str,
+    /// The style property of the page that has the size.
+    pub property: &'static str,
+    /// Whether the size is a share of what both parts have, in percent; pixels otherwise.
+    pub is_share: bool,
+    /// The least and the most, and what it is at first.
+    pub range: (i32, i32, i32),
 }
 
-/// The splitter. Puts the list's width into the style property `--list-width` of the page.
-#[component]
-pub fn Splitter() -> View {
+impl Split {
+    /// The size after a key, if it moves the splitter.
+    fn moved(self, size: i32, key: &str) -> Option<i32> {
+        let (least, most, _) = self.range;
+        let step = if self.is_share { 5 } else { 16 };
+        let size = match key {
+            "ArrowLeft" | "ArrowUp" => size - step,
+            "ArrowRight" | "ArrowDown" => size + step,
+            "Home" => least,
+            "End" => most,
+            _ => return None,
+        };
+        Some(size.clamp(least, most))
+    }
+
+    /// The size with the pointer at a place of `whole` CSS pixels.
+    fn at(self, place: f64, whole: f64) -> i32 {
+        let (least, most, _) = self.range;
+        let size = if self.is_share {
+            place / whole.max(1.0) * 100.0
+        } else {
+            place
+        };
+        (size as i32).clamp(least, most)
+    }
+
+    fn unit(self) -> &'static str {
+        if self.is_share { "%" } else { "px" }
+    }
+}
+
+/// A splitter; it stands behind the part whose size it moves, in one parent with both.
+#[component(inline_props)]
+pub fn Splitter(split: Split) -> View {
     let stored = if cfg!(target_arch = "wasm32") {
-        preference(WIDTH)
+        preference(split.preference)
     } else {
         None
     };
-    let width = create_signal(
+    let (least, most, first) = split.range;
+    let size = create_signal(
         stored
             .and_then(|text| text.parse().ok())
-            .unwrap_or(DEFAULT)
-            .clamp(NARROWEST, WIDEST),
+            .unwrap_or(first)
+            .clamp(least, most),
     );
     let is_dragged = create_signal(false);
+    let keep = move || set_preference(split.preference, &size.get_untracked().to_string());
     create_client_effect(move || {
         let root = document()
             .document_element()
@@ -51,7 +78,7 @@ pub fn Splitter() -> View {
             // A length is a valid value.
             let _ = root
                 .style()
-                .set_property("--list-width", &format!("{}px", width.get()));
+                .set_property(split.property, &format!("{}{}", size.get(), split.unit()));
         }
     });
     let element = |event: &PointerEvent| {
@@ -68,27 +95,34 @@ pub fn Splitter() -> View {
         }
     };
     let drag = move |event: PointerEvent| {
-        if is_dragged.get_untracked() {
-            width.set(event.client_x().clamp(NARROWEST, WIDEST));
+        let both = element(&event).and_then(|element| Some((element.parent_element()?, element)));
+        if let Some((parent, element)) = both.filter(|_| is_dragged.get_untracked()) {
+            let (whole, own) = (
+                parent.get_bounding_client_rect(),
+                element.get_bounding_client_rect(),
+            );
+            size.set(if own.height() > own.width() {
+                split.at(f64::from(event.client_x()) - whole.left(), whole.width())
+            } else {
+                split.at(f64::from(event.client_y()) - whole.top(), whole.height())
+            });
         }
     };
     let release = move |_: PointerEvent| {
         if is_dragged.replace(false) {
-            set_preference(WIDTH, &width.get_untracked().to_string());
+            keep();
         }
     };
     let keys = move |event: KeyboardEvent| {
-        if let Some(wanted) = moved(width.get_untracked(), &event.key()) {
+        if let Some(wanted) = split.moved(size.get_untracked(), &event.key()) {
             event.prevent_default();
-            width.set(wanted);
-            set_preference(WIDTH, &wanted.to_string());
+            size.set(wanted);
+            keep();
         }
     };
     view! {
-        div(class="splitter", role="separator", tabindex="0", aria-orientation="vertical",
-            aria-label="Width of the list",
-            aria-valuemin=NARROWEST.to_string(), aria-valuemax=WIDEST.to_string(),
-            aria-valuenow=width.get().to_string(),
+        div(class="splitter", role="separator", tabindex="0", aria-label=split.label,
+            aria-valuemin=least.to_string(), aria-valuemax=most.to_string(), aria-valuenow=size.get().to_string(),
             on:pointerdown=press, on:pointermove=drag, on:pointerup=release, on:keydown=keys)
     }
 }
@@ -98,10 +132,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_move_within_bounds() {
-        assert_eq!(moved(200, "ArrowLeft"), Some(184));
-        assert_eq!(moved(NARROWEST, "ArrowLeft"), Some(NARROWEST));
-        assert_eq!(moved(WIDEST, "ArrowRight"), Some(WIDEST));
-        assert_eq!(moved(200, "Enter"), None);
+    fn keys_and_pointers_move_within_bounds() {
+        let list = Split {
+            label: "Width of the list",
+            preference: "list.width",
+            property: "--list-width",
+            is_share: false,
+            range: (140, 400, 200),
+        };
+        assert_eq!(list.moved(200, "ArrowLeft"), Some(184));
+        assert_eq!(list.moved(140, "ArrowLeft"), Some(140));
+        assert_eq!(list.moved(200, "Enter"), None);
+        assert_eq!((list.at(250.0, 500.0), list.at(-9.0, 500.0)), (250, 140));
+        let panes = Split {
+            is_share: true,
+            range: (20, 80, 50),
+            ..list
+        };
+        assert_eq!((panes.at(250.0, 500.0), panes.at(9.0, 0.0)), (50, 80));
+        assert_eq!(panes.moved(50, "ArrowDown"), Some(55));
     }
 }

@@ -5,6 +5,7 @@ use qemuweb_capture::{Body, Direction, Doubt, Exchange, Header, curl_command, fe
 use sycamore::prelude::*;
 
 use super::state::Capture;
+use super::toolbar::type_in;
 use crate::kit::browser::copy;
 use crate::kit::buttons::{text_button, tool};
 use crate::kit::icons;
@@ -25,25 +26,13 @@ pub fn Details() -> View {
         let sections = sections(&exchange);
         let (curl, fetch) = (curl_command(&exchange), fetch_call(&exchange));
         let typed = curl.clone();
-        let type_in = move |_| {
-            // Without a line's end: the person reads it and presses Enter.
-            if let (Some(_), Some(vm_id)) = (capture.cx.host(), capture.cx.nav.selected.get_clone_untracked())
-            {
-                capture.cx.type_in(&vm_id, typed.as_bytes());
-                capture
-                    .message
-                    .set("The command stands in the console. Press Enter there to run it.".to_owned());
-            } else {
-                capture
-                    .message
-                    .set("Show a running virtual machine first.".to_owned());
-            }
-        };
         let curl_button = text_button("capture-copy-curl", "Copy as curl", move |_| copy(curl.clone()));
         let fetch_button = text_button("capture-copy-fetch", "Copy as fetch", move |_| {
             copy(fetch.clone())
         });
-        let type_button = text_button("capture-type-curl", "Type curl into console", type_in);
+        let type_button = text_button("capture-type-curl", "Type curl into console", move |_| {
+            type_in(capture, &typed);
+        });
         view! {
             section(class="capture-details", aria-label="Request", data-testid="capture-details") {
                 div(class="capture-actions", role="toolbar", aria-label="Request") {

@@ -11,6 +11,7 @@ use web_sys::{Event, File};
 
 use super::log::Log;
 use super::state::{Capture, Choice};
+use super::toolbar::press;
 use crate::kit::files::{self, Chosen};
 use crate::kit::text::bytes;
 
@@ -55,7 +56,7 @@ fn save(
     extension: &str,
     count: usize,
 ) {
-    let name = format!("{}.{extension}", file_stem(&capture.log().borrow()));
+    let name = format!("{}.{extension}", file_stem(&capture.log().borrow(), &file_time()));
     let saved = written
         .map_err(|error| Failure::from_error(&error))
         .and_then(|()| {
@@ -67,14 +68,51 @@ fn save(
     }
 }
 
-/// A file's name without its extension; a capture with secrets says so.
-fn file_stem(log: &Log) -> String {
+/// A file's name without its extension: the site and the time. A capture with secrets says so.
+fn file_stem(log: &Log, time: &str) -> String {
+    let site = log.rows().first().and_then(|row| {
+        let rest = row.exchange.request.url.split_once("://")?.1;
+        rest.split(['/', '?', '#']).next()?.rsplit('@').next()
+    });
+    let site: String = site
+        .unwrap_or("page")
+        .chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || c == '.' {
+                c
+            } else {
+                '-'
+            }
+        })
+        .take(60)
+        .collect();
     let secrets = if log.with_secrets() { "-with-secrets" } else { "" };
-    format!("page-{}{secrets}", log.id())
+    format!("{site}-{time}{secrets}")
 }
 
-/// The button that asks for a HAR file.
-pub fn import_button(capture: Capture) -> View {
+/// The time as it stands in names of files: `2026-11-30T16-05-09`.
+fn file_time() -> String {
+    let time = if cfg!(target_arch = "wasm32") {
+        String::from(js_sys::Date::new_0().to_iso_string())
+    } else {
+        String::new()
+    };
+    time.chars()
+        .take(19)
+        .map(|c| if c == ':' { '-' } else { c })
+        .collect()
+}
+
+/// The id of the field that takes a HAR file.
+const IMPORT: &str = "capture-import";
+
+/// Asks for a HAR file.
+pub fn choose_import() {
+    press(IMPORT);
+}
+
+/// The field that takes a HAR file; [`choose_import`] presses it.
+pub fn import_input(capture: Capture) -> View {
     let chosen = move |event: Event| {
         if let Some(file) = files::chosen(&event) {
             capture
@@ -86,11 +124,8 @@ pub fn import_button(capture: Capture) -> View {
         }
     };
     view! {
-        label(class="button small file-button") {
-            "Import HAR"
-            input(r#type="file", class="visually-hidden", accept=".har,application/json", data-testid="capture-import",
-                on:change=chosen)
-        }
+        input(r#type="file", id=IMPORT, class="visually-hidden", accept=".har,application/json", "tabindex"="-1",
+            aria-label="Import HAR", data-testid=IMPORT, on:change=chosen)
     }
 }
 
@@ -150,4 +185,26 @@ use super::recorder::new_id;
 #[cfg(not(target_arch = "wasm32"))]
 fn new_id() -> String {
     String::new()
+}
+
+#[cfg(test)]
+mod tests {
+    use qemuweb_capture::Limits;
+
+    use super::*;
+
+    #[test]
+    fn files_are_named_by_site_and_time() {
+        for (url, name) in [
+            ("https://u:p@shop.test:8080/a", "shop.test-8080-T"),
+            ("https://../../etc", "..-T"),
+            ("data:x", "page-T"),
+        ] {
+            let mut log = Log::new("c1".to_owned(), "", Limits::default());
+            let mut exchange = Exchange::default();
+            exchange.request.url = url.to_owned();
+            log.push(exchange, true);
+            assert_eq!(file_stem(&log, "T"), format!("{name}-with-secrets"), "{url}");
+        }
+    }
 }

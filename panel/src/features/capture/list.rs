@@ -3,10 +3,13 @@
 use std::rc::Rc;
 
 use sycamore::prelude::*;
-use web_sys::{Event, KeyboardEvent, MouseEvent};
+use wasm_bindgen::JsCast;
+use web_sys::{Element, Event, KeyboardEvent, MouseEvent};
 
-use super::log::{Column, Order, Row};
+use super::listing::{Column, Order};
+use super::log::Row;
 use super::state::Capture;
+use super::toolbar::{NEEDS_DEVTOOLS, can_record, request_menu};
 use crate::kit::icons::{self, icon};
 use crate::kit::table::{Window, target};
 use crate::kit::text::printable;
@@ -30,8 +33,14 @@ pub fn List() -> View {
         let listed = capture.listed.get_clone_untracked();
         let selected = capture.selected.get_untracked();
         let at = listed.iter().position(|number| Some(*number) == selected);
+        let on_header = event
+            .target()
+            .and_then(|target| target.dyn_into::<Element>().ok())
+            .is_some_and(|target| target.tag_name() == "BUTTON");
         match (event.key().as_str(), selected) {
-            (" ", Some(number)) => mark(capture, number),
+            // A title of a column sorts.
+            ("Enter" | " ", _) if on_header => return,
+            (" ", Some(number)) => capture.mark(number),
             ("Escape", Some(_)) => capture.selected.set(None),
             (key, _) => {
                 let Some(to) = target(key, at, listed.len()) else {
@@ -69,10 +78,14 @@ pub fn List() -> View {
         let row = log.borrow().row(place.number).cloned();
         row.map_or_else(View::new, |row| row_view(capture, place.index, &row))
     };
+    let has_notes = create_selector(move || {
+        capture.version.track();
+        capture.log().borrow().has_notes()
+    });
     let body = window.body();
     let active = move || capture.selected.get().map(|number| format!("request-{number}"));
     view! {
-        div(class="capture-list", role="grid", tabindex="0", aria-label="Requests", aria-multiselectable="true",
+        div(class=if has_notes.get() { "capture-list has-notes" } else { "capture-list" }, role="grid", tabindex="0", aria-label="Requests", aria-multiselectable="true",
             aria-rowcount=(capture.listed.with(|listed| listed.len()) + 1).to_string(), aria-activedescendant=active(),
             on:keydown=keys) {
             div(class="capture-head", role="row", aria-rowindex="1") { (head(capture)) }
@@ -98,7 +111,7 @@ pub fn List() -> View {
 
 /// What a person would look for in vain.
 const NEVER_SHOWN: &str = "DevTools never show requests of shared workers and pop-ups, beacons and keepalive requests that \
-    a page sends as it goes, and pages that come back from the back/forward cache. A WebSocket is shown when it has closed.";
+    a page sends as it goes, and pages that come back from the back/forward cache. They tell of a WebSocket when it has closed.";
 
 fn hint(capture: Capture) -> &'static str {
     capture.version.track();
@@ -106,8 +119,10 @@ fn hint(capture: Capture) -> &'static str {
         "No request matches the filter."
     } else if capture.recording.get() {
         "Recording. Use the page, or reload it."
-    } else {
+    } else if can_record() {
         "Record the page's requests, or import a HAR file."
+    } else {
+        NEEDS_DEVTOOLS
     }
 }
 
@@ -141,7 +156,7 @@ fn head(capture: Capture) -> View {
         }
     };
     let cells: Vec<View> = Column::ALL.into_iter().map(cell).collect();
-    view! { (cells) }
+    view! { (cells) span(class="cell note", role="columnheader") { "Note" } }
 }
 
 fn row_view(capture: Capture, index: usize, row: &Row) -> View {
@@ -175,38 +190,33 @@ fn row_view(capture: Capture, index: usize, row: &Row) -> View {
     };
     let click = move |event: MouseEvent| {
         if event.ctrl_key() || event.meta_key() {
-            mark(capture, number);
+            capture.mark(number);
         }
         capture.selected.set(Some(number));
     };
-    let note = if row.note.is_empty() && !row.flagged {
-        View::new()
+    let note = match (row.note.as_str(), row.flagged) {
+        ("", false) => String::new(),
+        ("", true) => "⚑ Marked by a guest".to_owned(),
+        (note, true) => format!("⚑ {}", printable(note, 1024)),
+        (note, false) => printable(note, 1024),
+    };
+    let note = if note.is_empty() {
+        view! { span(class="cell note", role="gridcell") }
     } else {
-        let text = if row.note.is_empty() {
-            "Marked by a guest".to_owned()
-        } else {
-            printable(&row.note, 1024)
-        };
-        let title = text.clone();
-        let flag = if row.flagged { "⚑ " } else { "" };
-        view! { span(class="cell note", role="gridcell", data-testid="capture-note", title=title) { (flag) (text) } }
+        let title = note.clone();
+        view! { span(class="cell note", role="gridcell", data-testid="capture-note", title=title) { (note) } }
+    };
+    let menu = move |event: MouseEvent| {
+        capture.selected.set(Some(number));
+        capture.cx.menu.context(&event, request_menu(capture, number));
     };
     let url = printable(&exchange.request.url, 1000);
     let style = Window::place(index);
     view! {
         div(class=class(), role="row", id=format!("request-{number}"), style=style, title=url, data-testid="capture-row",
             data-number=number.to_string(), aria-rowindex=(index + 2).to_string(),
-            aria-selected=(is_selected() || is_marked()).to_string(), on:click=click) {
+            aria-selected=is_selected().to_string(), on:click=click, on:contextmenu=menu) {
             (cells) (note)
         }
     }
-}
-
-/// Marks an exchange to be sent, or takes the mark away.
-fn mark(capture: Capture, number: u64) {
-    capture.marked.update(|marked| {
-        if !marked.remove(&number) {
-            marked.insert(number);
-        }
-    });
 }

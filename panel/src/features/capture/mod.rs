@@ -8,6 +8,7 @@ pub mod bounds;
 pub mod details;
 pub mod files;
 pub mod list;
+pub mod listing;
 pub mod log;
 pub mod names;
 #[cfg(target_arch = "wasm32")]
@@ -15,8 +16,10 @@ pub mod recorder;
 #[cfg(target_arch = "wasm32")]
 pub mod saved;
 pub mod send;
+mod settings;
 pub mod state;
 #[cfg(target_arch = "wasm32")]
 pub mod storage;
+mod targets;
 pub mod toolbar;
 pub mod view;

@@ -9,7 +9,8 @@ use qemuweb_runtime::protocol::{Event, VmId};
 use sycamore::prelude::*;
 
 use super::bounds::Bounds;
-use super::log::{Log, Order};
+use super::listing::{Listing, Order};
+use super::log::Log;
 use super::names;
 use super::send::{self, Held};
 use crate::cx::Cx;
@@ -46,6 +47,8 @@ pub struct Capture {
     pub bounds: Signal<Bounds>,
     /// What the last action came to.
     pub message: Signal<String>,
+    /// Whether what is set once is shown.
+    pub settings: Signal<bool>,
     /// Raised when the saved captures have changed while they may be out of sight.
     pub shelf: Signal<u32>,
     /// Raised when the log has changed.
@@ -69,14 +72,18 @@ impl Capture {
         let parsed = create_memo(move || {
             filter.with(|text| text.parse::<Filter>().map_err(|error| error.to_string()))
         });
+        let listing = RefCell::new(Listing::default());
         let listed = create_memo(move || {
             version.track();
             let order = order.get();
             let log = log.get_clone();
+            let text = filter.get_clone();
             // While the filter has a mistake, everything is listed.
-            let filter = parsed.with(|parsed| parsed.clone().unwrap_or_default());
-            let listed = log.borrow().listed(&filter, order);
-            Rc::new(listed)
+            parsed.with(|parsed| {
+                let everything = Filter::default();
+                let filter = parsed.as_ref().unwrap_or(&everything);
+                listing.borrow_mut().renew(&log.borrow(), &text, filter, order)
+            })
         });
         Self {
             cx: machines.cx,
@@ -93,6 +100,7 @@ impl Capture {
             held: create_signal(BTreeMap::new()),
             bounds: create_signal(bounds),
             message: create_signal(String::new()),
+            settings: create_signal(false),
             shelf: create_signal(0),
             version,
             listed,
@@ -164,6 +172,15 @@ impl Capture {
         batch(|| {
             self.bounds.set(bounds);
             self.touch();
+        });
+    }
+
+    /// Marks an exchange to be sent, or takes the mark away.
+    pub fn mark(&self, number: u64) {
+        self.marked.update(|marked| {
+            if !marked.remove(&number) {
+                marked.insert(number);
+            }
         });
     }
 

@@ -1,7 +1,7 @@
 //! What the panel calls states, phases and amounts of a virtual machine, and the icons of its states.
 
 use qemuweb_runtime::protocol::{Phase, Progress, VmInfo};
-use qemuweb_runtime::state::VmState;
+use qemuweb_runtime::state::{Halt, VmState};
 use qemuweb_vm_config::VmProfile;
 use sycamore::prelude::*;
 
@@ -34,6 +34,11 @@ pub fn state(state: &VmState) -> &'static str {
         VmState::Starting => "Starting",
         VmState::Running => "Running",
         VmState::Paused => "Paused",
+        VmState::Halted {
+            cause: Halt::Suspended,
+            ..
+        } => "Asleep",
+        VmState::Halted { .. } => "Halted",
         VmState::Stopping => "Shutting down",
         VmState::Stopped { .. } => "Stopped",
         VmState::Crashed { .. } => "Crashed",
@@ -129,7 +134,7 @@ fn shape(state: &VmState) -> Icon {
     match state {
         VmState::Starting | VmState::Stopping => icons::ARC,
         VmState::Running => icons::DISC,
-        VmState::Paused => icons::BARS,
+        VmState::Paused | VmState::Halted { .. } => icons::BARS,
         VmState::Stopped { .. } => icons::RING,
         VmState::Crashed { .. } => icons::WARNING,
     }
