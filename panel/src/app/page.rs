@@ -2,15 +2,20 @@
 
 use qemuweb_runtime::protocol::Event;
 use sycamore::prelude::*;
+use sycamore::web::window;
 use wasm_bindgen::JsValue;
 
+use super::shortcuts::are_single_kept;
 use crate::cx::Cx;
 use crate::features::capture::state::Capture;
+use crate::features::capture::toolbar::BESIDE;
 use crate::features::console::state::Consoles;
-use crate::features::launcher::state::{Launcher, note_boot};
+use crate::features::launcher::state::Launcher;
 use crate::features::library::state::Library;
+use crate::features::machines::progress::note_boot;
 use crate::features::machines::state::Machines;
 use crate::features::monitor::state::Monitors;
+use crate::kit::browser::preference;
 use crate::kit::files;
 
 /// All features of the panel. Copies are the same.
@@ -32,6 +37,20 @@ pub struct Page {
     pub capture: Capture,
     /// Whether the list of shortcuts is open.
     pub help: Signal<bool>,
+    /// Whether a key by itself is a shortcut.
+    pub single_keys: Signal<bool>,
+}
+
+/// Whether the traffic stands beside the machine: as it was last, or where there is room.
+fn beside_kept() -> bool {
+    if !cfg!(target_arch = "wasm32") {
+        return false;
+    }
+    let size = |size: Result<JsValue, JsValue>| size.ok().and_then(|size| size.as_f64()).unwrap_or(0.0);
+    preference(BESIDE).map_or_else(
+        || size(window().inner_width()) >= 1000.0 || size(window().inner_height()) >= 800.0,
+        |kept| kept == "true",
+    )
 }
 
 impl Page {
@@ -49,7 +68,9 @@ impl Page {
             launcher: Launcher::new(library),
             capture: Capture::new(machines),
             help: create_signal(false),
+            single_keys: create_signal(are_single_kept()),
         };
+        cx.nav.beside.set(beside_kept());
         provide_context(cx);
         provide_context(page.machines);
         provide_context(page.library);

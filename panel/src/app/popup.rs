@@ -14,6 +14,7 @@ use crate::features::machines::words::{self, state_icon};
 use crate::kit::browser::open_panel;
 use crate::kit::buttons::icon_button;
 use crate::kit::dialog::ConfirmDialog;
+use crate::kit::failure_view::headline;
 use crate::kit::icons::{self, icon};
 use crate::kit::notices::NoticeList;
 use crate::kit::text;
@@ -85,7 +86,7 @@ fn Row(machines: Machines, vm: VmInfo) -> View {
     let shape_of_state = state_icon(&state);
     let state_name = state.name();
     let state_text = match failure_of(&vm) {
-        Some(failure) => failure.message,
+        Some(failure) => headline(&failure),
         None => format!(
             "{} · {} · {}",
             words::state(&state),

@@ -3,13 +3,13 @@
 use sycamore::prelude::*;
 use sycamore::web::document;
 use wasm_bindgen::JsCast;
-use web_sys::{Element, KeyboardEvent};
+use web_sys::{Element, Event, KeyboardEvent};
 
 use super::page::Page;
 use crate::cx::LauncherTab;
 use crate::features::console::keys::CAPTURE_CHORD;
 use crate::features::machines::list::focus_filter;
-use crate::kit::browser::{find_all, focus};
+use crate::kit::browser::{find_all, focus, is_checked, preference, set_preference};
 use crate::kit::dialog::modal;
 
 /// What a shortcut does.
@@ -25,15 +25,26 @@ pub enum Shortcut {
     NextRegion,
 }
 
-/// The shortcut of a key, if it is one. `in_text` tells whether the focus is where one types.
-pub fn shortcut(key: &str, ctrl: bool, in_text: bool) -> Option<Shortcut> {
-    match (key, ctrl, in_text) {
-        ("F6", false, _) => Some(Shortcut::NextRegion),
-        ("f", true, _) | ("/", false, false) => Some(Shortcut::Filter),
-        ("?", false, false) => Some(Shortcut::Help),
-        ("n" | "N", false, false) => Some(Shortcut::New),
+/// The shortcut of a key, if it is one. `in_text` tells whether the focus is where one types, `single` whether a key by itself
+/// is a shortcut.
+pub fn shortcut(key: &str, ctrl: bool, in_text: bool, single: bool) -> Option<Shortcut> {
+    match (key, ctrl) {
+        ("F6", false) => Some(Shortcut::NextRegion),
+        ("f", true) => Some(Shortcut::Filter),
+        _ if in_text || ctrl || !single => None,
+        ("/", _) => Some(Shortcut::Filter),
+        ("?", _) => Some(Shortcut::Help),
+        ("n" | "N", _) => Some(Shortcut::New),
         _ => None,
     }
+}
+
+/// Where it is kept whether a key by itself is a shortcut: who speaks to the computer, or touches keys by mistake, wants none.
+const SINGLE: &str = "shortcuts.single";
+
+/// Whether a key by itself is a shortcut.
+pub fn are_single_kept() -> bool {
+    !cfg!(target_arch = "wasm32") || preference(SINGLE).is_none_or(|on| on != "false")
 }
 
 /// Handles a key that nothing in the page took.
@@ -46,7 +57,12 @@ pub fn keydown(event: &KeyboardEvent, page: Page) {
     let in_text = target
         .as_ref()
         .is_some_and(|it| closest(it, "input, textarea, select"));
-    let Some(shortcut) = shortcut(&event.key(), event.ctrl_key() || event.meta_key(), in_text) else {
+    let Some(shortcut) = shortcut(
+        &event.key(),
+        event.ctrl_key() || event.meta_key(),
+        in_text,
+        page.single_keys.get_untracked(),
+    ) else {
         return;
     };
     event.prevent_default();
@@ -88,7 +104,7 @@ fn next_region(focused: Option<&Element>) {
 }
 
 /// Keys and what they do, for people.
-const LIST: [(&str, &str); 14] = [
+const LIST: [(&str, &str); 18] = [
     ("?", "This list"),
     ("/ or Ctrl+F", "Filter virtual machines"),
     ("N", "New virtual machine"),
@@ -96,6 +112,12 @@ const LIST: [(&str, &str); 14] = [
     ("Arrow keys, Home, End", "Move inside a toolbar, a list or tabs"),
     ("Enter", "Show the virtual machine"),
     ("Delete", "Remove the virtual machine, which can be undone"),
+    (
+        "Shift+F10, Menu",
+        "What can be done with the virtual machine or the request",
+    ),
+    ("Space", "In the list of requests: mark one to be sent"),
+    ("Escape", "In the list of requests: close the details"),
     ("Escape", "Close a dialog or the search, empty the filter"),
     ("Ctrl+F", "In the console: search"),
     ("Ctrl+Shift+C", "In the console: copy the selection"),
@@ -105,13 +127,24 @@ const LIST: [(&str, &str); 14] = [
         "F1 to F12, Ctrl+P, Ctrl+R, …",
         "In the console: stay with DevTools until the keyboard is captured",
     ),
+    (
+        "Ctrl+N, Ctrl+T, Ctrl+W",
+        "Stay with the browser where it does not give them away, captured or not",
+    ),
     (CAPTURE_CHORD, "In the console: capture or release the keyboard"),
 ];
 
 /// The dialog that lists the shortcuts.
 #[component]
 pub fn ShortcutsDialog() -> View {
-    let help = Page::here().help;
+    let page = Page::here();
+    let help = page.help;
+    let single = page.single_keys;
+    let change = move |event: Event| {
+        let on = is_checked(&event);
+        single.set(on);
+        set_preference(SINGLE, if on { "true" } else { "false" });
+    };
     let dialog = create_node_ref();
     modal(dialog, move || help.get());
     let rows: Vec<View> = LIST
@@ -125,6 +158,10 @@ pub fn ShortcutsDialog() -> View {
             // It takes the focus, so that keys scroll it.
             div(class="dialog-scroll", tabindex="0",
                 "autofocus"="true") { table(class="shortcuts") { tbody { (rows) } } }
+            label(class="check") {
+                input(r#type="checkbox", data-testid="single-keys", prop:checked=single.get(), on:change=change)
+                "N, / and ? by themselves are shortcuts"
+            }
             div(class="dialog-buttons") {
                 button(class="button", r#type="button", on:click=move |_| help.set(false)) { "Close" }
             }
@@ -138,12 +175,22 @@ mod tests {
 
     #[test]
     fn letters_are_text_where_one_types() {
-        assert_eq!(shortcut("?", false, false), Some(Shortcut::Help));
+        assert_eq!(shortcut("?", false, false, true), Some(Shortcut::Help));
         for key in ["?", "/", "n"] {
-            assert_eq!(shortcut(key, false, true), None);
+            assert_eq!(shortcut(key, false, true, true), None);
         }
-        assert_eq!(shortcut("f", true, true), Some(Shortcut::Filter));
-        assert_eq!(shortcut("n", true, false), None);
-        assert_eq!(shortcut("F6", false, true), Some(Shortcut::NextRegion));
+        assert_eq!(shortcut("f", true, true, true), Some(Shortcut::Filter));
+        assert_eq!(shortcut("n", true, false, true), None);
+        assert_eq!(shortcut("F6", false, true, true), Some(Shortcut::NextRegion));
+    }
+
+    #[test]
+    fn single_keys_can_be_turned_off() {
+        for key in ["?", "/", "n", "N"] {
+            assert!(shortcut(key, false, false, true).is_some());
+            assert_eq!(shortcut(key, false, false, false), None);
+        }
+        assert_eq!(shortcut("f", true, false, false), Some(Shortcut::Filter));
+        assert_eq!(shortcut("F6", false, false, false), Some(Shortcut::NextRegion));
     }
 }

@@ -1,5 +1,7 @@
 //! The status bar: what the VM that is shown is and does, in a line.
 
+use std::rc::Rc;
+
 use qemuweb_runtime::VmState;
 use qemuweb_runtime::protocol::VmInfo;
 use sycamore::prelude::*;
@@ -33,6 +35,22 @@ fn state_text(state: &VmState) -> String {
     }
 }
 
+/// How many VMs there are that are not stopped.
+fn how_many_run(vms: &[Rc<VmInfo>]) -> String {
+    let number = |is: fn(&VmState) -> bool| vms.iter().filter(|vm| is(&vm.state)).count();
+    let halted = number(|state| matches!(state, VmState::Paused | VmState::Halted { .. }));
+    let running = number(VmState::is_active) - halted;
+    let text = match running {
+        0 => "No virtual machine runs".to_owned(),
+        1 => "1 virtual machine runs".to_owned(),
+        running => format!("{running} virtual machines run"),
+    };
+    match halted {
+        0 => text,
+        halted => format!("{text}, {halted} paused"),
+    }
+}
+
 /// The status bar.
 #[component]
 pub fn StatusBar() -> View {
@@ -43,17 +61,10 @@ pub fn StatusBar() -> View {
     // The time is told more often than its text changes.
     let uptime =
         create_selector(move || machines.of_shown(|vm| words::uptime(vm, cx.now.get()).unwrap_or_default()));
-    let summary = move || {
-        let running = machines
-            .vms
-            .with(|vms| vms.iter().filter(|vm| vm.state.is_active()).count());
-        match (cx.connection.get_clone(), running) {
-            (Connection::Connecting, _) => "Connecting to the VM host".to_owned(),
-            (Connection::Lost(_), _) => "Not connected".to_owned(),
-            (Connection::Connected, 0) => "No virtual machine runs".to_owned(),
-            (Connection::Connected, 1) => "1 virtual machine runs".to_owned(),
-            (Connection::Connected, running) => format!("{running} virtual machines run"),
-        }
+    let summary = move || match cx.connection.get_clone() {
+        Connection::Connecting => "Connecting to the VM host".to_owned(),
+        Connection::Lost(_) => "Not connected".to_owned(),
+        Connection::Connected => machines.vms.with(|vms| how_many_run(vms)),
     };
     view! {
         footer(class="status-bar", data-testid="status-bar", aria-label="Status") {
@@ -94,6 +105,14 @@ mod tests {
         assert_eq!(facts(&vm).len(), 3);
         vm.phases.insert(Phase::Kernel, 1900.0);
         assert_eq!(facts(&vm)[3].1, "boot 1.9 s");
+    }
+
+    #[test]
+    fn what_is_paused_does_not_run() {
+        let vms =
+            [VmState::Running, VmState::Paused, VmState::NOT_STARTED].map(|state| Rc::new(vm("a", state)));
+        assert_eq!(how_many_run(&vms), "1 virtual machine runs, 1 paused");
+        assert_eq!(how_many_run(&vms[2..]), "No virtual machine runs");
     }
 
     #[test]

@@ -96,6 +96,28 @@ pub fn token(name: &str) -> String {
         .to_owned()
 }
 
+/// The value of a style token that is a colour, as `rgb(…)` whatever the token says: one of two themes, or the system's.
+pub fn color(name: &str) -> String {
+    let Some(body) = document().body() else {
+        return String::new();
+    };
+    let probe = document()
+        .create_element("span")
+        .map(JsCast::unchecked_into::<HtmlElement>);
+    let Ok(probe) = probe else {
+        return String::new();
+    };
+    // A colour is a valid value, and an element can stand in the body.
+    let _ = probe
+        .style()
+        .set_css_text(&format!("forced-color-adjust: none; color: var({name})"));
+    let _ = body.append_child(&probe);
+    let style = window().get_computed_style(&probe).ok().flatten();
+    let color = style.and_then(|style| style.get_property_value("color").ok());
+    probe.remove();
+    color.unwrap_or_default()
+}
+
 /// A JavaScript object of these fields.
 pub fn object<'a>(fields: impl IntoIterator<Item = (&'a str, JsValue)>) -> Object {
     let object = Object::new();

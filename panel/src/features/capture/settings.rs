@@ -9,7 +9,7 @@ use crate::kit::dialog::modal;
 
 /// The dialog.
 #[component]
-pub fn SettingsDialog() -> View {
+pub(super) fn SettingsDialog() -> View {
     let capture = Capture::here();
     let is_open = capture.settings;
     let dialog = create_node_ref();

@@ -11,7 +11,7 @@ use crate::kit::text::count;
 
 /// The VMs to which exchanges go.
 #[component]
-pub fn Targets() -> View {
+pub(super) fn Targets() -> View {
     let capture = Capture::here();
     let vms = create_selector(move || {
         let view = |vm: &Rc<VmInfo>| (vm.vm_id.clone(), vm.name.clone());
@@ -100,10 +100,9 @@ fn Target(vm_id: String, name: String) -> View {
         let exchanges = capture.chosen(choice);
         let capture_id = capture.log().borrow().id().to_owned();
         id.with_untracked(|vm_id| send(capture, vm_id, &capture_id, &exchanges));
-        capture.message.set(format!(
-            "{} are on their way.",
-            count(exchanges.len(), "request")
-        ));
+        capture
+            .message
+            .set(format!("{} are on their way.", count(exchanges.len(), "request")));
     };
     let label = format!("Send requests to {name} as they come");
     let send_label = format!("Send the marked requests, or all that are listed, to {name}");

@@ -13,11 +13,14 @@ use super::keys::{Key, Route, route};
 use super::serial::SerialOrder;
 use super::state::Consoles;
 use super::xterm::{FitAddon, Results, SearchAddon, Size, Terminal, WebglAddon};
-use crate::kit::browser::{copy, object, set, token};
+use crate::kit::browser::{color, copy, object, set, token};
 use crate::kit::text;
 
 /// Lines that a terminal keeps beyond the screen.
 const SCROLLBACK: u32 = 10_000;
+
+/// Matches that xterm.js marks (`highlightLimit`).
+const MARKED: u32 = 1000;
 
 /// What empties a terminal, scrollback included, in the order of what is written to it.
 const RESET: &str = "\x1bc";
@@ -44,6 +47,8 @@ pub struct Console {
     told: Cell<(u64, u16, u16)>,
     /// What the search found: the number of the current match from 0 (or -1), and how many there are.
     results: Signal<(i32, u32)>,
+    /// What is sought, if anything.
+    sought: RefCell<String>,
     /// Keeps what JavaScript calls.
     _handlers: Vec<JsValue>,
 }
@@ -118,6 +123,7 @@ impl Console {
             vm_id: vm_id.to_owned(),
             told: Cell::default(),
             results,
+            sought: RefCell::default(),
             _handlers: vec![
                 typed.into_js_value(),
                 typed_binary.into_js_value(),
@@ -181,6 +187,7 @@ impl Console {
     /// Draws in the page's present theme.
     pub(super) fn restyle(&self) {
         set(&self.terminal.options(), "theme", &theme());
+        self.find_again();
     }
 
     /// Whether it stands in the page.
@@ -217,6 +224,7 @@ impl Console {
     /// Takes the terminal out of the page. It goes on taking output.
     pub fn unmount(&self) {
         if let Some(webgl) = self.webgl.take() {
+            // A second time does nothing.
             webgl.dispose();
         }
         self.element.remove();
@@ -228,15 +236,32 @@ impl Console {
             && let Ok(webgl) = WebglAddon::new()
             && self.terminal.load_addon(webgl.as_ref()).is_ok()
         {
+            // After sleep or a reset of the GPU the context is gone, and with the add-on's end plain elements draw.
+            let lost = webgl.clone();
+            let lost = Closure::once_into_js(move || lost.dispose());
+            webgl.on_context_loss(lost.unchecked_ref());
             *self.webgl.borrow_mut() = Some(webgl);
         }
     }
 
     /// Fits the terminal into its place.
     pub fn fit(&self) {
+        let before = (self.terminal.rows(), self.terminal.cols());
         // Without a size there are no columns.
         if self.element.client_width() > 0 && self.element.client_height() > 0 {
             self.fit.fit();
+        }
+        if before != (self.terminal.rows(), self.terminal.cols()) {
+            self.find_again();
+        }
+    }
+
+    /// Marks what is sought anew: lines were wrapped anew, or colours are others.
+    fn find_again(&self) {
+        let sought = self.sought.borrow().clone();
+        if !sought.is_empty() {
+            self.search.clear_decorations();
+            self.find(&sought, true, true);
         }
     }
 
@@ -271,13 +296,14 @@ impl Console {
             self.end_search();
             return;
         }
+        term.clone_into(&mut self.sought.borrow_mut());
         let colors = object([
-            ("matchBackground", token("--console-match").into()),
-            ("activeMatchBackground", token("--console-match-active").into()),
-            ("matchOverviewRuler", token("--console-match").into()),
+            ("matchBackground", color("--console-match").into()),
+            ("activeMatchBackground", color("--console-match-active").into()),
+            ("matchOverviewRuler", color("--console-match").into()),
             (
                 "activeMatchColorOverviewRuler",
-                token("--console-match-active").into(),
+                color("--console-match-active").into(),
             ),
         ]);
         let options = object([
@@ -293,6 +319,7 @@ impl Console {
 
     /// Takes the marks of a search away.
     pub fn end_search(&self) {
+        self.sought.borrow_mut().clear();
         self.search.clear_decorations();
         self.terminal.clear_selection();
         self.results.set((-1, 0));
@@ -304,6 +331,8 @@ impl Console {
         match (term.is_empty(), count) {
             (true, _) => String::new(),
             (false, 0) => "No matches".to_owned(),
+            // xterm.js marks no more than that, and no longer says which one it is at.
+            (false, MARKED..) => format!("{MARKED} or more"),
             (false, count) => format!("{} of {count}", index + 1),
         }
     }
@@ -405,7 +434,9 @@ fn options() -> Object {
         ("scrollback", SCROLLBACK.into()),
         ("theme", theme()),
         ("overviewRuler", object([("width", 10.into())]).into()),
-        ("minimumContrastRatio", 4.5.into()),
+        // xterm.js 6 compares the default colour with itself where it is inverted, and makes both grey: the theme's colours have
+        // contrast enough of their own.
+        ("minimumContrastRatio", 1.into()),
     ])
 }
 
@@ -436,5 +467,5 @@ const THEME: [(&str, &str); 22] = [
 ];
 
 fn theme() -> JsValue {
-    object(THEME.map(|(name, style)| (name, token(style).into()))).into()
+    object(THEME.map(|(name, style)| (name, color(style).into()))).into()
 }

@@ -36,7 +36,7 @@ pub fn ConsoleView() -> View {
             (if consoles.captured.get() {
                 view! {
                     p(class="capture-notice", role="status") {
-                        "All keys go to the guest. Press " kbd { (CAPTURE_CHORD) } " to release the keyboard."
+                        "All keys go to the guest that the browser gives away: Ctrl+N, Ctrl+T and Ctrl+W may stay with it. Press " kbd { (CAPTURE_CHORD) } " to release the keyboard."
                     }
                 }
             } else {

@@ -3,7 +3,7 @@
 //! `panel.js` imports the modules that are vendored into the package and puts their classes into the global
 //! object `xterm`; the popup, which needs none of them, does not.
 
-use js_sys::{Object, Uint8Array};
+use js_sys::{Function, Object, Uint8Array};
 use wasm_bindgen::prelude::*;
 use web_sys::{HtmlElement, KeyboardEvent};
 
@@ -121,6 +121,7 @@ extern "C" {
     pub fn count(this: &Results) -> u32;
 
     /// The add-on that draws with WebGL.
+    #[derive(Clone)]
     #[wasm_bindgen(js_namespace = xterm)]
     pub type WebglAddon;
     #[wasm_bindgen(constructor, js_namespace = xterm, catch)]
@@ -128,7 +129,7 @@ extern "C" {
     #[wasm_bindgen(method)]
     pub fn dispose(this: &WebglAddon);
     #[wasm_bindgen(method, js_name = onContextLoss)]
-    pub fn on_context_loss(this: &WebglAddon, handler: &Closure<dyn FnMut()>) -> Disposable;
+    pub fn on_context_loss(this: &WebglAddon, handler: &Function) -> Disposable;
 }
 
 impl Terminal {

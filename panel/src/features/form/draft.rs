@@ -298,18 +298,6 @@ pub fn attachment(index: usize, name: String, size: u64) -> InputSource {
     InputSource::Attachment(Attachment { index, name, size })
 }
 
-/// What a source is, for people.
-pub fn describe(source: &InputSource) -> String {
-    match source {
-        InputSource::Builtin(_) => format!("{} (built in)", source.file_name()),
-        InputSource::Attachment(file) => format!("{} ({})", file.name, crate::kit::text::bytes(file.size)),
-        InputSource::Stored(file) => {
-            format!("{} ({}, stored)", file.name, crate::kit::text::bytes(file.size))
-        }
-        InputSource::Url(url) | InputSource::UrlWithCredentials(url) => url.clone(),
-    }
-}
-
 /// An error's text without the path of its field, beside which it stands.
 fn without_path(error: &ConfigError) -> String {
     let text = error.to_string();
@@ -355,6 +343,7 @@ mod tests {
 
     use super::*;
     use crate::features::library::stored::tests::stored;
+    use crate::features::machines::words::describe;
 
     fn draft(memory: &str) -> Draft {
         Draft {

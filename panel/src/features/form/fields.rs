@@ -104,21 +104,27 @@ pub(super) fn devices(form: Form) -> View {
             },
         ),
     ];
-    let boxes: Vec<View> = switches
-        .into_iter()
-        .map(|(id, name, get, set)| {
-            view! {
-                label(class="check") {
-                    input(r#type="checkbox", data-testid=format!("device-{id}"), prop:checked=form.draft.with(get),
-                        on:change=move |event: Event| form.change(|draft| set(draft, is_checked(&event))))
-                    (name)
-                }
+    let mut boxes = switches.into_iter().map(|(id, name, get, set)| {
+        view! {
+            label(class="check") {
+                input(r#type="checkbox", data-testid=format!("device-{id}"), prop:checked=form.draft.with(get),
+                    on:change=move |event: Event| form.change(|draft| set(draft, is_checked(&event))))
+                (name)
             }
-        })
-        .collect();
+        }
+    });
+    let first = boxes.next();
+    let further: Vec<View> = boxes.collect();
     view! {
         span(class="label", id="devices-label") { "Devices" }
-        div(class="checks", role="group", aria-labelledby="devices-label") { (boxes) }
+        div(class="checks", role="group", aria-labelledby="devices-label") {
+            (first)
+            details(class="further") {
+                summary { "For a screen or a network" }
+                p(class="hint") { "The panel shows the serial console only, and this build of QEMU has no network." }
+                div(class="checks") { (further) }
+            }
+        }
     }
 }
 

@@ -6,9 +6,10 @@ use sycamore::prelude::*;
 use wasm_bindgen::JsCast;
 use web_sys::{DragEvent, Event, HtmlInputElement, HtmlSelectElement, MouseEvent};
 
-use super::draft::{Draft, Field, attachment, describe, disk_of, disk_of_stored};
+use super::draft::{Draft, Field, attachment, disk_of, disk_of_stored};
 use super::fields::errors;
 use super::state::Form;
+use crate::features::machines::words::describe;
 use crate::kit::browser::{is_checked, value_of};
 use crate::kit::files::{self, Chosen};
 use crate::kit::icons::{self, icon};

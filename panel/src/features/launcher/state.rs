@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use qemuweb_runtime::protocol::{StoredInfo, VmInfo};
+use qemuweb_runtime::protocol::StoredInfo;
 use qemuweb_vm_config::{DEFAULT_PROFILE_ID, VmProfile, find_profile};
 use serde_json::Value;
 use sycamore::prelude::*;
@@ -15,8 +15,8 @@ use crate::cx::LauncherTab;
 use crate::features::form::draft::Draft;
 use crate::features::form::state::Form;
 use crate::features::library::state::Library;
-use crate::features::machines::words;
-use crate::kit::browser::{focus, preference, set_preference};
+use crate::features::machines::progress::last_boot;
+use crate::kit::browser::focus;
 use crate::kit::later;
 use crate::kit::text;
 
@@ -74,28 +74,12 @@ impl Launcher {
     }
 }
 
-/// Notes how long a VM's profile took to boot here, for its card.
-pub fn note_boot(vm: &VmInfo) {
-    if let Some(boot) = words::boot_time(vm).filter(|_| vm.state.is_active()) {
-        set_preference(&boot_key(&vm.profile_id), &format!("{boot:.0}"));
-    }
-}
-
 /// How long a profile can be expected to boot, from the last time on this computer.
 pub fn expected_boot(profile_id: &str) -> String {
-    // Components that are rendered natively have no browser to remember anything.
-    let last = cfg!(target_arch = "wasm32")
-        .then(|| preference(&boot_key(profile_id)))
-        .flatten();
-    let last = last.and_then(|ms| ms.parse::<f64>().ok());
-    last.map_or_else(
+    last_boot(profile_id).map_or_else(
         || "not booted here yet".to_owned(),
         |ms| format!("boots in about {}", text::seconds(ms)),
     )
-}
-
-fn boot_key(profile_id: &str) -> String {
-    format!("boot-time.{profile_id}")
 }
 
 /// Learns how large the package's guest images are, for the launcher's cards. Without it they say nothing of it.

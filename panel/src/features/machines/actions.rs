@@ -232,7 +232,10 @@ impl Machines {
             format!("Force stop {}?", vm.name),
             "Its power is cut at once. What the guest has in memory is lost, and files that it is writing may be damaged.",
             "Force stop",
-            move || self.force_stop(&vm_id),
+            move || {
+                self.force_stop(&vm_id);
+                self.cx.nav.to_console.set(true);
+            },
         )));
     }
 
@@ -245,7 +248,10 @@ impl Machines {
             "The machine starts anew without shutting down. What the guest has in memory is lost, and files that it \
              is writing may be damaged.",
             "Reset",
-            move || self.cx.command(Command::ResetVm { vm_id: vm_id.clone() }),
+            move || {
+                self.cx.command(Command::ResetVm { vm_id: vm_id.clone() });
+                self.cx.nav.to_console.set(true);
+            },
         )));
     }
 }

@@ -1,6 +1,7 @@
 //! A VM's details: what it is, how long its start took, the command line of QEMU, the log.
 
 use qemuweb_runtime::protocol::{LogLevel, VmInfo};
+use qemuweb_vm_config::{InputSource, VmInputs};
 use sycamore::prelude::*;
 
 use super::state::{LogLine, Machines};
@@ -10,14 +11,29 @@ use crate::kit::text;
 
 /// What a VM is, as names and values.
 fn facts(vm: &VmInfo) -> Vec<(&'static str, String)> {
-    vec![
+    let mut facts = vec![
         ("Id", vm.vm_id.clone()),
         ("Profile", vm.profile_id.clone()),
         ("Architecture", vm.arch.to_string()),
         ("Memory", text::mebibytes(vm.memory_mib)),
         ("vCPUs", vm.smp.to_string()),
         ("State", vm.state.to_string()),
-    ]
+    ];
+    let (own, defaults) = (&vm.definition.inputs, &vm.definition.profile.default_inputs);
+    let mut add = |name, source: Option<&InputSource>| {
+        facts.extend(source.map(|source| (name, words::describe(source))));
+    };
+    add("Kernel", own.kernel.as_ref().or(defaults.kernel.as_ref()));
+    add("Initrd", own.initrd.as_ref().or(defaults.initrd.as_ref()));
+    let disks = |inputs: &VmInputs| -> Vec<InputSource> {
+        let disks = inputs.disk.iter().chain(&inputs.additional_disks);
+        disks.map(|disk| disk.source.clone()).collect()
+    };
+    let disks = Some(disks(own))
+        .filter(|own| !own.is_empty())
+        .unwrap_or_else(|| disks(defaults));
+    disks.iter().for_each(|disk| add("Disk", Some(disk)));
+    facts
 }
 
 /// QEMU's command line as one would type it.
@@ -122,9 +138,20 @@ fn log(lines: &[LogLine]) -> View {
 #[cfg(test)]
 mod tests {
     use qemuweb_runtime::VmState;
+    use qemuweb_vm_config::DiskInput;
 
     use super::*;
     use crate::features::machines::words::tests::vm;
+
+    #[test]
+    fn what_a_machine_boots_is_named() {
+        let mut vm = vm("a", VmState::NOT_STARTED);
+        let own = InputSource::Url("https://example.org/d.img".into());
+        vm.definition.inputs.disk = Some(DiskInput::new(own));
+        let facts = facts(&vm);
+        let has = |name: &str, part: &str| facts.iter().any(|(n, v)| *n == name && v.contains(part));
+        assert!(has("Disk", "d.img") && has("Kernel", "built in"), "{facts:?}");
+    }
 
     #[test]
     fn the_command_line_can_be_pasted_into_a_shell() {

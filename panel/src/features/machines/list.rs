@@ -4,8 +4,9 @@ use qemuweb_runtime::protocol::VmId;
 use sycamore::prelude::*;
 use sycamore::web::{create_client_effect, document};
 use wasm_bindgen::JsCast;
-use web_sys::{FocusEvent, HtmlInputElement, KeyboardEvent};
+use web_sys::{FocusEvent, HtmlInputElement, KeyboardEvent, MouseEvent};
 
+use super::menu;
 use super::state::Machines;
 use super::words::{self, state_icon};
 use crate::kit::browser::{find, focus};
@@ -97,6 +98,10 @@ fn VmRow(machines: Machines, vm_id: VmId) -> View {
                 .with(|shown| id.with(|id| shown.as_ref() == Some(id)))
     });
     let select = move || nav.show(&id.get_clone_untracked());
+    let menu = move |event: MouseEvent| {
+        let items = menu::items(machines, &id.get_clone_untracked());
+        machines.cx.menu.context(&event, items);
+    };
     let keys = move |event: KeyboardEvent| match event.key().as_str() {
         "Enter" | " " => {
             event.prevent_default();
@@ -108,7 +113,8 @@ fn VmRow(machines: Machines, vm_id: VmId) -> View {
     view! {
         li(class="vm-row", role="option", tabindex="-1", data-testid="vm-row", data-vm-id=vm_id,
             data-state=state.with(|state| state.as_ref().map_or("", |state| state.name())),
-            aria-selected=is_shown.get().to_string(), on:click=move |_| select(), on:keydown=keys) {
+            aria-selected=is_shown.get().to_string(), title=name.get_clone(),
+            on:click=move |_| select(), on:keydown=keys, on:contextmenu=menu) {
             (state.get_clone().as_ref().map(state_icon))
             span(class="vm-name") { (name.get_clone()) }
             (if is_favourite.get() { favourite_mark() } else { View::new() })

@@ -3,6 +3,7 @@
 pub mod actions;
 pub mod details;
 pub mod list;
+pub mod menu;
 pub mod progress;
 pub mod state;
 pub mod words;

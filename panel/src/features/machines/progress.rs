@@ -6,6 +6,7 @@ use sycamore::prelude::*;
 
 use super::state::Machines;
 use super::words;
+use crate::kit::browser::{preference, set_preference};
 use crate::kit::text;
 
 /// What the panel says about a start.
@@ -43,6 +44,26 @@ pub fn step(vm: &VmInfo) -> Option<Step> {
     })
 }
 
+/// How long a profile's last boot on this computer took, in milliseconds.
+pub fn last_boot(profile_id: &str) -> Option<f64> {
+    // Components that are rendered natively have no browser to remember anything.
+    let last = cfg!(target_arch = "wasm32")
+        .then(|| preference(&boot_key(profile_id)))
+        .flatten();
+    last?.parse().ok()
+}
+
+/// Notes how long a VM's profile took to boot here.
+pub fn note_boot(vm: &VmInfo) {
+    if let Some(boot) = words::boot_time(vm).filter(|_| vm.state.is_active()) {
+        set_preference(&boot_key(&vm.profile_id), &format!("{boot:.0}"));
+    }
+}
+
+fn boot_key(profile_id: &str) -> String {
+    format!("boot-time.{profile_id}")
+}
+
 /// The bar above the console while its VM starts.
 #[component]
 pub fn ProgressBar() -> View {
@@ -55,7 +76,15 @@ pub fn ProgressBar() -> View {
             .to_owned()
     };
     let number = move || step.with(|step| step.as_ref().map(|step| step.number.clone()).unwrap_or_default());
-    let fraction = move || step.with(|step| step.as_ref().map_or(0.0, |step| step.fraction));
+    // Where nothing can be counted, the last boot of the like tells how far this one is.
+    let fraction = move || {
+        let known = step.with(|step| step.as_ref().map_or(0.0, |step| step.fraction));
+        let guessed = machines.of_shown(|vm| {
+            let whole = last_boot(&vm.profile_id)?;
+            Some((now.get() - vm.started_at) / whole.max(1.0))
+        });
+        known.max(guessed.unwrap_or(0.0).clamp(0.0, 0.95))
+    };
     let transfer = move || machines.of_shown(|vm| words::transfer(vm, now.get()));
     let elapsed = move || machines.of_shown(|vm| text::seconds(now.get() - vm.started_at));
     let cancel = move |_| {
@@ -121,7 +150,7 @@ mod tests {
             done: 0,
             total: None,
         });
-        assert_eq!(step(&vm).unwrap().label, "Booting the kernel");
+        assert_eq!(step(&vm).unwrap().label, "Booting the guest");
         vm.phases.insert(Phase::Kernel, 1900.0);
         assert_eq!(step(&vm), None);
         vm.state = VmState::Crashed {

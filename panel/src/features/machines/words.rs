@@ -2,7 +2,7 @@
 
 use qemuweb_runtime::protocol::{Phase, Progress, VmInfo};
 use qemuweb_runtime::state::{Halt, VmState};
-use qemuweb_vm_config::VmProfile;
+use qemuweb_vm_config::{InputSource, VmProfile};
 use sycamore::prelude::*;
 
 use crate::kit::icons::{self, Icon, icon};
@@ -51,8 +51,8 @@ pub fn phase(phase: Phase) -> &'static str {
         Phase::Fetch => "Fetching images",
         Phase::Load => "Loading QEMU",
         Phase::Machine => "Building the machine",
-        Phase::Firmware => "Starting the firmware",
-        Phase::Kernel => "Booting the kernel",
+        Phase::Firmware => "Waiting for the guest’s first output",
+        Phase::Kernel => "Booting the guest",
     }
 }
 
@@ -123,6 +123,18 @@ pub fn phase_times(vm: &VmInfo) -> Vec<(Phase, f64)> {
             (*phase, took)
         })
         .collect()
+}
+
+/// What a source is, for people.
+pub fn describe(source: &InputSource) -> String {
+    match source {
+        InputSource::Builtin(_) => format!("{} (built in)", source.file_name()),
+        InputSource::Attachment(file) => format!("{} ({})", file.name, bytes(file.size)),
+        InputSource::Stored(file) => {
+            format!("{} ({}, stored)", file.name, bytes(file.size))
+        }
+        InputSource::Url(url) | InputSource::UrlWithCredentials(url) => url.clone(),
+    }
 }
 
 /// How long a VM has been running at `now`, both in milliseconds; nothing for one that does not run.

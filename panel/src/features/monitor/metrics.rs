@@ -19,8 +19,8 @@ const HEIGHT: f64 = 24.0;
 const POINTS: usize = 60;
 
 /// Why there is nothing to draw of the network.
-const NETWORK_TITLE: &str =
-    "This build of QEMU has no network backend: machines are not connected to anything.";
+const NETWORK: &str =
+    "Network: this build of QEMU has no backend for it, machines are not connected to anything.";
 
 /// One line of a chart: bytes per second, or a share from 0 to 1.
 type Series = Vec<f64>;
@@ -140,19 +140,29 @@ pub fn MetricsBar() -> View {
     });
     view! {
         (if is_shown.get() {
-            view! { div(class="metrics-bar", data-testid="metrics-bar") { MetricsStrip {} } }
+            view! { div(class="metrics-bar", data-testid="metrics-bar") { Charts {} } }
         } else {
             View::new()
         })
     }
 }
 
-/// The strip.
+/// The strip, and the phases of the last boot.
 #[component]
 pub fn MetricsStrip() -> View {
     let monitors = Monitors::here();
-    let metrics = create_selector(move || monitors.of_shown(|told| told.metrics.clone()));
     let times = create_selector(move || monitors.machines.of_shown(words::phase_times));
+    view! {
+        Charts {}
+        p(class="hint") { (NETWORK) }
+        (phases(&times.get_clone()))
+    }
+}
+
+#[component]
+fn Charts() -> View {
+    let monitors = Monitors::here();
+    let metrics = create_selector(move || monitors.of_shown(|told| told.metrics.clone()));
     let drawn = move || -> Vec<View> {
         let metrics = metrics.get_clone();
         charts(&metrics).into_iter().map(chart).collect()
@@ -160,12 +170,7 @@ pub fn MetricsStrip() -> View {
     view! {
         div(class="metrics", role="group", aria-label="Metrics", data-testid="metrics") {
             (drawn())
-            div(class="metric", title=NETWORK_TITLE) {
-                span(class="metric-name") { "Network" }
-                span(class="metric-value") { "no network card" }
-            }
         }
-        (phases(&times.get_clone()))
     }
 }
 
