@@ -1,7 +1,7 @@
 // Starts the VM host and hands it the clients' ports that the service worker brings.
 // The logic is background/src/host.
 import { whenCrashed } from "./crash.js";
-import init, { Host } from "./wasm/background.js";
+import init, { Host, refuse_client } from "./wasm/background.js";
 
 // A host that failed makes way for another one: with its document go the lock by which clients know it and the VMs' Workers.
 // The next host tells why.
@@ -14,5 +14,8 @@ const host = init().then(() => Host.start());
 
 navigator.serviceWorker.onmessage = (event) => {
   const [port] = event.ports;
-  host.then((host) => host.accept(port, event.data));
+  host.then(
+    (host) => host.accept(port, event.data),
+    (error) => refuse_client(port, error.message),
+  );
 };

@@ -13,6 +13,7 @@
 mod blob;
 pub mod broker;
 pub mod host;
+pub mod refusal;
 pub mod vm_worker;
 
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -20,5 +21,5 @@ use wasm_bindgen::prelude::wasm_bindgen;
 /// Runs once in each context, before its entry point.
 #[wasm_bindgen(start)]
 pub fn start() {
-    qemuweb_runtime::web::note_panics();
+    qemuweb_wire::web::note_panics();
 }

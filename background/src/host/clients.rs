@@ -1,165 +1,130 @@
-//! The clients that are connected, and which VMs' consoles each one watches.
+//! The ports of clients and of their streams: what comes is brought to the core, what it says is sent.
 
-use std::collections::HashSet;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::rc::Rc;
 
 use js_sys::Uint8Array;
-use qemuweb_runtime::Failure;
-use qemuweb_runtime::client::{Packet, Transport};
-use qemuweb_runtime::protocol::{self, Event, HostMessage, VmId};
-use qemuweb_runtime::web::PortTransport;
-use serde_json::Value;
-use wasm_bindgen::JsValue;
+use qemuweb_machine::Input;
+use qemuweb_machine::io::{Attached, ClientId, StreamId};
+use qemuweb_wire::client::Transport;
+use qemuweb_wire::message::{HostMessage, Packet};
+use qemuweb_wire::stream::StreamMessage;
+use qemuweb_wire::web::PortTransport;
+use serde::Serialize;
+use wasm_bindgen::{JsCast, JsValue};
+use web_sys::{Blob, FileSystemFileHandle, MessagePort};
 
-use super::Run;
+use super::driver::Driver;
 
-/// Names a client for as long as it is connected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct ClientId(u32);
-
-struct Client {
-    id: ClientId,
-    transport: Rc<PortTransport>,
-    watches: HashSet<VmId>,
-}
+/// Most bytes that are taken along with a message.
+const MAX_BYTES: u32 = 64 << 20;
 
 /// Everybody who is connected.
 #[derive(Default)]
 pub(super) struct Clients {
-    last_id: u32,
-    clients: Vec<Client>,
+    last: Cell<u32>,
+    clients: RefCell<HashMap<ClientId, Rc<PortTransport>>>,
+    streams: RefCell<HashMap<StreamId, Rc<PortTransport>>>,
 }
 
 impl Clients {
-    pub(super) fn add(&mut self, transport: Rc<PortTransport>) -> ClientId {
-        self.last_id += 1;
-        let id = ClientId(self.last_id);
-        self.clients.push(Client {
-            id,
-            transport,
-            watches: HashSet::new(),
-        });
-        id
-    }
-
-    pub(super) fn remove(&mut self, id: ClientId) {
-        self.clients.retain(|client| client.id != id);
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.clients.is_empty()
-    }
-
-    pub(super) fn watch(&mut self, id: ClientId, vm_id: &str, watch: bool) {
-        if let Some(client) = self.clients.iter_mut().find(|client| client.id == id) {
-            if watch {
-                client.watches.insert(vm_id.to_owned());
-            } else {
-                client.watches.remove(vm_id);
+    /// Takes a client's port, and the name of the lock that it holds for as long as it is there.
+    pub(super) fn accept(&self, port: MessagePort, lock: String, driver: &Rc<Driver>) {
+        self.last.set(self.last.get() + 1);
+        let client = ClientId(self.last.get());
+        let transport = Rc::new(PortTransport::new(port).watching(lock));
+        self.clients.borrow_mut().insert(client, Rc::clone(&transport));
+        driver.happen(Input::Joined(client));
+        let weak = Rc::downgrade(driver);
+        transport.on_close(Box::new(move || {
+            if let Some(driver) = weak.upgrade() {
+                driver.clients.clients.borrow_mut().remove(&client);
+                driver.happen(Input::Left(client));
             }
+        }));
+        let weak = Rc::downgrade(driver);
+        transport.on_packet(Box::new(move |packet| {
+            if let Some(driver) = weak.upgrade() {
+                driver.happen(Input::Message {
+                    client,
+                    version: packet.version,
+                    json: packet.json,
+                    attachments: packet.attachments.into_iter().map(attached).collect(),
+                });
+            }
+        }));
+    }
+
+    pub(super) fn send(&self, client: ClientId, message: &HostMessage, attachments: Vec<JsValue>) {
+        let transport = self.clients.borrow().get(&client).cloned();
+        if let Some(transport) = transport {
+            send(&transport, message, attachments);
         }
     }
 
-    pub(super) fn forget_vm(&mut self, vm_id: &str) {
-        for client in &mut self.clients {
-            client.watches.remove(vm_id);
+    /// Listens on a stream's port.
+    pub(super) fn open_stream(&self, stream: StreamId, port: JsValue, driver: &Rc<Driver>) {
+        let Ok(port) = port.dyn_into::<MessagePort>() else {
+            let json = r#"{"type":"end","failure":null}"#.to_owned();
+            return driver.happen(Input::OnStream {
+                stream,
+                version: qemuweb_wire::message::VERSION,
+                json,
+                bytes: None,
+            });
+        };
+        let transport = Rc::new(PortTransport::new(port));
+        let weak = Rc::downgrade(driver);
+        transport.on_packet(Box::new(move |packet| {
+            if let Some(driver) = weak.upgrade() {
+                let bytes = packet.attachments.first().and_then(bytes);
+                driver.happen(Input::OnStream {
+                    stream,
+                    version: packet.version,
+                    json: packet.json,
+                    bytes,
+                });
+            }
+        }));
+        self.streams.borrow_mut().insert(stream, transport);
+    }
+
+    pub(super) fn send_on_stream(&self, stream: StreamId, message: &StreamMessage, bytes: Option<Rc<[u8]>>) {
+        let transport = self.streams.borrow().get(&stream).cloned();
+        if let Some(transport) = transport {
+            let bytes = bytes.map(|bytes| Uint8Array::from(&*bytes).into());
+            send(&transport, message, bytes.into_iter().collect());
         }
     }
 
-    pub(super) fn reply(&self, to: ClientId, id: u32, result: Result<Value, Failure>) {
-        let (value, failure) = match result {
-            Ok(value) => (value, None),
-            Err(failure) => (Value::Null, Some(failure)),
-        };
-        self.send(to, &HostMessage::Reply { id, failure, value }, &[]);
-    }
-
-    /// Whether some client watches this VM.
-    pub(super) fn is_watched(&self, vm_id: &str) -> bool {
-        self.clients.iter().any(|client| client.watches.contains(vm_id))
-    }
-
-    /// An event to those who watch this VM.
-    pub(super) fn to_watchers(&self, vm_id: &str, event: &Event) {
-        self.broadcast_if(event, &[], |client| client.watches.contains(vm_id));
-    }
-
-    /// The handles of a VM's files to one client.
-    pub(super) fn handles_to(&self, to: ClientId, vm_id: &str, handles: &[JsValue]) {
-        let event = Event::VmHandles {
-            vm_id: vm_id.to_owned(),
-        };
-        self.send(to, &HostMessage::Event { event }, handles);
-    }
-
-    pub(super) fn event(&self, to: ClientId, event: Event) {
-        self.send(to, &HostMessage::Event { event }, &[]);
-    }
-
-    pub(super) fn broadcast(&self, event: &Event) {
-        self.broadcast_if(event, &[], |_| true);
-    }
-
-    /// Console output of a VM to those who watch it.
-    pub(super) fn serial_out(&self, run: &Run, offset: u64, bytes: &[u8]) {
-        let event = Event::SerialOut {
-            vm_id: run.vm_id.clone(),
-            run: run.number,
-            offset,
-        };
-        self.broadcast_if(&event, &[Uint8Array::from(bytes).into()], |client| {
-            client.watches.contains(&run.vm_id)
-        });
-    }
-
-    /// Console output of the past to one client.
-    pub(super) fn serial_out_to(&self, to: ClientId, run: &Run, offset: u64, bytes: &[u8]) {
-        let event = Event::SerialOut {
-            vm_id: run.vm_id.clone(),
-            run: run.number,
-            offset,
-        };
-        self.send(
-            to,
-            &HostMessage::Event { event },
-            &[Uint8Array::from(bytes).into()],
-        );
-    }
-
-    fn broadcast_if(&self, event: &Event, attachments: &[JsValue], to: impl Fn(&Client) -> bool) {
-        let Some(packet) = packet(&HostMessage::Event { event: event.clone() }, attachments) else {
-            return;
-        };
-        for client in self.clients.iter().filter(|client| to(client)) {
-            deliver(client, packet.clone());
-        }
-    }
-
-    fn send(&self, to: ClientId, message: &HostMessage, attachments: &[JsValue]) {
-        let client = self.clients.iter().find(|client| client.id == to);
-        if let (Some(client), Some(packet)) = (client, packet(message, attachments)) {
-            deliver(client, packet);
-        }
+    pub(super) fn close_stream(&self, stream: StreamId) {
+        self.streams.borrow_mut().remove(&stream);
     }
 }
 
-fn packet(message: &HostMessage, attachments: &[JsValue]) -> Option<Packet<JsValue>> {
-    match serde_json::to_string(message) {
-        Ok(json) => Some(Packet {
-            version: protocol::VERSION,
-            json,
-            attachments: attachments.to_vec(),
-        }),
-        Err(error) => {
-            web_sys::console::error_1(&format!("QemuWeb: a message has no JSON: {error}").into());
-            None
-        }
-    }
-}
-
-fn deliver(client: &Client, packet: Packet<JsValue>) {
-    // A client that is gone is removed when its port's close event comes.
-    if let Err(failure) = client.transport.send(packet) {
+fn send(transport: &PortTransport, message: &impl Serialize, attachments: Vec<JsValue>) {
+    // A client that is gone is told of by its lock.
+    let sent = Packet::new(message, attachments).and_then(|packet| transport.send(packet));
+    if let Err(failure) = sent {
         web_sys::console::warn_1(&format!("QemuWeb: {failure}").into());
+    }
+}
+
+fn bytes(attachment: &JsValue) -> Option<Rc<[u8]>> {
+    let bytes = attachment.dyn_ref::<Uint8Array>()?;
+    (bytes.length() <= MAX_BYTES).then(|| bytes.to_vec().into())
+}
+
+/// What an attachment is. Bytes of more than [`MAX_BYTES`] are nothing that anybody expects.
+fn attached(attachment: JsValue) -> Attached<JsValue> {
+    if let Some(bytes) = bytes(&attachment) {
+        Attached::Bytes(bytes)
+    } else if attachment.is_instance_of::<FileSystemFileHandle>() {
+        Attached::Handle(attachment)
+    } else if attachment.is_instance_of::<Blob>() {
+        Attached::File(attachment)
+    } else {
+        Attached::Other(attachment)
     }
 }

@@ -5,11 +5,10 @@ use std::rc::Rc;
 
 use gloo_timers::future::TimeoutFuture;
 use js_sys::Array;
-use qemuweb_runtime::Failure;
-use qemuweb_runtime::client::Packet;
-use qemuweb_runtime::protocol;
-use qemuweb_runtime::vm_worker::{VmWorkerCommand, VmWorkerEvent};
-use qemuweb_runtime::web::{failure_from_exception, packet_from_js, packet_to_js};
+use qemuweb_machine::worker::{VmWorkerCommand, VmWorkerEvent};
+use qemuweb_wire::Failure;
+use qemuweb_wire::message::Packet;
+use qemuweb_wire::web::{failure_from_exception, packet_from_js, packet_to_js};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::spawn_local;
 use web_sys::{ErrorEvent, MessageEvent, Worker, WorkerOptions, WorkerType};
@@ -30,6 +29,7 @@ pub(super) struct VmWorker {
     line: Rc<Line>,
     on_message: Option<Closure<dyn FnMut(MessageEvent)>>,
     _on_error: Closure<dyn FnMut(ErrorEvent)>,
+    _on_message_error: Closure<dyn FnMut(MessageEvent)>,
 }
 
 /// The connection with a Worker.
@@ -74,10 +74,20 @@ impl VmWorker {
         line.worker
             .set_onmessage(Some(on_message.as_ref().unchecked_ref()));
         line.worker.set_onerror(Some(on_error.as_ref().unchecked_ref()));
+        let on_message_error = Closure::new({
+            let line = Rc::clone(&line);
+            move |_: MessageEvent| {
+                let failure = Failure::new("a message of the VM's Worker could not be read");
+                line.tell(Err(failure.with_next_step("Start the VM again.")));
+            }
+        });
+        line.worker
+            .set_onmessageerror(Some(on_message_error.as_ref().unchecked_ref()));
         Ok(Self {
             line,
             on_message: Some(on_message),
             _on_error: on_error,
+            _on_message_error: on_message_error,
         })
     }
 
@@ -86,16 +96,17 @@ impl VmWorker {
         *self.line.listener.borrow_mut() = Rc::new(listener);
     }
 
+    /// Whether it has said that it takes commands.
+    pub(super) fn is_ready(&self) -> bool {
+        self.line.waiting.borrow().is_none()
+    }
+
     /// Posts a command, as soon as the Worker takes commands.
     pub(super) fn post(&self, command: &VmWorkerCommand, attachments: Vec<JsValue>) {
-        let Ok(json) = serde_json::to_string(command) else {
+        let Ok(packet) = Packet::new(command, attachments) else {
             return;
         };
-        let message = packet_to_js(&Packet {
-            version: protocol::VERSION,
-            json,
-            attachments,
-        });
+        let message = packet_to_js(&packet);
         match &mut *self.line.waiting.borrow_mut() {
             Some(waiting) => waiting.push(message),
             None => self.line.post(&message),
@@ -108,6 +119,7 @@ impl Drop for VmWorker {
         self.post(&VmWorkerCommand::End, Vec::new());
         let worker = self.line.worker.clone();
         worker.set_onerror(None);
+        worker.set_onmessageerror(None);
         // One that takes commands tells what is to outlast it; another one has nothing, and must not be told to boot now.
         let on_message = self
             .on_message
@@ -128,10 +140,11 @@ impl Drop for VmWorker {
 impl Line {
     fn receive(&self, data: &JsValue) {
         match parse(data) {
-            Ok((VmWorkerEvent::Ready, _)) => {
+            Ok((VmWorkerEvent::Ready, attachments)) => {
                 for message in self.waiting.take().into_iter().flatten() {
                     self.post(&message);
                 }
+                self.tell(Ok((VmWorkerEvent::Ready, attachments)));
             }
             event => self.tell(event),
         }

@@ -3,8 +3,8 @@
 //! Bytes stay in JavaScript's buffers, which the browser takes back: this module's own memory would never shrink again.
 
 use js_sys::{Array, Reflect, Uint8Array};
-use qemuweb_runtime::Failure;
-use qemuweb_runtime::web::failure_from_exception;
+use qemuweb_wire::Failure;
+use qemuweb_wire::web::failure_from_exception;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{

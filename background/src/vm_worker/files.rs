@@ -4,12 +4,12 @@ use std::ops::Range;
 
 use futures_util::future::try_join_all;
 use js_sys::Uint8Array;
-use qemuweb_runtime::Failure;
-use qemuweb_runtime::web::failure_from_exception;
 use qemuweb_vm_config::{
     Arch, Compression, Content, FileKind, FileMountInfo, InitrdFor, InputSource, KernelKind,
     MAX_UEFI_VARIABLES, Role, Sample, Seen, check_content, fits_uefi_variables,
 };
+use qemuweb_wire::Failure;
+use qemuweb_wire::web::failure_from_exception;
 use wasm_bindgen::prelude::*;
 use web_sys::Blob;
 

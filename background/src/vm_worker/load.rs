@@ -4,11 +4,11 @@ use std::rc::Rc;
 
 use futures_util::future::try_join;
 use js_sys::{Array, Function, Object, Promise, Reflect, SharedArrayBuffer, WebAssembly};
-use qemuweb_runtime::Failure;
-use qemuweb_runtime::protocol::Phase;
-use qemuweb_runtime::vm_worker::VmWorkerEvent;
-use qemuweb_runtime::web::failure_from_exception;
+use qemuweb_machine::worker::VmWorkerEvent;
 use qemuweb_vm_config::{Arch, FileMountInfo};
+use qemuweb_wire::Failure;
+use qemuweb_wire::vm::Phase;
+use qemuweb_wire::web::failure_from_exception;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 

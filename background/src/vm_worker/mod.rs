@@ -15,11 +15,11 @@ mod variables;
 use std::rc::Rc;
 
 use js_sys::{Array, Function};
-use qemuweb_runtime::Failure;
-use qemuweb_runtime::client::Packet;
-use qemuweb_runtime::protocol::{self, Phase};
-use qemuweb_runtime::vm_worker::{VmWorkerCommand, VmWorkerEvent};
-use qemuweb_runtime::web::{packet_from_js, packet_to_js};
+use qemuweb_machine::worker::{Boot, VmWorkerCommand, VmWorkerEvent};
+use qemuweb_wire::Failure;
+use qemuweb_wire::message::{self, Packet};
+use qemuweb_wire::vm::Phase;
+use qemuweb_wire::web::{packet_from_js, packet_to_js};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::spawn_local;
 use web_sys::{DedicatedWorkerGlobalScope, MessageEvent};
@@ -53,7 +53,7 @@ async fn serve(data: &JsValue, import: &Function, package: &Package, qemu: &Qemu
     let Some(packet) = packet_from_js(data) else {
         return Ok(());
     };
-    protocol::check_version(packet.version).map_err(|error| Failure::from_error(&error))?;
+    message::check_version(packet.version).map_err(|error| Failure::from_error(&error))?;
     let command = serde_json::from_str(&packet.json).map_err(|error| Failure::from_error(&error))?;
     match command {
         VmWorkerCommand::Prepare { arch, guest_files } => {
@@ -61,13 +61,13 @@ async fn serve(data: &JsValue, import: &Function, package: &Package, qemu: &Qemu
             let _ = package.prepare(arch, &guest_files).await;
             Ok(())
         }
-        VmWorkerCommand::Boot {
+        VmWorkerCommand::Boot(Boot {
             arch,
             args,
             files,
             heap_mib,
             uefi_variables,
-        } => {
+        }) => {
             let sources = Sources {
                 package,
                 attachments: &packet.attachments,
@@ -104,13 +104,8 @@ fn scope() -> DedicatedWorkerGlobalScope {
 
 /// Tells the host something.
 fn report(event: &VmWorkerEvent, attachments: &[JsValue]) {
-    let Ok(json) = serde_json::to_string(event) else {
+    let Ok(packet) = Packet::new(event, attachments.to_vec()) else {
         return;
-    };
-    let packet = Packet {
-        version: protocol::VERSION,
-        json,
-        attachments: attachments.to_vec(),
     };
     let message: Array = packet_to_js(&packet);
     if let Err(exception) = scope().post_message(&message) {

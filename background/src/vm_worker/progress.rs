@@ -2,8 +2,8 @@
 
 use std::cell::Cell;
 
-use qemuweb_runtime::protocol::{Phase, Progress};
-use qemuweb_runtime::vm_worker::VmWorkerEvent;
+use qemuweb_machine::worker::VmWorkerEvent;
+use qemuweb_wire::vm::{Phase, Progress};
 
 use super::report;
 

@@ -3,8 +3,8 @@
 use std::cell::{Cell, OnceCell};
 use std::ops::ControlFlow;
 
-use qemuweb_runtime::Failure;
-use qemuweb_runtime::web::failure_from_exception;
+use qemuweb_wire::Failure;
+use qemuweb_wire::web::failure_from_exception;
 
 use super::emscripten::PThread;
 

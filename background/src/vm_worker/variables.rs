@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use gloo_timers::future::TimeoutFuture;
 use js_sys::Uint8Array;
-use qemuweb_runtime::vm_worker::VmWorkerEvent;
+use qemuweb_machine::worker::VmWorkerEvent;
 use qemuweb_vm_config::{FileMountInfo, MAX_UEFI_VARIABLES};
 use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::spawn_local;

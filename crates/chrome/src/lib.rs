@@ -34,6 +34,10 @@ pub mod offscreen {
         #[wasm_bindgen(catch, js_namespace = ["chrome", "offscreen"], js_name = createDocument)]
         pub fn create_document(parameters: &JsValue) -> Result<Promise, JsValue>;
 
+        /// `chrome.offscreen.closeDocument()`; resolves when it is gone.
+        #[wasm_bindgen(catch, js_namespace = ["chrome", "offscreen"], js_name = closeDocument)]
+        pub fn close_document() -> Result<Promise, JsValue>;
+
         /// `chrome.offscreen.hasDocument()`; resolves to a boolean.
         #[wasm_bindgen(catch, js_namespace = ["chrome", "offscreen"], js_name = hasDocument)]
         pub fn has_document() -> Result<Promise, JsValue>;

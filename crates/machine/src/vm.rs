@@ -230,7 +230,7 @@ impl<A: Clone + 'static> Vm<A> {
         }
         match self.owner(channel) {
             Some(owner) => {
-                drop(self.with_service(hub, owner, |service, cx| service.channel_opened(channel, cx)))
+                self.with_service(hub, owner, |service, cx| service.channel_opened(channel, cx));
             }
             None => {
                 let line = format!("QEMU opened a channel “{channel}” that nobody uses");

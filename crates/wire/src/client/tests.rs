@@ -239,7 +239,7 @@ fn console(client: &QemuClient<Wire>, wire: &Wire) -> Opened {
         .open(&kind, move |event| {
             let text = match event {
                 StreamEvent::Data { offset, bytes } => format!("{offset}+{}", Wire::length(&bytes).unwrap()),
-                StreamEvent::Note(ConsoleFromHost::Run { run }) => format!("run {run}"),
+                StreamEvent::Note(ConsoleFromHost::Run { run, .. }) => format!("run {run}"),
                 StreamEvent::End(failure) => format!("end {:?}", failure.map(|failure| failure.message)),
             };
             hears.borrow_mut().push(text);
@@ -289,7 +289,7 @@ fn a_stream_sends_as_far_as_its_credit_goes() {
 fn a_stream_is_heard_within_its_window() {
     let (client, wire) = pair();
     let (stream, heard, port) = console(&client, &wire);
-    let note = serde_json::to_value(ConsoleFromHost::Run { run: 7 }).unwrap();
+    let note = serde_json::to_value(ConsoleFromHost::Run { run: 7, missed: 0 }).unwrap();
     port.deliver(&StreamMessage::Note { note }, Vec::new());
     let piece = || vec![Part::Bytes(vec![0; WINDOW as usize / 2])];
     port.deliver(&StreamMessage::Data { offset: 0 }, piece());

@@ -1,0 +1,613 @@
+//! Whatever clients, guests and the browser do: each call has one answer, nothing crosses a run, nothing is kept for a client that
+//! is gone, and a VM's memory is bounded. The world checks that after each step.
+#![allow(clippy::unwrap_used, reason = "a panic here is a failed test with a place")]
+
+mod world;
+
+use proptest::prelude::*;
+use qemuweb_capture::{Exchange, jsonl};
+use qemuweb_machine::Input;
+use qemuweb_machine::io::{Attached, ClientId, FromWorker, Outcome, RunId, StreamId};
+use qemuweb_vm_config::find_profile;
+use qemuweb_wire::call::*;
+use qemuweb_wire::message::{ClientMessage, VERSION};
+use qemuweb_wire::monitor::MonitorCommand;
+use qemuweb_wire::stream::StreamMessage;
+use qemuweb_wire::topic::Topic;
+use qemuweb_wire::vm::FileRef;
+use qemuweb_wire::{Failure, VmState};
+use serde_json::json;
+use world::World;
+use world::qemu::CHANNELS;
+
+const PROFILES: [&str; 3] = [
+    "minimal-x86_64",
+    "linux-aarch64-virt-nographic",
+    "no-such-profile",
+];
+const VMS: [&str; 3] = ["a", "b", "c"];
+const EVENTS: [&str; 12] = [
+    "STOP",
+    "RESUME",
+    "SUSPEND",
+    "WAKEUP",
+    "RESET",
+    "SHUTDOWN",
+    "GUEST_PANICKED",
+    "BLOCK_IO_ERROR",
+    "WATCHDOG",
+    "VSERPORT_CHANGE",
+    "POWERDOWN",
+    "NONSENSE",
+];
+
+/// Something that can happen. Numbers choose among what there is.
+#[derive(Clone, Debug)]
+enum Deed {
+    Join(u32),
+    Leave(u32),
+    Call {
+        client: u32,
+        vm: usize,
+        call: u8,
+        more: u8,
+    },
+    Malformed {
+        client: u32,
+        text: String,
+    },
+    Cancel {
+        client: u32,
+        back: u32,
+    },
+    Subscribe {
+        client: u32,
+        topic: u8,
+    },
+    OpenConsole {
+        client: u32,
+        vm: usize,
+    },
+    OnStream {
+        stream: usize,
+        what: u8,
+        count: u64,
+    },
+    Event {
+        vm: usize,
+        event: usize,
+        more: u8,
+    },
+    Nonsense {
+        vm: usize,
+        channel: usize,
+        bytes: Vec<u8>,
+    },
+    Print {
+        vm: usize,
+        count: usize,
+    },
+    Guest {
+        vm: usize,
+        channel: usize,
+        what: u8,
+    },
+    Worker {
+        vm: usize,
+        what: u8,
+    },
+    /// What belongs to a run that is over, or never was.
+    Late {
+        run: u64,
+        what: u8,
+    },
+    /// A task is done: the one of this place, well or not; or one that is done already.
+    Task {
+        place: usize,
+        well: bool,
+    },
+    Repeat {
+        task: u64,
+        what: u8,
+    },
+    Pass(u32),
+    Settle,
+}
+
+fn deed() -> impl Strategy<Value = Deed> {
+    let vm = 0..VMS.len();
+    prop_oneof![
+        2 => (0..4_u32).prop_map(Deed::Join),
+        1 => (0..4_u32).prop_map(Deed::Leave),
+        12 => (0..4_u32, vm.clone(), 0..24_u8, any::<u8>()).prop_map(|(client, vm, call, more)| Deed::Call { client, vm, call, more }),
+        1 => (0..4_u32, malformed()).prop_map(|(client, text)| Deed::Malformed { client, text }),
+        1 => (0..4_u32, 0..5_u32).prop_map(|(client, back)| Deed::Cancel { client, back }),
+        2 => (0..4_u32, 0..7_u8).prop_map(|(client, topic)| Deed::Subscribe { client, topic }),
+        2 => (0..4_u32, vm.clone()).prop_map(|(client, vm)| Deed::OpenConsole { client, vm }),
+        3 => (0..4_usize, 0..7_u8, 0..200_000_u64).prop_map(|(stream, what, count)| Deed::OnStream { stream, what, count }),
+        4 => (vm.clone(), 0..EVENTS.len(), any::<u8>()).prop_map(|(vm, event, more)| Deed::Event { vm, event, more }),
+        1 => (vm.clone(), 0..CHANNELS.len(), prop::collection::vec(any::<u8>(), 0..60))
+            .prop_map(|(vm, channel, bytes)| Deed::Nonsense { vm, channel, bytes }),
+        2 => (vm.clone(), 0..300_000_usize).prop_map(|(vm, count)| Deed::Print { vm, count }),
+        3 => (vm.clone(), 0..CHANNELS.len(), 0..6_u8).prop_map(|(vm, channel, what)| Deed::Guest { vm, channel, what }),
+        2 => (vm.clone(), 0..6_u8).prop_map(|(vm, what)| Deed::Worker { vm, what }),
+        2 => (0..2_000_000_u64, 0..8_u8).prop_map(|(run, what)| Deed::Late { run, what }),
+        4 => (0..5_usize, any::<bool>()).prop_map(|(place, well)| Deed::Task { place, well }),
+        1 => (0..60_u64, 0..5_u8).prop_map(|(task, what)| Deed::Repeat { task, what }),
+        2 => (0..40_000_u32).prop_map(Deed::Pass),
+        3 => Just(Deed::Settle),
+    ]
+}
+
+fn malformed() -> impl Strategy<Value = String> {
+    prop_oneof![
+        Just(r#"{"type":"call","id":1000000,"method":"noSuch","params":{}}"#.to_owned()),
+        Just(r#"{"type":"call","id":1000000,"method":"stopVm","params":{"vmId":5}}"#.to_owned()),
+        Just(r#"{"type":"call","id":1000000}"#.to_owned()),
+        Just(r#"{"type":"open","id":1000000,"stream":{"type":"frames"}}"#.to_owned()),
+        Just(r#"{"type":"subscribe","id":1,"topic":{"type":"capture","capture":"x"}}"#.to_owned()),
+        ".{0,40}",
+    ]
+}
+
+/// An upper bound of the deeds that a malformed text asks an answer for.
+fn asks(text: &str) -> bool {
+    text.contains(r#""id":1000000"#) && !text.contains("open")
+}
+
+impl World {
+    fn active(&mut self, vm: usize) -> Option<RunId> {
+        let info = self.vm(VMS[vm])?;
+        let run = RunId(info.run);
+        self.workers.contains_key(&run).then_some(run)
+    }
+
+    /// The client in this place: one that is gone never comes back as itself.
+    fn slot(&self, place: u32) -> ClientId {
+        ClientId(place + 4 * self.generations.get(&place).copied().unwrap_or(0))
+    }
+
+    fn join_slot(&mut self, place: u32) -> ClientId {
+        self.join(self.slot(place).0)
+    }
+
+    fn leave_slot(&mut self, place: u32) {
+        let client = self.slot(place);
+        if self.present.contains(&client) {
+            self.leave(client);
+            *self.generations.entry(place).or_default() += 1;
+        }
+    }
+
+    fn do_deed(&mut self, deed: Deed) {
+        match deed {
+            Deed::Join(client) => drop(self.join_slot(client)),
+            Deed::Leave(client) => self.leave_slot(client),
+            Deed::Call {
+                client,
+                vm,
+                call,
+                more,
+            } => self.any_call(self.slot(client), VMS[vm], call, more),
+            Deed::Malformed { client, text } => {
+                let client = self.slot(client);
+                if asks(&text) && self.present.contains(&client) {
+                    self.note_asked(client, 1_000_000);
+                }
+                self.happen(Input::Message {
+                    client,
+                    version: VERSION,
+                    json: text,
+                    attachments: Vec::new(),
+                });
+            }
+            Deed::Cancel { client, back } => {
+                let client = self.slot(client);
+                let asked = self
+                    .asked
+                    .get(&client)
+                    .and_then(|asked| asked.keys().nth_back(back as usize).copied());
+                let id = asked.unwrap_or(5);
+                self.say(client, &ClientMessage::Cancel { id }, Vec::new());
+            }
+            Deed::Subscribe { client, topic } => {
+                let vm_id = VMS[usize::from(topic) % VMS.len()].to_owned();
+                let topic = match topic {
+                    0 => Topic::Host,
+                    1 => Topic::Machines,
+                    2 => Topic::Profiles,
+                    3 => Topic::Library,
+                    4 => Topic::Capture {
+                        capture: "c".to_owned(),
+                    },
+                    _ => Topic::Machine { vm_id },
+                };
+                drop(self.subscribe(self.slot(client), topic));
+            }
+            Deed::OpenConsole { client, vm } => {
+                let stream = qemuweb_wire::stream::StreamKind::Console {
+                    vm_id: VMS[vm].to_owned(),
+                };
+                let open = ClientMessage::Open { id: 1, stream };
+                self.say(self.slot(client), &open, vec![Attached::Other(7)]);
+            }
+            Deed::OnStream { stream, what, count } => self.any_stream(stream, what, count),
+            Deed::Event { vm, event, more } => {
+                if self.active(vm).is_some() {
+                    let action = ["pause", "stop", "report", "run", ""][usize::from(more) % 5];
+                    let reason = ["guest-shutdown", "guest-reset", "guest-panic", "host-qmp-quit"]
+                        [usize::from(more) % 4];
+                    let data = json!({
+                        "action": action, "reason": reason, "device": "disk0", "operation": "read",
+                        "id": CHANNELS[usize::from(more) % CHANNELS.len()], "open": more % 2 == 0,
+                    });
+                    self.event(VMS[vm], EVENTS[event], data);
+                }
+            }
+            Deed::Nonsense { vm, channel, bytes } => {
+                if let Some(run) = self.active(vm) {
+                    let channel = CHANNELS[channel].to_owned();
+                    self.happen(Input::Received { run, channel, bytes });
+                }
+            }
+            Deed::Print { vm, count } => {
+                if self.active(vm).is_some() {
+                    self.print(VMS[vm], &vec![b'x'; count]);
+                }
+            }
+            Deed::Guest { vm, channel, what } => {
+                if let Some(run) = self.active(vm) {
+                    let channel = CHANNELS[channel];
+                    let qemu = self.workers.get_mut(&run).unwrap();
+                    match what {
+                        0 => qemu.reads = false,
+                        1 => qemu.reads = true,
+                        2 => qemu.answers = !qemu.answers,
+                        3 => qemu.heeds = !qemu.heeds,
+                        4 if channel != "qmp0" => qemu.reopen(channel),
+                        _ if channel != "qmp0" => qemu.read(channel, 1000),
+                        _ => {}
+                    }
+                    self.settle();
+                }
+            }
+            Deed::Worker { vm, what } => {
+                if let Some(run) = self.active(vm) {
+                    self.happen(Input::Worker(run, worker_says(what)));
+                }
+            }
+            Deed::Late { run, what } => {
+                // None that lives.
+                let ended = self.ended.keys().nth(run as usize % 7).copied();
+                let run = ended.unwrap_or(RunId(run % 1000));
+                self.happen(late(run, what));
+            }
+            Deed::Task { place, well } => {
+                if place < self.tasks.len() {
+                    let (task, outcome) = self.tasks.remove(place).unwrap();
+                    let outcome = if well { outcome } else { failed(outcome) };
+                    self.happen(Input::Done(task, outcome.clone()));
+                    // It is done once.
+                    self.happen(Input::Done(task, outcome));
+                }
+            }
+            Deed::Repeat { task, what } => {
+                let task = qemuweb_machine::io::TaskId(task);
+                let is_pending = self.tasks.iter().any(|(other, _)| *other == task);
+                if !is_pending {
+                    let outcome = match what {
+                        0 => Outcome::Opened(Ok(Vec::new())),
+                        1 => Outcome::Written(Ok(None)),
+                        2 => Outcome::Measured(None),
+                        _ => Outcome::Recognized(Err(Failure::new("late"))),
+                    };
+                    self.happen(Input::Done(task, outcome));
+                }
+            }
+            Deed::Pass(ms) => self.pass(f64::from(ms)),
+            Deed::Settle => {
+                self.prompt = true;
+                self.settle();
+                self.prompt = false;
+            }
+        }
+    }
+
+    fn any_call(&mut self, client: ClientId, vm_id: &str, call: u8, more: u8) {
+        let vm_id = vm_id.to_owned();
+        let profile = ProfileRef::Id(PROFILES[usize::from(more) % PROFILES.len()].to_owned());
+        let mut attachments = Vec::new();
+        let call: Call = match call {
+            0..=3 => StartVm {
+                vm_id,
+                name: None,
+                profile,
+                inputs: Box::default(),
+                overrides: None,
+            }
+            .into(),
+            4 | 5 => {
+                let info = self.vm(&vm_id);
+                let mut definition: qemuweb_wire::vm::VmDefinition =
+                    find_profile(PROFILES[0]).unwrap().into();
+                let mut files = Vec::new();
+                if more % 2 == 0 {
+                    definition.inputs.additional_disks = serde_json::from_value(json!([
+                        {"attachment": {"index": 0, "name": "x", "size": 5}, "format": "raw", "isData": true}
+                    ]))
+                    .unwrap();
+                    let kept = info.as_ref().and_then(|info| info.files.first().copied());
+                    files.push(
+                        kept.filter(|_| more % 4 == 0)
+                            .map_or(FileRef::Attached(0), FileRef::Kept),
+                    );
+                    attachments.push(if more % 3 == 0 {
+                        Attached::Handle(3)
+                    } else {
+                        Attached::File(4)
+                    });
+                }
+                let replaces = info.map(|info| info.revision).filter(|_| more % 7 != 0);
+                DefineVm {
+                    vm_id,
+                    name: "A".to_owned(),
+                    definition: Box::new(definition),
+                    files,
+                    replaces,
+                }
+                .into()
+            }
+            6 | 7 => RestartVm { vm_id }.into(),
+            8 => StopVm { vm_id, force: true }.into(),
+            9 => StopVm { vm_id, force: false }.into(),
+            10 => PauseVm { vm_id }.into(),
+            11 => ResumeVm { vm_id }.into(),
+            12 => ResetVm { vm_id }.into(),
+            13 => RemoveVm { vm_id }.into(),
+            14 => RestoreVm { vm_id }.into(),
+            15 => CloneVm {
+                vm_id,
+                new_id: VMS[usize::from(more) % 3].to_owned(),
+                name: "copy".to_owned(),
+            }
+            .into(),
+            16 => RenameVm {
+                vm_id,
+                name: "x".repeat(usize::from(more)),
+            }
+            .into(),
+            17 => {
+                attachments.push(if more % 3 == 0 {
+                    Attached::File(u32::from(more))
+                } else {
+                    Attached::Handle(2)
+                });
+                StoreFile { name: "f".to_owned() }.into()
+            }
+            18 => RemoveStored {
+                hash: format!("sha256:{more:064x}"),
+            }
+            .into(),
+            19 => RestoreStored {
+                hash: format!("sha256:{more:064x}"),
+            }
+            .into(),
+            20 => RunMonitor {
+                vm_id,
+                command: MonitorCommand::QueryStatus,
+            }
+            .into(),
+            21 | 22 => {
+                attachments.push(Attached::Bytes(lines(usize::from(more) * 9000).into()));
+                PushCapture { vm_id }.into()
+            }
+            _ => FileHandles { vm_id }.into(),
+        };
+        if self.present.contains(&client) {
+            self.call(client, call, attachments);
+        }
+    }
+
+    fn any_stream(&mut self, stream: usize, what: u8, count: u64) {
+        let open: Vec<StreamId> = self
+            .streams
+            .iter()
+            .filter(|(_, shown)| !shown.closed)
+            .map(|(id, _)| *id)
+            .collect();
+        let Some(stream) = open.get(stream % open.len().max(1)).copied() else {
+            return;
+        };
+        match what {
+            0..=2 => {
+                let total = self.streams[&stream].granted + count;
+                self.grant(stream, total);
+            }
+            3 => self.on_stream(
+                stream,
+                &StreamMessage::Data { offset: 0 },
+                Some(&vec![b'k'; count as usize]),
+            ),
+            4 => {
+                let note = json!({"type": "size", "size": [count % 70_000, 80], "focused": count % 2 == 0});
+                self.on_stream(stream, &StreamMessage::Note { note }, None);
+            }
+            5 => self.on_stream(stream, &StreamMessage::End { failure: None }, None),
+            _ => self.happen(Input::OnStream {
+                stream,
+                version: VERSION,
+                json: "{".to_owned(),
+                bytes: None,
+            }),
+        }
+    }
+}
+
+fn lines(bytes: usize) -> Vec<u8> {
+    let mut lines = Vec::new();
+    let mut exchange = Exchange::default();
+    exchange.request.url = format!("https://example.org/{}", "x".repeat(bytes));
+    jsonl::write_exchange(&mut lines, "c", &exchange).unwrap();
+    lines
+}
+
+fn worker_says(what: u8) -> FromWorker {
+    match what {
+        0 => FromWorker::Ready,
+        1 => FromWorker::Loaded,
+        2 => FromWorker::Output("a line".repeat(500)),
+        3 => FromWorker::Exited(0),
+        4 => FromWorker::Exited(1),
+        _ => FromWorker::Failed(Failure::new("trap")),
+    }
+}
+
+fn late(run: RunId, what: u8) -> Input<u32> {
+    let channel = CHANNELS[usize::from(what) % CHANNELS.len()].to_owned();
+    match what {
+        0..=2 => Input::Worker(run, worker_says(what + 2)),
+        3 => Input::Received {
+            run,
+            channel,
+            bytes: b"late output".to_vec(),
+        },
+        4 => Input::ChannelOpened {
+            run,
+            channel,
+            capacity: 10,
+        },
+        5 => Input::Worker(run, FromWorker::Variables(None)),
+        _ => Input::Moved {
+            run,
+            channel,
+            used: 0,
+            dropped: 9,
+        },
+    }
+}
+
+fn failed(outcome: Outcome<u32>) -> Outcome<u32> {
+    let failure = Failure::new("the browser refuses");
+    match outcome {
+        Outcome::Opened(_) => Outcome::Opened(Err(failure)),
+        Outcome::Recognized(_) => Outcome::Recognized(Err(failure)),
+        Outcome::Hashed(_) => Outcome::Hashed(Err(failure)),
+        Outcome::Written(_) => Outcome::Written(Err(failure)),
+        Outcome::Measured(_) => Outcome::Measured(None),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 150, max_shrink_iters: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_happens(deeds in prop::collection::vec(deed(), 1..120)) {
+        let mut world = World::new();
+        world.prompt = false;
+        world.join_slot(0);
+        for deed in deeds {
+            world.do_deed(deed);
+        }
+        // In the end every machine is ended, and then all that was asked is answered.
+        world.prompt = true;
+        world.settle();
+        let last = world.join_slot(0);
+        for vm in VMS {
+            let force = StopVm { vm_id: vm.to_owned(), force: true };
+            if world.active_state(vm) {
+                world.ask(last, force).unwrap();
+            }
+        }
+        world.pass(100_000.0);
+        for vm in VMS {
+            // Captures that no guest reads keep their senders waiting until the VM is gone.
+            if world.vm(vm).is_some() && !world.active_state(vm) {
+                world.ask(last, RemoveVm { vm_id: vm.to_owned() }).unwrap();
+            }
+        }
+        world.settle();
+        prop_assert!(world.workers.is_empty());
+        world.check_answers();
+        for stream in world.streams.values() {
+            prop_assert!(stream.closed);
+        }
+        world.leave(last);
+        for client in world.present.clone() {
+            world.leave(client);
+        }
+        world.pass(100_000.0);
+        prop_assert!(world.closed, "a host that nobody needs goes on");
+    }
+}
+
+impl World {
+    fn active_state(&mut self, vm: &str) -> bool {
+        self.vm(vm).is_some_and(|info| info.state.is_active())
+    }
+}
+
+/// The life as it has to be, told by what QEMU and people do.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Model {
+    halted: bool,
+    asked: bool,
+}
+
+proptest! {
+    #[test]
+    fn a_life_is_that_of_its_model(steps in prop::collection::vec(0..6_u8, 0..40)) {
+        let mut world = World::new();
+        let client = world.join(1);
+        let vm_id = || "a".to_owned();
+        let start = StartVm {
+            vm_id: vm_id(),
+            name: None,
+            profile: ProfileRef::Id(PROFILES[0].to_owned()),
+            inputs: Box::default(),
+            overrides: None,
+        };
+        world.ask(client, start).unwrap();
+        world.qemu("a").1.heeds = false;
+        let mut model = Model { halted: false, asked: false };
+        for step in steps {
+            match step {
+                0 => {
+                    let paused = world.ask(client, PauseVm { vm_id: vm_id() });
+                    prop_assert_eq!(paused.is_ok(), !model.halted);
+                    model.halted = true;
+                }
+                1 => {
+                    let resumed = world.ask(client, ResumeVm { vm_id: vm_id() });
+                    prop_assert_eq!(resumed.is_ok(), model.halted);
+                    model.halted = false;
+                }
+                2 => {
+                    world.ask(client, StopVm { vm_id: vm_id(), force: false }).unwrap();
+                    model = Model { halted: false, asked: true };
+                }
+                3 => {
+                    world.ask(client, ResetVm { vm_id: vm_id() }).unwrap();
+                    model.asked = false;
+                }
+                4 => {
+                    world.qemu("a").1.status = "paused";
+                    world.event("a", "STOP", json!({}));
+                    model.halted = true;
+                }
+                _ => {
+                    world.qemu("a").1.status = "running";
+                    world.event("a", "RESUME", json!({}));
+                    model.halted = false;
+                }
+            }
+            let expected = match model {
+                Model { halted: true, .. } => VmState::Paused,
+                Model { asked: true, .. } => VmState::Stopping,
+                _ => VmState::Running,
+            };
+            let vm = world.vm("a").unwrap();
+            prop_assert_eq!(vm.state, expected);
+            prop_assert_eq!(vm.shutdown_asked_at.is_some(), model.asked);
+        }
+    }
+}
