@@ -36,15 +36,6 @@ fn shown(world: &World, stream: StreamId) -> &[u8] {
     &world.streams[&stream].bytes
 }
 
-fn size(world: &mut World, stream: StreamId, rows: u16, cols: u16, focused: bool) {
-    let note = json!({"type": "size", "size": [rows, cols], "focused": focused});
-    world.on_stream(stream, &StreamMessage::Note { note }, None);
-}
-
-fn heard(world: &mut World, channel: &'static str) -> String {
-    String::from_utf8(world.qemu("a").1.rings[channel].taken.clone()).unwrap()
-}
-
 #[test]
 fn output_comes_as_far_as_it_is_asked_for() {
     let (mut world, client) = running();
