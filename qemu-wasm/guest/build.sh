@@ -18,7 +18,8 @@ linked_locks() { grep -hE ' (libmbedtls|zlib1g)-dev ' "$@"; } # LOCK-FILE...
 linux_hash=$(hash_of "=$linux_lock" "$GUEST"/kernel/patches/*.patch "$GUEST/packages.txt" "$GUEST/build-kernel.sh")
 kernel_hash() { hash_of "=$linux_hash" "$GUEST/kernel/common.config" "$GUEST/kernel/$1.config"; } # ARCHITECTURE
 tools_hash=$(hash_of "=$(linked_locks "$GUEST"/lock/{amd64,arm64}.lock)" "$GUEST/lock/sources.lock" "$GUEST/packages.txt" "$GUEST/build-tools.sh")
-output=$CACHE/guest/$(hash_of "=$(kernel_hash x86_64)" "=$(kernel_hash aarch64)" "=$tools_hash" "$GUEST"/lock/*.lock "${initramfs_inputs[@]}" "$GUEST/build.sh")
+programs=$("$GUEST/build-programs.sh" --print-output | tail -1)
+output=$CACHE/guest/$(hash_of "=$(kernel_hash x86_64)" "=$(kernel_hash aarch64)" "=$tools_hash" "=${programs##*/}" "$GUEST"/lock/*.lock "${initramfs_inputs[@]}" "$GUEST/build.sh")
 
 # What is to be done. The figures are those of an idle machine with two cores.
 plan() {
@@ -28,6 +29,7 @@ plan() {
     has "$output" "$architecture" && continue
     [[ -e $(echo "$CACHE/guest-work/kernel-$architecture-$(kernel_hash "$architecture")"/*.stripped) ]] ||
       step_ahead 30 600 "the kernel for $architecture"
+    has "$programs" "$architecture" || step_ahead 10 100 "our programs for guests on $architecture"
     step_ahead 20 80 "the initial RAM disk for $architecture"
   done
 }
@@ -55,6 +57,7 @@ for architecture in "${WANTED[@]}"; do
 done
 need_tools curl:curl gzip:gzip
 need_space "$CACHE/guest" 6000
+"$GUEST/build-programs.sh" "${missing[@]}" >/dev/null
 root=$("$QEMU_WASM_DIR/toolchain.sh" guest | tail -1)
 # Each part has a work directory of its own, keyed by its own inputs: a change to one leaves the others as they are.
 work=$CACHE/guest-work
@@ -66,7 +69,7 @@ mkdir -p "$linux/source" "$tools/sources" "$packing/out/licences"
 
 run() { # in the root, with our recipe, the work directories and the packing directory laid in
   in_root "$root" --bind "$GUEST:/qemuweb/guest" --bind "$linux:/qemuweb/linux" --bind "$linux/source:/qemuweb/work/source" \
-    --bind "$tools:/qemuweb/tools" --bind "$packing:/qemuweb/packing" "$@"
+    --bind "$tools:/qemuweb/tools" --bind "$packing:/qemuweb/packing" --bind "$programs:/qemuweb/programs" "$@"
 }
 
 # fetch_locked LINE -> path

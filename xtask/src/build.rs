@@ -61,6 +61,9 @@ pub(crate) fn everything(needs: &Needs, architectures: &[Arch]) -> Result<Paths>
     Ok(paths)
 }
 
+/// What the programs for guests are compiled for: see `qemu-wasm/guest/build-programs.sh`.
+pub(crate) const GUEST_TARGETS: [&str; 2] = ["x86_64-unknown-linux-musl", "aarch64-unknown-linux-musl"];
+
 /// The recipes of QEMU and of the guests, each of which takes architectures.
 pub(crate) const IMAGE_RECIPES: [&str; 2] = ["qemu-wasm/build.sh", "qemu-wasm/guest/build.sh"];
 

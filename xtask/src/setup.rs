@@ -1,7 +1,7 @@
 //! The tools that the verbs need: installed where that is possible, named where it is not.
 //!
-//! On Debian, packages are installed with `apt-get` (through `sudo` when not root) after saying so. The WebAssembly
-//! target comes from rustup, the wasm-bindgen CLI from `cargo install` into the cache, npm packages from `npm ci`.
+//! On Debian, packages are installed with `apt-get` (through `sudo` when not root) after saying so. Rust's targets
+//! come from rustup, the wasm-bindgen CLI from `cargo install` into the cache, npm packages from `npm ci`.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -94,8 +94,11 @@ pub(crate) fn ahead(paths: &Paths, needs: &Needs) -> Result<Vec<Step>> {
 pub(crate) fn ensure(needs: &Needs) -> Result<()> {
     let paths = Paths::find()?;
     install_packages(&missing_programs(needs))?;
+    if needs.images {
+        ensure_targets(&paths, &crate::build::GUEST_TARGETS)?;
+    }
     if needs.extension {
-        ensure_wasm_target(&paths)?;
+        ensure_targets(&paths, &[crate::wasm::TARGET])?;
         ensure_wasm_bindgen(&paths)?;
         ensure_npm_packages(&paths)?;
     }
@@ -201,29 +204,33 @@ fn is_debian() -> bool {
     release.lines().any(|line| line == "ID=debian") && find_program("apt-get").is_some()
 }
 
-fn ensure_wasm_target(paths: &Paths) -> Result<()> {
+/// Sees to it that Rust can build for these targets.
+fn ensure_targets(paths: &Paths, targets: &[&str]) -> Result<()> {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let sysroot = process::output(
         Command::new(rustc)
             .args(["--print", "sysroot"])
             .current_dir(&paths.root),
     )?;
-    if PathBuf::from(sysroot)
-        .join("lib/rustlib")
-        .join(crate::wasm::TARGET)
-        .is_dir()
-    {
+    let libraries = PathBuf::from(sysroot).join("lib/rustlib");
+    let missing: Vec<&str> = targets
+        .iter()
+        .copied()
+        .filter(|target| !libraries.join(target).is_dir())
+        .collect();
+    if missing.is_empty() {
         return Ok(());
     }
     if find_program("rustup").is_none() {
         bail!(
             "this Rust has no target {} and there is no rustup to add it: install rustup, or the target",
-            crate::wasm::TARGET
+            missing.join(", ")
         );
     }
     process::run(
         Command::new("rustup")
-            .args(["target", "add", crate::wasm::TARGET])
+            .args(["target", "add"])
+            .args(missing)
             .current_dir(&paths.root),
     )
 }

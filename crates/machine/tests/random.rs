@@ -26,7 +26,7 @@ const PROFILES: [&str; 3] = [
     "no-such-profile",
 ];
 const VMS: [&str; 3] = ["a", "b", "c"];
-const EVENTS: [&str; 12] = [
+const EVENTS: [&str; 11] = [
     "STOP",
     "RESUME",
     "SUSPEND",
@@ -36,7 +36,6 @@ const EVENTS: [&str; 12] = [
     "GUEST_PANICKED",
     "BLOCK_IO_ERROR",
     "WATCHDOG",
-    "VSERPORT_CHANGE",
     "POWERDOWN",
     "NONSENSE",
 ];
@@ -264,7 +263,11 @@ impl World {
                         1 => qemu.reads = true,
                         2 => qemu.answers = !qemu.answers,
                         3 => qemu.heeds = !qemu.heeds,
-                        4 if channel != "qmp0" => qemu.reopen(channel),
+                        4 if channel != "qmp0" => {
+                            qemu.set_open(channel, false);
+                            qemu.reopen(channel);
+                            qemu.set_open(channel, true);
+                        }
                         _ if channel != "qmp0" => qemu.read(channel, 1000),
                         _ => {}
                     }

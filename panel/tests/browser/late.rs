@@ -1,7 +1,7 @@
 //! Answers that come when the view that asked is gone: they are dropped, or told elsewhere, and the panel lives on.
 
 use js_sys::Array;
-use qemuweb_panel::state::Tab;
+use qemuweb_panel::cx::Tab;
 use qemuweb_runtime::VmState;
 use qemuweb_runtime::failure::Failure;
 use qemuweb_runtime::protocol::Command;
@@ -18,6 +18,12 @@ fn select(page: &Page, vm_id: &str) {
     page.get(&format!("[data-vm-id={vm_id}]")).click();
 }
 
+/// Opens a tab of the launcher.
+fn new_vm(page: &Page, tab: &str) {
+    page.get("[data-testid=new-vm]").click();
+    page.get(&format!("#launcher-{tab}")).click();
+}
+
 /// Whether a click still does something.
 fn assert_alive(page: &Page) {
     for vm_id in ["a", "b"] {
@@ -29,7 +35,7 @@ fn assert_alive(page: &Page) {
             assert!(page.find(&format!("#panel-{tab}")).is_some(), "{tab}");
         }
     }
-    page.get("[data-testid=new-vm]").click();
+    new_vm(page, "files");
     assert!(page.find("[data-testid=stored-files]").is_some());
 }
 
@@ -74,7 +80,7 @@ fn told(page: &Page) -> String {
 async fn of_a_monitor_that_was_left() {
     for leave in ["console", "details", "settings"] {
         let page = two_vms();
-        page.workbench.store.tab.set(Tab::Monitor);
+        page.panel.cx.nav.tab.set(Tab::Monitor);
         page.host.hold();
         fill(&page, "#hmp", "info registers");
         dispatch(&page, "form.ask", "submit");
@@ -87,7 +93,7 @@ async fn of_a_monitor_that_was_left() {
 #[wasm_bindgen_test]
 async fn of_a_monitor_that_stays() {
     let page = two_vms();
-    page.workbench.store.tab.set(Tab::Monitor);
+    page.panel.cx.nav.tab.set(Tab::Monitor);
     page.host.hold();
     fill(&page, "#hmp", "info registers");
     dispatch(&page, "form.ask", "submit");
@@ -100,7 +106,7 @@ async fn of_a_monitor_that_stays() {
 async fn of_a_file_that_is_stored_while_one_looks_elsewhere() {
     for result in [Ok(Value::Null), Err(Failure::new("no room for it"))] {
         let page = two_vms();
-        page.get("[data-testid=new-vm]").click();
+        new_vm(&page, "files");
         page.host.hold();
         choose(&page, "#store-file", "disk.img", "a disk");
         select(&page, "a");
@@ -117,7 +123,7 @@ async fn of_a_profile_that_is_imported_while_one_looks_elsewhere() {
     let good = export_profile(&profile);
     for content in [good.as_str(), "{}"] {
         let page = two_vms();
-        page.get("[data-testid=new-vm]").click();
+        new_vm(&page, "guests");
         // While the file is read.
         choose(&page, "#profile-import", "mine.json", content);
         select(&page, "a");
@@ -125,7 +131,7 @@ async fn of_a_profile_that_is_imported_while_one_looks_elsewhere() {
         assert_alive(&page);
     }
     let page = two_vms();
-    page.get("[data-testid=new-vm]").click();
+    new_vm(&page, "guests");
     page.host.hold();
     choose(&page, "#profile-import", "mine.json", &good);
     let asked = page.asked().await;
@@ -141,7 +147,7 @@ async fn of_a_form_that_was_left() {
     for button in ["launch-custom", "save-vm", "save-profile"] {
         for result in [Ok(Value::Null), Err(Failure::new("that cannot be"))] {
             let page = two_vms();
-            page.get("[data-testid=new-vm]").click();
+            new_vm(&page, "custom");
             page.host.hold();
             page.get(&format!("[data-testid={button}]")).click();
             select(&page, "a");
@@ -156,7 +162,7 @@ async fn of_a_form_that_was_left() {
             let starts = asked.iter().any(is_start);
             assert_eq!(starts, button == "launch-custom" && result.is_ok(), "{asked:?}");
             // Who looks at something else by now stays there.
-            let selected = page.workbench.store.selected.get_clone_untracked();
+            let selected = page.panel.cx.nav.selected.get_clone_untracked();
             assert_eq!(selected.as_deref(), Some("a"), "{button}");
             assert_alive(&page);
         }
@@ -168,8 +174,8 @@ async fn a_view_that_is_gone_before_it_was_drawn() {
     let page = two_vms();
     for _ in 0..3 {
         for tab in [Tab::Console, Tab::Details, Tab::Console, Tab::Monitor] {
-            page.workbench.store.tab.set(tab);
-            page.workbench.store.searching.set(tab == Tab::Console);
+            page.panel.cx.nav.tab.set(tab);
+            page.panel.consoles.searching.set(tab == Tab::Console);
         }
         page.asked().await;
     }

@@ -7,6 +7,7 @@ mod late;
 mod page;
 
 use gloo_timers::future::TimeoutFuture;
+use qemuweb_panel::cx::LauncherTab;
 use qemuweb_runtime::VmState;
 use qemuweb_runtime::failure::Failure;
 use qemuweb_runtime::protocol::{Command, ProfileRef, VmInfo};
@@ -40,7 +41,9 @@ async fn a_machine_is_prepared_for_who_reaches_for_its_button() {
         ..vm("a", VmState::NOT_STARTED)
     };
     let page = Page::new(vec![stopped]);
-    page.workbench.run(|| page.workbench.open_launcher());
+    page.panel
+        .cx
+        .run(|| page.panel.cx.nav.open_launcher(LauncherTab::Guests));
     for (button, profile) in [
         (
             "[data-profile-id=linux-aarch64-virt-nographic] [data-testid=launch]",
@@ -57,7 +60,7 @@ async fn a_machine_is_prepared_for_who_reaches_for_its_button() {
 #[wasm_bindgen_test]
 async fn what_was_started_last_is_prepared_and_else_the_default_guest() {
     let page = Page::new(vec![]);
-    page.workbench.run(|| page.workbench.prepare_likely());
+    page.panel.cx.run(|| page.panel.machines.prepare_likely());
     assert_eq!(prepared(&page).await, ["minimal-x86_64"]);
     let profile = qemuweb_vm_config::find_profile("linux-aarch64-virt-nographic").unwrap();
     let last = VmInfo {
@@ -69,7 +72,7 @@ async fn what_was_started_last_is_prepared_and_else_the_default_guest() {
         ..vm("a", VmState::NOT_STARTED)
     };
     let page = Page::new(vec![first, last]);
-    page.workbench.run(|| page.workbench.prepare_likely());
+    page.panel.cx.run(|| page.panel.machines.prepare_likely());
     assert_eq!(prepared(&page).await, ["linux-aarch64-virt-nographic"]);
 }
 
@@ -89,7 +92,7 @@ async fn a_row_is_opened_by_enter_and_by_click() {
     let page = Page::new(vec![vm("a", VmState::Running), vm("b", VmState::Running)]);
     page.press("[data-vm-id=b]", "Enter");
     assert_eq!(
-        page.workbench.store.selected.get_clone_untracked().as_deref(),
+        page.panel.cx.nav.selected.get_clone_untracked().as_deref(),
         Some("b")
     );
     assert_eq!(
@@ -100,7 +103,7 @@ async fn a_row_is_opened_by_enter_and_by_click() {
     );
     page.get("[data-vm-id=a]").click();
     assert_eq!(
-        page.workbench.store.selected.get_clone_untracked().as_deref(),
+        page.panel.cx.nav.selected.get_clone_untracked().as_deref(),
         Some("a")
     );
 }
@@ -112,15 +115,15 @@ async fn delete_removes_and_can_be_undone() {
     assert!(page.asked().await.is_empty(), "what runs is not removed");
     page.press("[data-vm-id=a]", "Delete");
     assert_eq!(page.asked().await, [Command::RemoveVm { vm_id: "a".into() }]);
-    page.get("[data-testid=undo-remove]").click();
+    page.get("[data-testid=undo]").click();
     assert_eq!(page.asked().await, [Command::RestoreVm { vm_id: "a".into() }]);
-    assert!(page.find("[data-testid=undo-remove]").is_none());
+    assert!(page.find("[data-testid=undo]").is_none());
 }
 
 #[wasm_bindgen_test]
 async fn force_stop_asks_while_something_can_be_lost() {
     let page = Page::new(vec![vm("a", VmState::Running), vm("b", VmState::Starting)]);
-    page.workbench.run(|| page.workbench.select("a"));
+    page.show("a");
     page.get("[data-testid=force-stop]").click();
     assert!(page.asked().await.is_empty());
     page.get("[data-testid=confirm-ok]").click();
@@ -132,7 +135,7 @@ async fn force_stop_asks_while_something_can_be_lost() {
         }]
     );
 
-    page.workbench.run(|| page.workbench.select("b"));
+    page.show("b");
     page.get("[data-testid=force-stop]").click();
     assert_eq!(
         page.asked().await,
@@ -146,7 +149,7 @@ async fn force_stop_asks_while_something_can_be_lost() {
 #[wasm_bindgen_test]
 async fn arrows_move_inside_the_toolbar_which_has_one_tab_stop() {
     let page = Page::new(vec![vm("a", VmState::NOT_STARTED)]);
-    page.workbench.run(|| page.workbench.select("a"));
+    page.show("a");
     TimeoutFuture::new(20).await;
     page.press("[data-testid=new-vm]", "ArrowRight");
     assert_eq!(focused().get_attribute("data-testid").as_deref(), Some("start"));
@@ -159,7 +162,7 @@ async fn slash_goes_to_the_filter() {
     page.press("[data-vm-id=a]", "/");
     TimeoutFuture::new(20).await;
     assert_eq!(focused().id(), "filter");
-    page.workbench.store.filter.set("b".into());
+    page.panel.machines.filter.set("b".into());
     assert!(page.find("[data-vm-id=a]").is_none() && page.find("[data-vm-id=b]").is_some());
 }
 
@@ -167,7 +170,7 @@ async fn slash_goes_to_the_filter() {
 async fn what_a_guest_does_not_take_is_told() {
     let page = Page::new(vec![vm("a", VmState::Running)]);
     page.host.hold();
-    page.workbench.run(|| page.workbench.type_in("a", b"a paste"));
+    page.panel.cx.type_in("a", b"a paste");
     page.answer(Err(Failure::new("7 bytes were not typed"))).await;
     let notice = page.get("[data-testid=error]");
     assert!(notice.text_content().unwrap().contains("7 bytes were not typed"));

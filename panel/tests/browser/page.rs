@@ -5,8 +5,9 @@ use std::rc::Rc;
 
 use futures_channel::oneshot;
 use gloo_timers::future::TimeoutFuture;
-use qemuweb_panel::app::App;
-use qemuweb_panel::workbench::{Answer, Asked, Host, Workbench};
+use qemuweb_panel::app::page::Page as Panel;
+use qemuweb_panel::app::panel::Panel as View;
+use qemuweb_panel::cx::{Answer, Asked, Host};
 use qemuweb_runtime::VmState;
 use qemuweb_runtime::failure::Failure;
 use qemuweb_runtime::protocol::{Command, Event, VmInfo};
@@ -68,7 +69,7 @@ impl Host for Notes {
 /// The panel in the test's document.
 pub(crate) struct Page {
     element: Element,
-    pub(crate) workbench: Workbench,
+    pub(crate) panel: Panel,
     pub(crate) host: Rc<Notes>,
 }
 
@@ -79,17 +80,22 @@ impl Page {
         let host = Rc::new(Notes::default());
         let mut made = None;
         let _ = create_root(|| {
-            let workbench = Workbench::new(0.0);
-            render_in_scope(|| view! { App(workbench=workbench, reconnect=|_| ()) }, &element);
-            workbench.attach(Rc::clone(&host) as Rc<dyn Host>);
-            workbench.store.apply(&Event::VmList { vms });
-            made = Some(workbench);
+            let panel = Panel::new(0.0);
+            render_in_scope(|| view! { View(reconnect=|_| ()) }, &element);
+            panel.cx.attach(Rc::clone(&host) as Rc<dyn Host>);
+            panel.apply(&Event::VmList { vms }, &[]);
+            made = Some(panel);
         });
         Self {
             element,
-            workbench: made.unwrap(),
+            panel: made.unwrap(),
             host,
         }
+    }
+
+    /// Shows a VM.
+    pub(crate) fn show(&self, vm_id: &str) {
+        self.panel.cx.run(|| self.panel.cx.nav.show(vm_id));
     }
 
     pub(crate) fn find(&self, selector: &str) -> Option<HtmlElement> {

@@ -20,6 +20,10 @@ pub enum Said {
         used: u32,
         dropped: u64,
     },
+    Port {
+        channel: &'static str,
+        opened: u32,
+    },
 }
 
 impl Said {
@@ -35,6 +39,11 @@ impl Said {
                 run,
                 channel: channel.to_owned(),
                 bytes,
+            },
+            Self::Port { channel, opened } => Input::Port {
+                run,
+                channel: channel.to_owned(),
+                opened,
             },
             Self::Moved {
                 channel,
@@ -56,6 +65,8 @@ pub struct Ring {
     pub waiting: VecDeque<u8>,
     pub taken: Vec<u8>,
     pub dropped: u64,
+    /// How often the guest's side was opened or closed.
+    pub opened: u32,
 }
 
 /// A QEMU.
@@ -143,6 +154,17 @@ impl Qemu {
         ring.dropped += ring.waiting.len() as u64;
         ring.waiting.clear();
         self.moved(channel);
+    }
+
+    /// A program in the guest opens or closes a port, if it is not so already.
+    pub fn set_open(&mut self, channel: &str, open: bool) {
+        let ring = self.rings.iter_mut().find(|(name, _)| **name == channel);
+        let (channel, ring) = ring.expect("no such port");
+        if open != (ring.opened % 2 == 1) {
+            ring.opened += 1;
+            let opened = ring.opened;
+            self.saying.push_back(Said::Port { channel, opened });
+        }
     }
 
     fn moved(&mut self, channel: &'static str) {
