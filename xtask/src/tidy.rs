@@ -18,17 +18,14 @@ const LONG_FILE: usize = 500;
 /// What the panel's modules are made of that draw views.
 const PANEL: &str = "panel/src";
 /// Those that draw nothing and hold no view's signals, which may be gone when what they wait for comes.
-const PAGE_MODULES: [&str; 10] = [
-    "browser.rs",
-    "capture/files.rs",
-    "capture/recorder.rs",
-    "capture/send.rs",
-    "console.rs",
-    "entry.rs",
-    "js_api.rs",
-    "later.rs",
-    "session.rs",
-    "workbench.rs",
+const PAGE_MODULES: [&str; 7] = [
+    "app/entry.rs",
+    "app/js_api.rs",
+    "app/session.rs",
+    "features/capture/recorder.rs",
+    "features/capture/send.rs",
+    "kit/browser.rs",
+    "kit/later.rs",
 ];
 
 pub(crate) fn main() -> Result<()> {
@@ -253,9 +250,9 @@ mod tests {
     #[test]
     fn views_leave_nothing_behind() {
         let text = "//! Draws.\nspawn_local(async move { answer.await });\nqueue_microtask(f);\n";
-        assert_eq!(problems("panel/src/monitor.rs", text), 2);
-        assert_eq!(problems("panel/src/form/submit.rs", text), 2);
-        assert_eq!(problems("panel/src/later.rs", text), 0);
+        assert_eq!(problems("panel/src/features/monitor/view.rs", text), 2);
+        assert_eq!(problems("panel/src/features/form/actions.rs", text), 2);
+        assert_eq!(problems("panel/src/kit/later.rs", text), 0);
         assert_eq!(problems("background/src/host/mod.rs", text), 0);
     }
 

@@ -22,11 +22,11 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            body: 1_000_000,
+            body: 1 << 20,
             text: 32 << 10,
             headers: 256,
             messages: 10_000,
-            capture: 200_000_000,
+            capture: 200 << 20,
             exchanges: 50_000,
         }
     }

@@ -5,6 +5,7 @@
 //! Promises that Chrome rejects come back as the error that they were rejected with.
 
 pub mod devtools;
+pub mod panels;
 
 pub use chrome_sys as sys;
 

@@ -1,10 +1,11 @@
 //! Answers that come when the view that asked is gone: they are dropped, or told elsewhere, and the panel lives on.
 
 use js_sys::Array;
-use qemuweb_panel::state::Tab;
-use qemuweb_runtime::VmState;
-use qemuweb_runtime::failure::Failure;
-use qemuweb_runtime::protocol::Command;
+use qemuweb_panel::cx::Tab;
+use qemuweb_wire::VmState;
+use qemuweb_wire::call::Call;
+use qemuweb_wire::failure::Failure;
+
 use qemuweb_vm_config::{export_profile, find_profile};
 use serde_json::Value;
 use wasm_bindgen::JsCast;
@@ -18,6 +19,12 @@ fn select(page: &Page, vm_id: &str) {
     page.get(&format!("[data-vm-id={vm_id}]")).click();
 }
 
+/// Opens a tab of the launcher.
+fn new_vm(page: &Page, tab: &str) {
+    page.get("[data-testid=new-vm]").click();
+    page.get(&format!("#launcher-{tab}")).click();
+}
+
 /// Whether a click still does something.
 fn assert_alive(page: &Page) {
     for vm_id in ["a", "b"] {
@@ -29,12 +36,12 @@ fn assert_alive(page: &Page) {
             assert!(page.find(&format!("#panel-{tab}")).is_some(), "{tab}");
         }
     }
-    page.get("[data-testid=new-vm]").click();
+    new_vm(page, "files");
     assert!(page.find("[data-testid=stored-files]").is_some());
 }
 
-fn two_vms() -> Page {
-    let page = Page::new(vec![vm("a", VmState::Running), vm("b", VmState::NOT_STARTED)]);
+async fn two_vms() -> Page {
+    let page = Page::new(vec![vm("a", VmState::Running), vm("b", VmState::NOT_STARTED)]).await;
     select(&page, "a");
     page
 }
@@ -73,8 +80,8 @@ fn told(page: &Page) -> String {
 #[wasm_bindgen_test]
 async fn of_a_monitor_that_was_left() {
     for leave in ["console", "details", "settings"] {
-        let page = two_vms();
-        page.workbench.store.tab.set(Tab::Monitor);
+        let page = two_vms().await;
+        page.panel.cx.nav.tab.set(Tab::Monitor);
         page.host.hold();
         fill(&page, "#hmp", "info registers");
         dispatch(&page, "form.ask", "submit");
@@ -86,8 +93,8 @@ async fn of_a_monitor_that_was_left() {
 
 #[wasm_bindgen_test]
 async fn of_a_monitor_that_stays() {
-    let page = two_vms();
-    page.workbench.store.tab.set(Tab::Monitor);
+    let page = two_vms().await;
+    page.panel.cx.nav.tab.set(Tab::Monitor);
     page.host.hold();
     fill(&page, "#hmp", "info registers");
     dispatch(&page, "form.ask", "submit");
@@ -99,8 +106,8 @@ async fn of_a_monitor_that_stays() {
 #[wasm_bindgen_test]
 async fn of_a_file_that_is_stored_while_one_looks_elsewhere() {
     for result in [Ok(Value::Null), Err(Failure::new("no room for it"))] {
-        let page = two_vms();
-        page.get("[data-testid=new-vm]").click();
+        let page = two_vms().await;
+        new_vm(&page, "files");
         page.host.hold();
         choose(&page, "#store-file", "disk.img", "a disk");
         select(&page, "a");
@@ -116,20 +123,20 @@ async fn of_a_profile_that_is_imported_while_one_looks_elsewhere() {
     profile.id = "mine".to_owned();
     let good = export_profile(&profile);
     for content in [good.as_str(), "{}"] {
-        let page = two_vms();
-        page.get("[data-testid=new-vm]").click();
+        let page = two_vms().await;
+        new_vm(&page, "guests");
         // While the file is read.
         choose(&page, "#profile-import", "mine.json", content);
         select(&page, "a");
         page.asked().await;
         assert_alive(&page);
     }
-    let page = two_vms();
-    page.get("[data-testid=new-vm]").click();
+    let page = two_vms().await;
+    new_vm(&page, "guests");
     page.host.hold();
     choose(&page, "#profile-import", "mine.json", &good);
     let asked = page.asked().await;
-    assert!(matches!(&asked[..], [Command::SaveProfile { .. }]), "{asked:?}");
+    assert!(matches!(&asked[..], [Call::SaveProfile(_)]), "{asked:?}");
     select(&page, "a");
     page.answer(Err(Failure::new("there are too many"))).await;
     assert!(told(&page).contains("there are too many"));
@@ -140,8 +147,8 @@ async fn of_a_profile_that_is_imported_while_one_looks_elsewhere() {
 async fn of_a_form_that_was_left() {
     for button in ["launch-custom", "save-vm", "save-profile"] {
         for result in [Ok(Value::Null), Err(Failure::new("that cannot be"))] {
-            let page = two_vms();
-            page.get("[data-testid=new-vm]").click();
+            let page = two_vms().await;
+            new_vm(&page, "custom");
             page.host.hold();
             page.get(&format!("[data-testid={button}]")).click();
             select(&page, "a");
@@ -152,11 +159,11 @@ async fn of_a_form_that_was_left() {
                 "{button}"
             );
             let asked = page.asked().await;
-            let is_start = |command: &Command| matches!(command, Command::RestartVm { .. });
+            let is_start = |call: &Call| matches!(call, Call::RestartVm(_));
             let starts = asked.iter().any(is_start);
             assert_eq!(starts, button == "launch-custom" && result.is_ok(), "{asked:?}");
             // Who looks at something else by now stays there.
-            let selected = page.workbench.store.selected.get_clone_untracked();
+            let selected = page.panel.cx.nav.selected.get_clone_untracked();
             assert_eq!(selected.as_deref(), Some("a"), "{button}");
             assert_alive(&page);
         }
@@ -165,11 +172,11 @@ async fn of_a_form_that_was_left() {
 
 #[wasm_bindgen_test]
 async fn a_view_that_is_gone_before_it_was_drawn() {
-    let page = two_vms();
+    let page = two_vms().await;
     for _ in 0..3 {
         for tab in [Tab::Console, Tab::Details, Tab::Console, Tab::Monitor] {
-            page.workbench.store.tab.set(tab);
-            page.workbench.store.searching.set(tab == Tab::Console);
+            page.panel.cx.nav.tab.set(tab);
+            page.panel.consoles.searching.set(tab == Tab::Console);
         }
         page.asked().await;
     }

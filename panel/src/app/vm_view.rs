@@ -1,0 +1,87 @@
+//! A VM: its tabs, its start, its failure.
+
+use sycamore::prelude::*;
+use web_sys::{FocusEvent, KeyboardEvent};
+
+use crate::cx::Tab;
+use crate::features::console::view::{ConsoleTools, ConsoleView};
+use crate::features::form::view::Settings;
+use crate::features::machines::details::Details;
+use crate::features::machines::progress::ProgressBar;
+use crate::features::machines::state::{Machines, failure_of};
+use crate::features::monitor::metrics::MetricsBar;
+use crate::features::monitor::view::Monitor;
+use crate::kit::browser::open_panel;
+use crate::kit::failure_view::failure_view;
+use crate::kit::files;
+use crate::kit::roving;
+
+/// The VM that is shown.
+#[component]
+pub fn VmView() -> View {
+    let machines = Machines::here();
+    let nav = machines.cx.nav;
+    let tabs = create_node_ref();
+    let failure = create_selector(move || machines.of_shown(failure_of));
+    let name = create_selector(move || machines.of_shown(|vm| vm.name.clone()));
+    let tab = move |tab: Tab, label: &'static str, id: &'static str, panel: &'static str| {
+        let is_selected = move || nav.tab.get() == tab;
+        view! {
+            button(class="tab", role="tab", r#type="button", id=id, aria-controls=panel,
+                aria-selected=is_selected().to_string(),
+                tabindex=if is_selected() { "0" } else { "-1" }, on:click=move |_| nav.tab.set(tab)) { (label) }
+        }
+    };
+    // Where the browser does not ask for files, a page of its own does.
+    let asks_in_tab = create_selector(move || {
+        let has_handles = machines.of_shown(|vm| vm.has_handles);
+        has_handles && cfg!(target_arch = "wasm32") && !files::has_picker()
+    });
+    let restart = move |_| {
+        if let Some(vm) = machines.shown_now() {
+            machines.start(&vm.vm_id);
+        }
+    };
+    view! {
+        div(class="vm-view") {
+            div(class="tab-bar") {
+                h1(class="vm-title") { (name.get_clone()) }
+                div(class="tabs", role="tablist", aria-label="Views of the virtual machine", r#ref=tabs,
+                    on:keydown=move |event: KeyboardEvent| roving::keydown(&event, tabs, roving::Axis::Horizontal),
+                    on:focusin=move |event: FocusEvent| roving::focusin(&event, tabs)) {
+                    (tab(Tab::Console, "Console", "tab-console", "panel-console"))
+                    (tab(Tab::Details, "Details", "tab-details", "panel-details"))
+                    (tab(Tab::Monitor, "Monitor", "tab-monitor", "panel-monitor"))
+                    (tab(Tab::Settings, "Settings", "tab-settings", "panel-settings"))
+                }
+                span(class="spacer")
+                (if nav.tab.get() == Tab::Console { view! { ConsoleTools {} } } else { View::new() })
+            }
+            ProgressBar {}
+            (match failure.get_clone() {
+                Some(failure) => {
+                    let start = view! {
+                        (if asks_in_tab.get() { open_in_tab(machines) } else { View::new() })
+                        button(class="button small", r#type="button", on:click=restart) { "Start again" }
+                    };
+                    failure_view(failure, start)
+                }
+                None => View::new(),
+            })
+            (match nav.tab.get() {
+                Tab::Console => view! { ConsoleView {} },
+                Tab::Details => view! { Details {} },
+                Tab::Monitor => view! { Monitor {} },
+                Tab::Settings => view! { Settings {} },
+            })
+            MetricsBar {}
+        }
+    }
+}
+
+fn open_in_tab(machines: Machines) -> View {
+    let open = move |_| open_panel(machines.cx.nav.selected.get_clone_untracked().as_deref());
+    view! {
+        button(class="button small", r#type="button", data-testid="open-in-tab", on:click=open) { "Open in a tab" }
+    }
+}

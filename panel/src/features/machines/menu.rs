@@ -1,0 +1,52 @@
+//! What can be done with one virtual machine, as a menu.
+
+use super::actions::Possible;
+use super::state::Machines;
+use crate::cx::{Connection, Tab};
+use crate::kit::menu::Item;
+
+/// The lines of a VM's context menu.
+pub fn items(machines: Machines, vm_id: &str) -> Vec<Item> {
+    let Some(vm) = machines.vm(vm_id) else {
+        return Vec::new();
+    };
+    let connection = machines.cx.connection;
+    let is_connected = connection.with_untracked(|connection| *connection == Connection::Connected);
+    let possible = if is_connected {
+        Possible::of(Some(&vm.state))
+    } else {
+        Possible::default()
+    };
+    let item = |test_id: &'static str, text: &str, can: bool, act: fn(Machines, &str)| {
+        let vm_id = vm.vm_id.clone();
+        Item::new(test_id, text, move || act(machines, &vm_id)).only_if(can)
+    };
+    let rename = |machines: Machines, vm_id: &str| {
+        machines.cx.nav.tab.set(Tab::Settings);
+        machines.cx.nav.show(vm_id);
+    };
+    let is_favourite = vm.favourite;
+    let id = vm.vm_id.clone();
+    vec![
+        item("vm-start", "Start", possible.start, Machines::start),
+        item("vm-pause", "Pause", possible.pause, Machines::pause),
+        item("vm-resume", "Resume", possible.resume, Machines::resume),
+        item("vm-stop", "Shut down", possible.stop, Machines::stop),
+        item(
+            "vm-force-stop",
+            "Force stop…",
+            possible.force_stop,
+            Machines::ask_force_stop,
+        ),
+        item("vm-reset", "Reset…", possible.reset, Machines::ask_reset),
+        Item::line(),
+        item("vm-clone", "Clone", possible.clone, Machines::clone_vm),
+        Item::check("vm-favourite", "Favourite", is_favourite, move || {
+            machines.toggle_favourite(&id);
+        })
+        .only_if(is_connected),
+        item("vm-settings", "Rename and settings", true, rename),
+        Item::line(),
+        item("vm-remove", "Remove", possible.remove, Machines::remove),
+    ]
+}

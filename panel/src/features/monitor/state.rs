@@ -1,0 +1,65 @@
+//! What is told of the virtual machine that is shown while it runs.
+
+use qemuweb_wire::client::Subscription;
+use qemuweb_wire::monitor::{Metrics, MonitorEvent};
+use qemuweb_wire::topic::{Machine, MachineDelta, MachineState};
+use sycamore::prelude::*;
+
+use crate::features::machines::state::Machines;
+
+/// Measurements that are drawn: those of four minutes.
+pub const MAX_METRICS: usize = 60;
+
+/// The monitor of the VM that is shown. It is measured while this is subscribed. Copies are the same.
+#[derive(Clone, Copy)]
+pub struct Monitors {
+    /// The VMs.
+    pub machines: Machines,
+    /// QEMU's events, the latest last.
+    pub events: Signal<Vec<MonitorEvent>>,
+    /// How busy it was, every four seconds, the latest last.
+    pub metrics: Signal<Vec<Metrics>>,
+}
+
+impl Monitors {
+    /// Nothing told yet. Call it in the root scope.
+    pub fn new(machines: Machines) -> Self {
+        let monitors = Self {
+            machines,
+            events: create_signal(Vec::new()),
+            metrics: create_signal(Vec::new()),
+        };
+        let cx = machines.cx;
+        let shown = create_selector(move || machines.shown.with(|vm| vm.as_ref().map(|vm| vm.vm_id.clone())));
+        let subscription = create_signal(None::<Subscription>);
+        create_effect(move || {
+            let client = cx.client_tracked();
+            let vm_id = shown.get_clone();
+            monitors.events.set(Vec::new());
+            monitors.metrics.set(Vec::new());
+            let new = vm_id.zip(client).map(|(vm_id, client)| {
+                client.subscribe(&Machine { vm_id }, move |news| {
+                    cx.run(|| monitors.heard(news.state, news.delta));
+                })
+            });
+            subscription.set_silent(new);
+        });
+        monitors
+    }
+
+    /// Those of the page that a component is in.
+    pub fn here() -> Self {
+        use_context()
+    }
+
+    /// Takes in what is known, of which `delta` is new.
+    pub fn heard(self, state: &MachineState, delta: Option<&MachineDelta>) {
+        if !matches!(delta, Some(MachineDelta::Measured { .. })) {
+            self.events.set(state.events.clone());
+        }
+        if !matches!(delta, Some(MachineDelta::Event { .. })) {
+            let first = state.metrics.len().saturating_sub(MAX_METRICS);
+            self.metrics.set(state.metrics[first..].to_vec());
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! The buttons: an icon with a name, or a text.
+
+use sycamore::prelude::*;
+use web_sys::MouseEvent;
+
+use super::icons::{self, Icon, icon};
+
+/// A button of a toolbar that shows an icon; `name` is its tooltip and accessible name. The toolbar gives it its tab stop.
+pub fn tool(
+    shape: Icon,
+    test_id: &'static str,
+    name: impl Into<String>,
+    is_disabled: impl Fn() -> bool + 'static,
+    click: impl FnMut(MouseEvent) + 'static,
+) -> View {
+    let title = name.into();
+    let label = title.clone();
+    view! {
+        button(class="tool", r#type="button", tabindex="-1", data-testid=test_id, title=title, aria-label=label,
+            disabled=is_disabled(), on:click=click) { (icon(shape)) }
+    }
+}
+
+/// [`tool`] outside of a toolbar: a tab stop of its own, and always possible.
+pub fn icon_button(
+    shape: Icon,
+    test_id: &'static str,
+    name: impl Into<String>,
+    click: impl FnMut(MouseEvent) + 'static,
+) -> View {
+    let title = name.into();
+    let label = title.clone();
+    view! {
+        button(class="tool", r#type="button", data-testid=test_id, title=title, aria-label=label, on:click=click) {
+            (icon(shape))
+        }
+    }
+}
+
+/// A cross that puts away what it stands in.
+pub fn dismiss(name: impl Into<String>, click: impl FnMut(MouseEvent) + 'static) -> View {
+    icon_button(icons::CLOSE, "dismiss", name, click)
+}
+
+/// A small button with a text.
+pub fn text_button(
+    test_id: &'static str,
+    text: impl Into<String>,
+    click: impl FnMut(MouseEvent) + 'static,
+) -> View {
+    let text = text.into();
+    view! { button(class="button small", r#type="button", data-testid=test_id, on:click=click) { (text) } }
+}
