@@ -22,7 +22,7 @@ need_tools "$CARGO:rustup" rustc:rustup
 packages=$("$CARGO" tree --locked --package qemuweb-guest-tools --target all --edges normal,build --prefix none | sed 's/ (.*//' | LC_ALL=C sort -u)
 sources=()
 while IFS= read -r file; do sources+=("$file"); done < <(
-  find crates/{agent,capture,guest-tools}/{src,Cargo.toml} -type f | LC_ALL=C sort
+  find crates/{agent,capture,guest-tools}/{src,Cargo.toml} -type f ! -name tests.rs ! -path '*/tests/*' | LC_ALL=C sort
 )
 output=$CACHE/guest-programs/$(hash_of "=$packages" "=$(rustc --version)" "=$(sed -n '/^\[profile.guest\]/,/^$/p' Cargo.toml)" \
   "${sources[@]}" "$QEMU_WASM_DIR/guest/build-programs.sh")
