@@ -4,13 +4,12 @@
 //! (`with`), no signal may be set or made, and nothing be called that does: such code takes a clone.
 
 use std::pin::Pin;
-use std::rc::Rc;
 
-use qemuweb_runtime::RuntimeCapabilities;
-use qemuweb_runtime::client::{QemuClient, Transport};
-use qemuweb_runtime::failure::Failure;
-use qemuweb_runtime::protocol::{Command, VmId};
-use serde_json::Value;
+use qemuweb_wire::RuntimeCapabilities;
+use qemuweb_wire::call::Method;
+use qemuweb_wire::client::QemuClient;
+use qemuweb_wire::failure::Failure;
+use qemuweb_wire::vm::VmId;
 use sycamore::prelude::*;
 use wasm_bindgen::JsValue;
 
@@ -20,49 +19,18 @@ use crate::kit::menu::Menu;
 use crate::kit::notices::Notices;
 use crate::kit::undo::Undo;
 
-/// The answer to a request, once it comes.
-pub type Answer = Pin<Box<dyn Future<Output = Result<(), Failure>>>>;
+/// The channel to the host.
+#[cfg(target_arch = "wasm32")]
+pub type Port = qemuweb_wire::web::PortTransport;
 
-/// The value that answers a request, once it comes.
-pub type Asked = Pin<Box<dyn Future<Output = Result<Value, Failure>>>>;
+#[cfg(not(target_arch = "wasm32"))]
+pub use crate::no_port::Port;
 
-/// The VM host, whatever the channel to it is.
-pub trait Host {
-    /// Sends a command that is answered with a value.
-    fn ask(&self, command: Command) -> Asked;
-    /// Sends a command with its attachments.
-    fn request(&self, command: Command, attachments: Vec<JsValue>) -> Answer;
-    /// Types bytes into a VM's console, behind those that were typed before.
-    fn type_bytes(&self, vm_id: &str, bytes: &[u8]) -> Answer;
-    /// Tells a guest the size of its terminal.
-    fn resize_console(&self, vm_id: &str, rows: u16, cols: u16);
-    /// Leaves the host.
-    fn leave(&self);
-}
+/// What speaks to the host.
+pub type Client = QemuClient<Port>;
 
-impl<T: Transport<Attachment = JsValue> + 'static> Host for QemuClient<T> {
-    fn ask(&self, command: Command) -> Asked {
-        let client = self.clone();
-        Box::pin(async move { client.ask(command, Vec::new()).await })
-    }
-
-    fn request(&self, command: Command, attachments: Vec<JsValue>) -> Answer {
-        let client = self.clone();
-        Box::pin(async move { client.request(command, attachments).await })
-    }
-
-    fn type_bytes(&self, vm_id: &str, bytes: &[u8]) -> Answer {
-        Box::pin(self.type_bytes(vm_id, bytes))
-    }
-
-    fn resize_console(&self, vm_id: &str, rows: u16, cols: u16) {
-        self.resize_console(vm_id, rows, cols);
-    }
-
-    fn leave(&self) {
-        self.terminate();
-    }
-}
+/// The reply to a call, once it comes.
+pub type Answer<R> = Pin<Box<dyn Future<Output = Result<R, Failure>>>>;
 
 /// Whether there is a host to speak to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -193,7 +161,7 @@ pub struct Cx {
     pub nav: Nav,
     /// The time in milliseconds since the epoch, renewed while something is being timed.
     pub now: Signal<f64>,
-    host: Signal<Option<Rc<dyn Host>>>,
+    client: Signal<Option<Client>>,
     page: Owner,
 }
 
@@ -209,7 +177,7 @@ impl Cx {
             undo: Undo::new(),
             nav: Nav::new(),
             now: create_signal(now),
-            host: create_signal(None),
+            client: create_signal(None),
             page: Owner::here(),
         }
     }
@@ -230,20 +198,25 @@ impl Cx {
         self.page.then(work, take);
     }
 
-    /// The host, if one is connected.
-    pub fn host(self) -> Option<Rc<dyn Host>> {
-        self.host.get_clone_untracked()
+    /// What speaks to the host, if one is connected.
+    pub fn client(self) -> Option<Client> {
+        self.client.get_clone_untracked()
+    }
+
+    /// As [`Self::client`], tracked: what keeps up with the host does so with each new one.
+    pub fn client_tracked(self) -> Option<Client> {
+        self.client.get_clone()
     }
 
     /// Notes that there is a host.
-    pub fn attach(self, host: Rc<dyn Host>) {
-        self.host.set(Some(host));
+    pub fn attach(self, client: Client) {
+        self.client.set(Some(client));
         self.connection.set(Connection::Connected);
     }
 
     /// Notes that the host is gone.
     pub fn detach(self, failure: Failure) {
-        self.host.set(None);
+        self.client.set(None);
         self.connection.set(Connection::Lost(failure));
     }
 
@@ -256,52 +229,41 @@ impl Cx {
                 .with(|found| found.as_ref().is_none_or(|found| found.can_run()))
     }
 
-    /// Sends a command; without a host that is a failure.
-    pub fn request(self, command: Command, attachments: Vec<JsValue>) -> Answer {
-        match self.host() {
-            Some(host) => host.request(command, attachments),
+    /// Makes a call, at once; without a host that is a failure.
+    pub fn call<M: Method>(self, call: M) -> Answer<M::Reply> {
+        self.call_with(call, Vec::new())
+    }
+
+    /// As [`Self::call`], with attachments.
+    pub fn call_with<M: Method>(self, call: M, attachments: Vec<JsValue>) -> Answer<M::Reply> {
+        match self.client() {
+            Some(client) => Box::pin(client.call_with(call, attachments, None)),
             None => Box::pin(std::future::ready(Err(not_connected()))),
         }
     }
 
-    /// Asks the host for a value; without a host that is a failure.
-    pub fn ask(self, command: Command) -> Asked {
-        match self.host() {
-            Some(host) => host.ask(command),
-            None => Box::pin(std::future::ready(Err(not_connected()))),
-        }
+    /// Makes a call and shows its failure, if it fails.
+    pub fn command<M: Method>(self, call: M) {
+        self.command_then(call, drop);
     }
 
-    /// Types into a VM's console, whether it is shown or not. What the guest does not take is told as a failure.
-    pub fn type_in(self, vm_id: &str, bytes: &[u8]) {
-        if let Some(host) = self.host() {
-            self.later(host.type_bytes(vm_id, bytes), move |result| {
-                self.report_of(result)
-            });
-        }
-    }
-
-    /// Sends a command and shows its failure, if it fails.
-    pub fn command(self, command: Command) {
-        self.command_then(command, || ());
-    }
-
-    /// Sends a command. Then does something in the root scope if it succeeds, or shows its failure.
-    pub fn command_then(self, command: Command, done: impl FnOnce() + 'static) {
-        self.later(self.request(command, Vec::new()), move |result| match result {
-            Ok(()) => done(),
+    /// Makes a call. Then does something with its reply in the root scope, or shows its failure.
+    pub fn command_then<M: Method>(self, call: M, done: impl FnOnce(M::Reply) + 'static) {
+        self.later(self.call(call), move |result| match result {
+            Ok(reply) => done(reply),
             Err(failure) => self.notices.report(failure),
         });
     }
 
     /// Shows a failure that belongs to no view, or whose view is gone.
-    pub fn report_of(self, result: Result<(), Failure>) {
+    pub fn report_of<T>(self, result: Result<T, Failure>) {
         if let Err(failure) = result {
             self.run(|| self.notices.report(failure));
         }
     }
 }
 
-fn not_connected() -> Failure {
+/// What every call meets without a host.
+pub fn not_connected() -> Failure {
     Failure::new("there is no connection to the VM host").with_next_step("Reconnect, then try again.")
 }

@@ -13,3 +13,5 @@ pub mod app;
 pub mod cx;
 pub mod features;
 pub mod kit;
+#[cfg(not(target_arch = "wasm32"))]
+mod no_port;

@@ -9,11 +9,13 @@ use anyhow::{Context, Result, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use qemuweb_driver::{BindingCall, Browser, Extension, LogEntry, Session, format_log};
-use qemuweb_runtime::VmState;
-use qemuweb_runtime::protocol::{Event, LogLevel, VmInfo};
 use qemuweb_vm_config::{
     Arch, Attachment, DEFAULT_PROFILE_ID, DiskInput, InputSource, Media, VmInputs, VmOverrides, find_profile,
 };
+use qemuweb_wire::topic::{LogLevel, LogLine};
+use qemuweb_wire::vm::VmInfo;
+use qemuweb_wire::{Failure, VmState};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::console::Console;
@@ -136,6 +138,23 @@ pub(crate) struct Vm {
     /// When the launch was asked for.
     pub(crate) launched: Instant,
     ended: Option<Ended>,
+}
+
+/// What the page tells, as far as we have use for it (`panel/src/app/events.rs`).
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase")]
+enum Event {
+    /// Console output of a run; the bytes are beside it.
+    SerialOut { run: u64 },
+    /// A VM has ended.
+    VmStopped { state: VmState },
+    /// Something failed.
+    Error { failure: Failure },
+    /// A line for the log.
+    Log(LogLine),
+    /// Anything else.
+    #[serde(other)]
+    Other,
 }
 
 /// How a VM ended.
@@ -277,18 +296,15 @@ impl Vm {
     fn take(&mut self, text: &str) -> Result<Happened> {
         let mut json: Value = serde_json::from_str(text).context("the page sent an event that is no JSON")?;
         let data = json["data"].take();
-        // A newer host may know events that we have no use for.
-        let Ok(event) = serde_json::from_value::<Event>(json) else {
-            return Ok(Happened::Nothing);
-        };
+        let event = serde_json::from_value(json).context("the page sent an event that this xtask cannot read")?;
         match event {
-            Event::SerialOut { run, .. } if run == self.run => {
+            Event::SerialOut { run } if run == self.run => {
                 let data = data.as_str().context("console output without bytes")?;
                 self.console
                     .push(&BASE64.decode(data).context("console output that is no base64")?);
                 return Ok(Happened::Output);
             }
-            Event::VmStopped { state, .. } => {
+            Event::VmStopped { state } => {
                 let why = match self.info().ok().and_then(|info| info.failure) {
                     Some(failure) => format!("the VM {}: {failure}", state.name()),
                     None => format!("the VM is {state}"),
@@ -299,13 +315,13 @@ impl Vm {
                 });
                 return Ok(Happened::Ended(why));
             }
-            Event::Error { failure, .. } => eprintln!("error: {failure}"),
-            Event::Log {
+            Event::Error { failure } => eprintln!("error: {failure}"),
+            Event::Log(LogLine {
                 level: LogLevel::Warning | LogLevel::Error,
                 message,
                 ..
-            } => eprintln!("qemuweb: {message}"),
-            _ => {}
+            }) => eprintln!("qemuweb: {message}"),
+            Event::SerialOut { .. } | Event::Log(_) | Event::Other => {}
         }
         Ok(Happened::Nothing)
     }

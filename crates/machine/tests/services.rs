@@ -243,7 +243,7 @@ fn a_machine_is_measured_while_somebody_looks() {
     // A machine that does not answer is not asked again and again.
     world.qemu("a").1.answers = false;
     world.pass(60_000.0);
-    assert_eq!(world.core.most_kept() < 1_000_000, true);
+    assert!(world.core.most_kept() < 1_000_000);
     world.say(client, &ClientMessage::Unsubscribe { id: topic }, Vec::new());
 }
 

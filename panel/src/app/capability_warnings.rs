@@ -1,6 +1,6 @@
 //! What the browser lacks, what that means, and what to do about it.
 
-use qemuweb_runtime::capabilities::MissingCapability;
+use qemuweb_wire::capabilities::MissingCapability;
 use sycamore::prelude::*;
 
 use crate::cx::Cx;

@@ -2,12 +2,13 @@
 
 use std::rc::Rc;
 
-use qemuweb_runtime::failure::Failure;
+use qemuweb_wire::failure::Failure;
+use qemuweb_wire::topic;
 use sycamore::prelude::*;
 use sycamore::web::{document, window};
 use wasm_bindgen::prelude::*;
 
-use super::js_api::QemuClient;
+use super::js_api::{self, QemuClient};
 use super::page::Page;
 use super::panel::Panel;
 use super::popup::Popup;
@@ -15,7 +16,7 @@ use super::session::{self, reconnect};
 use super::theme;
 use crate::cx::Cx;
 use crate::features::launcher::state::image_sizes;
-use crate::features::machines::state::Machines;
+use crate::features::machines::state::{Machines, Rows};
 use crate::kit::browser::now;
 
 /// Shows the panel and connects it. Resolves with the client API, once connected.
@@ -38,10 +39,9 @@ pub async fn start_panel() -> Result<QemuClient, JsError> {
         // It is known once the list of VMs is here.
         cx.run(|| cx.nav.selected.set(Some(vm_id)));
     }
-    session::listen(Rc::new(move |event, attachments| {
-        cx.run(|| page.apply(event, attachments));
-    }));
-    session::connect(page.machines)
+    session::on_connect(move |client, ready| page.subscribe(client, ready));
+    page.consoles.on_output(Rc::new(js_api::tell_output));
+    session::connect(cx)
         .await
         .map_err(|failure| JsError::new(&failure.to_string()))?;
     Ok(QemuClient::new(page))
@@ -57,17 +57,26 @@ pub async fn start_popup() -> Result<(), JsError> {
         let machines = Machines::new(Cx::new(now()));
         (machines, view! { Popup(machines=machines, reconnect=reconnect) })
     })?;
-    session::listen(Rc::new(move |event, _| {
-        machines.cx.run(|| machines.apply(event));
-    }));
-    session::connect(machines)
+    let cx = machines.cx;
+    session::on_connect(move |client, ready| {
+        vec![
+            client.subscribe(&topic::Host, move |news| {
+                cx.run(|| cx.capabilities.set(Some(news.state.capabilities.clone())));
+            }),
+            client.subscribe(&Rows, move |news| {
+                cx.run(|| machines.heard(news.state, news.delta));
+                ready();
+            }),
+        ]
+    });
+    session::connect(cx)
         .await
         .map_err(|failure| JsError::new(&failure.to_string()))
 }
 
 /// Puts a view into the page's element `app`, in place of what stands there until the wasm is loaded.
 fn mount<T: 'static>(make: impl FnOnce() -> (T, View)) -> Result<T, JsError> {
-    qemuweb_runtime::web::note_panics();
+    qemuweb_wire::web::note_panics();
     let app = document()
         .get_element_by_id("app")
         .ok_or_else(|| JsError::new("expected an element with the id app"))?;
@@ -89,7 +98,7 @@ fn mount<T: 'static>(make: impl FnOnce() -> (T, View)) -> Result<T, JsError> {
 
 /// Has guests told the size of terminals that come into view with the page.
 fn follow_visibility(page: Page) {
-    let changed = Closure::<dyn FnMut()>::new(move || page.consoles.page_is_shown());
+    let changed = Closure::<dyn FnMut()>::new(move || page.consoles.page_is_shown_or_hidden());
     // It fails for no document.
     let _ = document().add_event_listener_with_callback("visibilitychange", changed.as_ref().unchecked_ref());
     // As long as the page.

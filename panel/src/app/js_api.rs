@@ -3,17 +3,21 @@
 //! It shares the panel's connection, so that it goes on working after "Reconnect". A promise that is rejected
 //! carries an `Error` whose message is the failure with its causes and the next step.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use js_sys::{Array, Function, JSON, Object, Promise, Uint8Array};
-use qemuweb_runtime::failure::Failure;
-use qemuweb_runtime::protocol::{Command, Event, ProfileRef};
 use qemuweb_vm_config::{VmInputs, VmOverrides};
+use qemuweb_wire::call::{
+    Method, PauseVm, PrepareVm, ProfileRef, RemoveVm, ResetVm, RestartVm, ResumeVm, StartVm, StopVm,
+};
+use qemuweb_wire::failure::Failure;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::future_to_promise;
 
+use super::events::{self, Event};
 use super::page::Page;
 use super::session;
 use crate::cx::Answer;
@@ -30,7 +34,7 @@ fn error(failure: &Failure) -> JsValue {
 }
 
 /// An answer as a promise of nothing.
-fn promise(answer: Answer) -> Promise {
+fn promise(answer: Answer<()>) -> Promise {
     future_to_promise(async move {
         match answer.await {
             Ok(()) => Ok(JsValue::UNDEFINED),
@@ -65,8 +69,8 @@ impl QemuClient {
         Self { page }
     }
 
-    fn request(&self, command: Command, attachments: Vec<JsValue>) -> Promise {
-        promise(self.page.cx.request(command, attachments))
+    fn call(&self, call: impl Method<Reply = ()>) -> Promise {
+        promise(self.page.cx.call(call))
     }
 }
 
@@ -76,8 +80,8 @@ impl QemuClient {
     pub fn init(&self) -> Promise {
         let page = self.page;
         future_to_promise(async move {
-            if page.cx.host().is_none() {
-                session::connect(page.machines)
+            if page.cx.client().is_none() {
+                session::connect(page.cx)
                     .await
                     .map_err(|failure| error(&failure))?;
             }
@@ -97,11 +101,11 @@ impl QemuClient {
         files: Option<Array>,
     ) -> Promise {
         let page = self.page;
-        let command = (|| {
+        let call = (|| {
             let profile: ProfileRef = from_js(profile, "profile")?;
             let inputs: VmInputs = option_from_js(inputs, "inputs")?.unwrap_or_default();
             let overrides: Option<VmOverrides> = option_from_js(overrides, "overrides")?;
-            Ok::<_, JsValue>(Command::StartVm {
+            Ok::<_, JsValue>(StartVm {
                 vm_id: vm_id.clone(),
                 name: None,
                 profile,
@@ -112,10 +116,13 @@ impl QemuClient {
         let files = files.map(|files| files.iter().collect()).unwrap_or_default();
         future_to_promise(async move {
             page.cx
-                .request(command?, files)
+                .call_with(call?, files)
                 .await
                 .map_err(|failure| error(&failure))?;
-            page.cx.run(|| page.cx.nav.show(&vm_id));
+            page.cx.run(|| {
+                page.cx.nav.show(&vm_id);
+                page.consoles.watch(&vm_id);
+            });
             Ok(JsValue::UNDEFINED)
         })
     }
@@ -127,37 +134,46 @@ impl QemuClient {
     #[wasm_bindgen(js_name = prepareVm)]
     pub fn prepare_vm(&self, profile: &JsValue) -> Result<Promise, JsValue> {
         let profile = from_js(profile, "profile")?;
-        Ok(self.request(Command::PrepareVm { profile }, Vec::new()))
+        Ok(self.call(PrepareVm { profile }))
     }
 
     /// Asks the guest to shut down, or with `force` cuts its power.
     #[wasm_bindgen(js_name = stopVm)]
     pub fn stop_vm(&self, vm_id: String, force: Option<bool>) -> Promise {
-        self.request(
-            Command::StopVm {
-                vm_id,
-                force: force.unwrap_or(false),
-            },
-            Vec::new(),
-        )
+        self.call(StopVm {
+            vm_id,
+            force: force.unwrap_or(false),
+        })
+    }
+
+    /// Halts a VM's vCPUs.
+    #[wasm_bindgen(js_name = pauseVm)]
+    pub fn pause_vm(&self, vm_id: String) -> Promise {
+        self.call(PauseVm { vm_id })
+    }
+
+    /// Lets a VM's vCPUs run again.
+    #[wasm_bindgen(js_name = resumeVm)]
+    pub fn resume_vm(&self, vm_id: String) -> Promise {
+        self.call(ResumeVm { vm_id })
     }
 
     /// Pushes the reset button.
     #[wasm_bindgen(js_name = resetVm)]
     pub fn reset_vm(&self, vm_id: String) -> Promise {
-        self.request(Command::ResetVm { vm_id }, Vec::new())
+        self.call(ResetVm { vm_id })
     }
 
     /// Starts a stopped VM again with what it was defined with.
     #[wasm_bindgen(js_name = restartVm)]
     pub fn restart_vm(&self, vm_id: String) -> Promise {
-        self.request(Command::RestartVm { vm_id }, Vec::new())
+        self.call(RestartVm { vm_id })
     }
 
     /// Forgets a VM that is not active.
     #[wasm_bindgen(js_name = removeVm)]
     pub fn remove_vm(&self, vm_id: String) -> Promise {
-        self.request(Command::RemoveVm { vm_id }, Vec::new())
+        self.call(RemoveVm { vm_id })
     }
 
     /// Watches a VM's console: its output comes as `serialOut` events and into the terminal.
@@ -177,15 +193,15 @@ impl QemuClient {
             (None, Some(bytes)) => bytes.to_vec(),
             (None, None) => return Err(JsError::new("data: expected a string or a Uint8Array").into()),
         };
-        self.page.cx.type_in(vm_id, &bytes);
+        self.page.consoles.type_in(vm_id, &bytes);
         Ok(())
     }
 
     /// Tells the guest the size of the terminal.
     #[wasm_bindgen(js_name = resizeConsole)]
     pub fn resize_console(&self, vm_id: &str, rows: u16, cols: u16) {
-        if let Some(host) = self.page.cx.host() {
-            host.resize_console(vm_id, rows, cols);
+        if let Some(console) = self.page.consoles.open(vm_id) {
+            console.tell_size_of(rows, cols);
         }
     }
 
@@ -223,23 +239,23 @@ impl QemuClient {
     /// function that ends this.
     #[wasm_bindgen(js_name = onEvent)]
     pub fn on_event(&self, callback: Function) -> Function {
-        let key = session::listen(Rc::new(move |event, attachments| {
-            if let Ok(event) = event_to_js(event, attachments) {
+        let key = events::listen(Rc::new(move |event| {
+            if let Ok(event) = event_to_js(event) {
                 // What a callback throws is its author's to see, in the browser's console.
                 if let Err(exception) = callback.call1(&JsValue::UNDEFINED, &event) {
                     wasm_bindgen_futures::spawn_local(async move { wasm_bindgen::throw_val(exception) });
                 }
             }
         }));
-        Closure::<dyn FnMut()>::new(move || session::forget(key))
+        Closure::<dyn FnMut()>::new(move || events::forget(key))
             .into_js_value()
             .unchecked_into()
     }
 
     /// Leaves the host. VMs go on.
     pub fn terminate(&self) {
-        if let Some(host) = self.page.cx.host() {
-            host.leave();
+        if let Some(client) = self.page.cx.client() {
+            client.terminate();
             let failure = Failure::new("this page has left the VM host").with_next_step("Reconnect.");
             self.page.cx.run(|| self.page.cx.detach(failure));
         }
@@ -252,10 +268,26 @@ impl QemuClient {
     }
 }
 
-fn event_to_js(event: &Event, attachments: &[JsValue]) -> Result<JsValue, JsValue> {
+/// Tells what a guest prints as an event.
+pub(super) fn tell_output(vm_id: &str, run: u64, offset: u64, bytes: &Uint8Array) {
+    OUTPUT.set(Some(bytes.clone()));
+    events::tell(|| Event::SerialOut {
+        vm_id: vm_id.to_owned(),
+        run,
+        offset,
+    });
+    OUTPUT.set(None);
+}
+
+thread_local! {
+    /// The bytes of the output that is being told.
+    static OUTPUT: RefCell<Option<Uint8Array>> = const { RefCell::new(None) };
+}
+
+fn event_to_js(event: &Event) -> Result<JsValue, JsValue> {
     let object = to_js(event)?;
-    if let (Event::SerialOut { .. }, Some(bytes)) = (event, attachments.first()) {
-        set(object.unchecked_ref::<Object>(), "data", bytes);
+    if let (Event::SerialOut { .. }, Some(bytes)) = (event, OUTPUT.with_borrow(Clone::clone)) {
+        set(object.unchecked_ref::<Object>(), "data", &bytes);
     }
     Ok(object)
 }

@@ -4,6 +4,7 @@ pub mod capability_warnings;
 pub mod connection;
 #[cfg(target_arch = "wasm32")]
 pub mod entry;
+pub mod events;
 #[cfg(target_arch = "wasm32")]
 pub mod js_api;
 pub mod page;

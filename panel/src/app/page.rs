@@ -1,22 +1,27 @@
 //! All features of a page, and how the host's events reach them.
 
-use qemuweb_runtime::protocol::Event;
+use std::cell::Cell;
+use std::rc::Rc;
+
+use qemuweb_wire::client::Subscription;
+use qemuweb_wire::topic::{self, HostDelta, HostState, MachinesDelta};
+use qemuweb_wire::vm::VmInfo;
 use sycamore::prelude::*;
 use sycamore::web::window;
 use wasm_bindgen::JsValue;
 
+use super::events::{self, Event};
 use super::shortcuts::are_single_kept;
-use crate::cx::Cx;
+use crate::cx::{Client, Cx};
 use crate::features::capture::state::Capture;
 use crate::features::capture::toolbar::BESIDE;
 use crate::features::console::state::Consoles;
 use crate::features::launcher::state::Launcher;
 use crate::features::library::state::Library;
 use crate::features::machines::progress::note_boot;
-use crate::features::machines::state::Machines;
+use crate::features::machines::state::{Machines, Rows};
 use crate::features::monitor::state::Monitors;
 use crate::kit::browser::preference;
-use crate::kit::files;
 
 /// All features of the panel. Copies are the same.
 #[derive(Clone, Copy)]
@@ -59,14 +64,15 @@ impl Page {
         let cx = Cx::new(now);
         let machines = Machines::new(cx);
         let library = Library::new(machines);
+        let consoles = Consoles::new(machines);
         let page = Self {
             cx,
             machines,
             library,
-            consoles: Consoles::new(machines),
+            consoles,
             monitors: Monitors::new(machines),
             launcher: Launcher::new(library),
-            capture: Capture::new(machines),
+            capture: Capture::new(consoles),
             help: create_signal(false),
             single_keys: create_signal(are_single_kept()),
         };
@@ -87,31 +93,90 @@ impl Page {
         use_context()
     }
 
-    /// Takes in an event with its attachments.
-    pub fn apply(self, event: &Event, attachments: &[JsValue]) {
-        self.consoles.apply(event, attachments);
-        match event {
-            Event::Capabilities { capabilities } => self.cx.capabilities.set(Some(capabilities.clone())),
-            Event::VmChanged { vm } => note_boot(vm),
-            Event::VmHandles { vm_id } => {
-                let (vm_id, handles) = (vm_id.clone(), attachments.to_vec());
-                let machines = self.machines;
-                let asked = async move {
-                    let names = files::not_allowed(&handles).await;
-                    (handles, names)
-                };
-                self.cx.later(asked, move |(handles, names)| {
-                    machines.start_with_handles(vm_id, handles, &names);
+    /// Keeps up with the host: what comes goes to the features, and to those who listen as an [`Event`]. `ready` is called once
+    /// VMs and capabilities are known.
+    pub fn subscribe(self, client: &Client, ready: impl Fn() + 'static) -> Vec<Subscription> {
+        let cx = self.cx;
+        let (capabilities, ready) = (Rc::new(Cell::new(false)), Rc::new(ready));
+        let (known, first) = (Rc::clone(&capabilities), Rc::clone(&ready));
+        let vms_known = Rc::new(Cell::new(false));
+        let both = Rc::clone(&vms_known);
+        vec![
+            client.subscribe(&topic::Host, move |news| {
+                cx.run(|| self.host_news(news.state, news.delta));
+                if !known.replace(true) && both.get() {
+                    first();
+                }
+            }),
+            client.subscribe(&Rows, move |news| {
+                cx.run(|| self.machines_news(news.state, news.delta));
+                if !vms_known.replace(true) {
+                    cx.run(|| untrack(|| self.machines.prepare_likely()));
+                    if capabilities.get() {
+                        ready();
+                    }
+                }
+            }),
+            client.subscribe(&topic::Profiles, move |news| {
+                cx.run(|| self.library.profiles.set(news.state.clone()));
+                events::tell(|| Event::ProfileList {
+                    profiles: news.state.clone(),
+                });
+            }),
+            client.subscribe(&topic::Library, move |news| {
+                cx.run(|| self.library.heard(news.state));
+                events::tell(|| Event::StoredFiles(news.state.clone()));
+            }),
+        ]
+    }
+
+    fn host_news(self, state: &HostState, delta: Option<&HostDelta>) {
+        match delta {
+            None => {
+                let capabilities = state.capabilities.clone();
+                self.cx.capabilities.set(Some(capabilities.clone()));
+                events::tell(|| Event::Capabilities { capabilities });
+            }
+            Some(HostDelta::Failed { failure }) => {
+                self.cx.notices.report(failure.clone());
+                events::tell(|| Event::Error {
+                    vm_id: None,
+                    failure: failure.clone(),
                 });
             }
-            _ => {}
+            Some(HostDelta::Logged { line }) => {
+                self.machines.logged(line);
+                events::tell(|| Event::Log(line.clone()));
+            }
         }
-        self.machines.apply(event);
-        self.library.apply(event);
-        self.monitors.apply(event);
-        self.capture.apply(event);
-        if matches!(event, Event::VmChanged { .. } | Event::VmRemoved { .. }) {
-            self.machines.show_any();
+    }
+
+    fn machines_news(self, vms: &[Rc<VmInfo>], delta: Option<&MachinesDelta>) {
+        // Before the list, from which the VM as it was can still be had.
+        events::tell_of_machines(self.machines, vms, delta);
+        match delta {
+            Some(MachinesDelta::Changed { vm, .. }) => {
+                note_boot(vm);
+                self.consoles.changed(vm);
+            }
+            Some(MachinesDelta::Removed { vm_id }) => self.removed(vm_id),
+            Some(MachinesDelta::Progress { .. }) => {}
+            None => {
+                // Another host may know other VMs.
+                let before = self.machines.vms.get_clone_untracked();
+                let is_gone = |vm: &&Rc<VmInfo>| vms.iter().all(|known| known.vm_id != vm.vm_id);
+                before
+                    .iter()
+                    .filter(is_gone)
+                    .for_each(|vm| self.removed(&vm.vm_id));
+                vms.iter().for_each(|vm| self.consoles.changed(vm));
+            }
         }
+        self.machines.heard(vms, delta);
+    }
+
+    fn removed(self, vm_id: &str) {
+        self.consoles.removed(vm_id);
+        self.capture.removed(vm_id);
     }
 }

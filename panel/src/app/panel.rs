@@ -86,13 +86,13 @@ pub fn Panel(reconnect: fn(Machines)) -> View {
 
 #[cfg(test)]
 mod tests {
-    use qemuweb_runtime::VmState;
-    use qemuweb_runtime::failure::Failure;
-    use qemuweb_runtime::protocol::Event;
+    use qemuweb_wire::VmState;
+    use qemuweb_wire::failure::Failure;
+
     use sycamore::web::render_to_string;
 
     use super::*;
-    use crate::features::machines::words::tests::vm;
+    use crate::features::machines::words::tests::{rows, vm};
 
     fn render(prepare: impl FnOnce(Page)) -> String {
         render_to_string(|| {
@@ -111,9 +111,10 @@ mod tests {
     fn vms_are_listed_with_their_state() {
         let html = render(|page| {
             page.cx.connection.set(Connection::Connected);
-            page.machines.apply(&Event::VmList {
-                vms: vec![vm("a", VmState::Running), vm("b", VmState::NOT_STARTED)],
-            });
+            page.machines.heard(
+                &rows([vm("a", VmState::Running), vm("b", VmState::NOT_STARTED)]),
+                None,
+            );
         });
         assert!(html.contains("data-vm-id=\"a\" data-state=\"running\""), "{html}");
         assert!(html.contains("data-vm-id=\"b\" data-state=\"stopped\""), "{html}");

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use qemuweb_runtime::protocol::VmInfo;
+use qemuweb_wire::vm::VmInfo;
 use sycamore::prelude::*;
 
 use super::capability_warnings::CapabilityWarnings;
@@ -117,6 +117,19 @@ fn Row(machines: Machines, vm: VmInfo) -> View {
         let shape = if by_force { icons::FORCE_STOP } else { icons::STOP };
         icon_button(shape, "popup-stop", stop_label, stop)
     };
+    let pause = if possible.pause {
+        let (paused, label) = (vm_id.clone(), format!("Pause {name}"));
+        icon_button(icons::BARS, "popup-pause", label, move |_| {
+            machines.pause(&paused)
+        })
+    } else if possible.resume {
+        let (resumed, label) = (vm_id.clone(), format!("Resume {name}"));
+        icon_button(icons::RESUME, "popup-resume", label, move |_| {
+            machines.resume(&resumed)
+        })
+    } else {
+        View::new()
+    };
     view! {
         li(class="popup-row", data-testid="popup-row", data-vm-id=vm_id, data-state=state_name,
             data-favourite=vm.favourite.to_string()) {
@@ -125,6 +138,7 @@ fn Row(machines: Machines, vm: VmInfo) -> View {
                 span(class="vm-name") { (name) (favourite) }
                 span(class="vm-state") { (state_text) }
             }
+            (pause)
             (button)
         }
     }
@@ -132,26 +146,28 @@ fn Row(machines: Machines, vm: VmInfo) -> View {
 
 #[cfg(test)]
 mod tests {
-    use qemuweb_runtime::VmState;
-    use qemuweb_runtime::protocol::Event;
+    use qemuweb_wire::VmState;
+
     use sycamore::web::render_to_string;
 
     use super::*;
     use crate::cx::Cx;
-    use crate::features::machines::words::tests::vm;
+    use crate::features::machines::words::tests::{rows, vm};
 
     #[test]
     fn running_vms_can_be_stopped_and_stopped_ones_started() {
         let html = render_to_string(|| {
             let machines = Machines::new(Cx::new(0.0));
-            machines.apply(&Event::VmList {
-                vms: vec![vm("a", VmState::Running), vm("b", VmState::NOT_STARTED)],
-            });
+            machines.heard(
+                &rows([vm("a", VmState::Running), vm("b", VmState::NOT_STARTED)]),
+                None,
+            );
             view! { Popup(machines=machines, reconnect=|_| ()) }
         });
         for part in [
             "popup-stop",
             "popup-start",
+            "Pause a name",
             "popup-launch",
             "popup-open-tab",
             "Shut down a name",

@@ -3,54 +3,42 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
+use futures_channel::oneshot;
 use gloo_timers::callback::Interval;
-use qemuweb_runtime::client::Subscription;
-use qemuweb_runtime::failure::Failure;
-use qemuweb_runtime::protocol::Event;
-use qemuweb_runtime::web;
+use qemuweb_wire::client::Subscription;
+use qemuweb_wire::failure::Failure;
+use qemuweb_wire::web;
 use sycamore::prelude::*;
-use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::spawn_local;
 
-use crate::cx::Connection;
+use crate::cx::{Client, Connection, Cx};
 use crate::features::machines::state::Machines;
 use crate::kit::browser::now;
 
 /// How often what is being timed is drawn anew, in milliseconds.
 const TICK_MS: u32 = 250;
 
-/// Is called with each event and its attachments.
-pub type Listener = Rc<dyn Fn(&Event, &[JsValue])>;
+/// Subscribes a page to what it shows, and calls what it is given once it knows what there is.
+type Subscribe = Rc<dyn Fn(&Client, Box<dyn Fn()>) -> Vec<Subscription>>;
 
 thread_local! {
-    /// What hears events, the page's features first, over all connections of this page.
-    static LISTENERS: RefCell<Vec<(u32, Listener)>> = const { RefCell::new(Vec::new()) };
-    /// The key of the next listener. None is used twice: to forget one twice must not take away another.
-    static NEXT_KEY: Cell<u32> = const { Cell::new(0) };
-    /// The subscription to the present connection.
-    static SUBSCRIPTION: RefCell<Option<Subscription>> = const { RefCell::new(None) };
+    static SUBSCRIBE: RefCell<Option<Subscribe>> = const { RefCell::new(None) };
+    /// Those of the present connection.
+    static SUBSCRIPTIONS: RefCell<Vec<Subscription>> = const { RefCell::new(Vec::new()) };
     /// The number of the latest attempt to connect; an earlier one that comes late is dropped.
     static ATTEMPT: Cell<u32> = const { Cell::new(0) };
 }
 
-/// Has `listener` called with each event from now on. Returns what [`forget`] takes.
-pub fn listen(listener: Listener) -> u32 {
-    let key = NEXT_KEY.replace(NEXT_KEY.get() + 1);
-    LISTENERS.with_borrow_mut(|listeners| listeners.push((key, listener)));
-    key
+/// Says what the page subscribes to on each connection.
+pub fn on_connect(subscribe: impl Fn(&Client, Box<dyn Fn()>) -> Vec<Subscription> + 'static) {
+    SUBSCRIBE.set(Some(Rc::new(subscribe)));
 }
 
-/// Calls a listener no more.
-pub fn forget(key: u32) {
-    LISTENERS.with_borrow_mut(|listeners| listeners.retain(|(other, _)| *other != key));
-}
-
-/// Connects the page to the host. What another call has begun meanwhile is left to that.
+/// Connects the page to the host, and waits until it knows what there is. What another call has begun meanwhile is left to that.
 ///
 /// # Errors
 /// The [`Failure`] that the page shows from then on.
-pub async fn connect(machines: Machines) -> Result<(), Failure> {
-    let cx = machines.cx;
+pub async fn connect(cx: Cx) -> Result<(), Failure> {
     let attempt = ATTEMPT.get() + 1;
     ATTEMPT.set(attempt);
     let is_latest = move || ATTEMPT.get() == attempt;
@@ -72,35 +60,38 @@ pub async fn connect(machines: Machines) -> Result<(), Failure> {
     client.on_close(move || {
         let failure = Failure::new("the connection to the VM host was lost")
             .with_next_step("Reconnect. If the extension was updated or reloaded, its VMs have ended.");
+        // What it returns is for those who connect.
         drop(fail(failure));
     });
-    let subscription = client.subscribe(move |event, attachments| {
-        let listeners = LISTENERS.with_borrow(|all| {
-            all.iter()
-                .map(|(_, listener)| Rc::clone(listener))
-                .collect::<Vec<_>>()
-        });
-        for listener in listeners {
-            listener(event, attachments);
+    client.on_failure(move |failure| cx.run(|| cx.notices.report(failure)));
+    let known = attach(cx, client);
+    // The host that goes away meanwhile is told by the page.
+    known
+        .await
+        .map_err(|_| Failure::new("the VM host has gone while it was asked what there is"))
+}
+
+/// Has the page keep up with a client's host. Resolves when it knows what there is.
+pub fn attach(cx: Cx, client: Client) -> oneshot::Receiver<()> {
+    let (known, receiver) = oneshot::channel();
+    let known = RefCell::new(Some(known));
+    let ready = Box::new(move || {
+        if let Some(known) = known.take() {
+            // Who no longer waits need not know.
+            let _ = known.send(());
         }
     });
-    SUBSCRIPTION.with_borrow_mut(|current| *current = Some(subscription));
-    // What there is was told before the subscription: it is told once more.
-    if let Err(failure) = client.init().await {
-        return fail(failure);
-    }
-    cx.run(|| {
-        cx.attach(Rc::new(client));
-        machines.show_any();
-        untrack(|| machines.prepare_likely());
-    });
-    Ok(())
+    let subscribe = SUBSCRIBE.with_borrow(Clone::clone);
+    let subscriptions = subscribe.map(|subscribe| subscribe(&client, ready));
+    SUBSCRIPTIONS.set(subscriptions.unwrap_or_default());
+    cx.run(|| cx.attach(client));
+    receiver
 }
 
 /// Connects anew, for a button.
 pub fn reconnect(machines: Machines) {
     // The page shows a failure.
-    spawn_local(async move { drop(connect(machines).await) });
+    spawn_local(async move { drop(connect(machines.cx).await) });
 }
 
 /// Renews the time while something is being timed, as long as the page lives.

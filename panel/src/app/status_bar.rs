@@ -2,8 +2,8 @@
 
 use std::rc::Rc;
 
-use qemuweb_runtime::VmState;
-use qemuweb_runtime::protocol::VmInfo;
+use qemuweb_wire::VmState;
+use qemuweb_wire::vm::VmInfo;
 use sycamore::prelude::*;
 
 use crate::cx::Connection;
@@ -93,8 +93,8 @@ pub fn StatusBar() -> View {
 
 #[cfg(test)]
 mod tests {
-    use qemuweb_runtime::protocol::Phase;
-    use qemuweb_runtime::state::StopReason;
+    use qemuweb_wire::state::StopReason;
+    use qemuweb_wire::vm::Phase;
 
     use super::*;
     use crate::features::machines::words::tests::vm;

@@ -5,7 +5,7 @@ use sycamore::web::create_client_effect;
 use web_sys::{FocusEvent, KeyboardEvent};
 
 use super::page::Page;
-use crate::cx::{Connection, LauncherTab};
+use crate::cx::{Connection, LauncherTab, Nav};
 use crate::features::machines::actions::Possible;
 use crate::features::machines::state::Machines;
 use crate::kit::browser::open_panel;
@@ -55,6 +55,7 @@ pub fn Toolbar() -> View {
             }
             span(class="separator", role="separator")
             (tool(icons::START, "start", "Start", move || !possible.get().start, on_shown(Machines::start)))
+            (pause(machines, nav, move || possible.get()))
             (tool(icons::STOP, "stop", "Shut down", move || !possible.get().stop, on_shown(Machines::stop)))
             (tool(icons::FORCE_STOP, "force-stop", "Force stop", move || !possible.get().force_stop,
                 on_shown(Machines::ask_force_stop)))
@@ -75,6 +76,28 @@ pub fn Toolbar() -> View {
                 let vm_id = nav.selected.get_clone_untracked();
                 open_panel(vm_id.as_deref());
             }))
+        }
+    }
+}
+
+/// The button that halts the vCPUs, or lets them run again.
+fn pause(machines: Machines, nav: Nav, possible: impl Fn() -> Possible + Copy + 'static) -> View {
+    let resumes = create_selector(move || possible().resume);
+    let is_disabled = move || !possible().pause && !possible().resume;
+    let toggle = move |_| {
+        if let Some(vm_id) = nav.selected.get_clone_untracked() {
+            if resumes.get_untracked() {
+                machines.resume(&vm_id);
+            } else {
+                machines.pause(&vm_id);
+            }
+        }
+    };
+    let name = move || if resumes.get() { "Resume" } else { "Pause" };
+    view! {
+        button(class="tool", r#type="button", tabindex="-1", data-testid="pause", title=name(), aria-label=name(),
+            disabled=is_disabled(), on:click=toggle) {
+            (if resumes.get() { icon(icons::RESUME) } else { icon(icons::BARS) })
         }
     }
 }

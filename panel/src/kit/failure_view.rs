@@ -1,6 +1,6 @@
 //! How a failure looks, wherever it stands: what failed, what to do next, and why on demand. Copyable.
 
-use qemuweb_runtime::failure::Failure;
+use qemuweb_wire::failure::Failure;
 use sycamore::prelude::*;
 
 use super::browser::copy;

@@ -1,6 +1,6 @@
 //! What all features draw with: one button, one dialog, one undo bar, one table, one way to write an amount.
 //!
-//! Nothing here knows what a virtual machine is, but for the [`Failure`](qemuweb_runtime::failure::Failure) that is shown.
+//! Nothing here knows what a virtual machine is, but for the [`Failure`](qemuweb_wire::failure::Failure) that is shown.
 
 pub mod browser;
 pub mod buttons;

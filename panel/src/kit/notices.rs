@@ -1,6 +1,6 @@
 //! The failures that wait to be read, above everything else.
 
-use qemuweb_runtime::failure::Failure;
+use qemuweb_wire::failure::Failure;
 use sycamore::prelude::*;
 
 use super::buttons::dismiss;

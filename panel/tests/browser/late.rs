@@ -2,9 +2,10 @@
 
 use js_sys::Array;
 use qemuweb_panel::cx::Tab;
-use qemuweb_runtime::VmState;
-use qemuweb_runtime::failure::Failure;
-use qemuweb_runtime::protocol::Command;
+use qemuweb_wire::VmState;
+use qemuweb_wire::call::Call;
+use qemuweb_wire::failure::Failure;
+
 use qemuweb_vm_config::{export_profile, find_profile};
 use serde_json::Value;
 use wasm_bindgen::JsCast;
@@ -39,8 +40,8 @@ fn assert_alive(page: &Page) {
     assert!(page.find("[data-testid=stored-files]").is_some());
 }
 
-fn two_vms() -> Page {
-    let page = Page::new(vec![vm("a", VmState::Running), vm("b", VmState::NOT_STARTED)]);
+async fn two_vms() -> Page {
+    let page = Page::new(vec![vm("a", VmState::Running), vm("b", VmState::NOT_STARTED)]).await;
     select(&page, "a");
     page
 }
@@ -79,7 +80,7 @@ fn told(page: &Page) -> String {
 #[wasm_bindgen_test]
 async fn of_a_monitor_that_was_left() {
     for leave in ["console", "details", "settings"] {
-        let page = two_vms();
+        let page = two_vms().await;
         page.panel.cx.nav.tab.set(Tab::Monitor);
         page.host.hold();
         fill(&page, "#hmp", "info registers");
@@ -92,7 +93,7 @@ async fn of_a_monitor_that_was_left() {
 
 #[wasm_bindgen_test]
 async fn of_a_monitor_that_stays() {
-    let page = two_vms();
+    let page = two_vms().await;
     page.panel.cx.nav.tab.set(Tab::Monitor);
     page.host.hold();
     fill(&page, "#hmp", "info registers");
@@ -105,7 +106,7 @@ async fn of_a_monitor_that_stays() {
 #[wasm_bindgen_test]
 async fn of_a_file_that_is_stored_while_one_looks_elsewhere() {
     for result in [Ok(Value::Null), Err(Failure::new("no room for it"))] {
-        let page = two_vms();
+        let page = two_vms().await;
         new_vm(&page, "files");
         page.host.hold();
         choose(&page, "#store-file", "disk.img", "a disk");
@@ -122,7 +123,7 @@ async fn of_a_profile_that_is_imported_while_one_looks_elsewhere() {
     profile.id = "mine".to_owned();
     let good = export_profile(&profile);
     for content in [good.as_str(), "{}"] {
-        let page = two_vms();
+        let page = two_vms().await;
         new_vm(&page, "guests");
         // While the file is read.
         choose(&page, "#profile-import", "mine.json", content);
@@ -130,12 +131,12 @@ async fn of_a_profile_that_is_imported_while_one_looks_elsewhere() {
         page.asked().await;
         assert_alive(&page);
     }
-    let page = two_vms();
+    let page = two_vms().await;
     new_vm(&page, "guests");
     page.host.hold();
     choose(&page, "#profile-import", "mine.json", &good);
     let asked = page.asked().await;
-    assert!(matches!(&asked[..], [Command::SaveProfile { .. }]), "{asked:?}");
+    assert!(matches!(&asked[..], [Call::SaveProfile(_)]), "{asked:?}");
     select(&page, "a");
     page.answer(Err(Failure::new("there are too many"))).await;
     assert!(told(&page).contains("there are too many"));
@@ -146,7 +147,7 @@ async fn of_a_profile_that_is_imported_while_one_looks_elsewhere() {
 async fn of_a_form_that_was_left() {
     for button in ["launch-custom", "save-vm", "save-profile"] {
         for result in [Ok(Value::Null), Err(Failure::new("that cannot be"))] {
-            let page = two_vms();
+            let page = two_vms().await;
             new_vm(&page, "custom");
             page.host.hold();
             page.get(&format!("[data-testid={button}]")).click();
@@ -158,7 +159,7 @@ async fn of_a_form_that_was_left() {
                 "{button}"
             );
             let asked = page.asked().await;
-            let is_start = |command: &Command| matches!(command, Command::RestartVm { .. });
+            let is_start = |call: &Call| matches!(call, Call::RestartVm(_));
             let starts = asked.iter().any(is_start);
             assert_eq!(starts, button == "launch-custom" && result.is_ok(), "{asked:?}");
             // Who looks at something else by now stays there.
@@ -171,7 +172,7 @@ async fn of_a_form_that_was_left() {
 
 #[wasm_bindgen_test]
 async fn a_view_that_is_gone_before_it_was_drawn() {
-    let page = two_vms();
+    let page = two_vms().await;
     for _ in 0..3 {
         for tab in [Tab::Console, Tab::Details, Tab::Console, Tab::Monitor] {
             page.panel.cx.nav.tab.set(tab);

@@ -1,7 +1,7 @@
 //! How much of a page's traffic is kept: what the person sets, among the preferences.
 
 use qemuweb_capture::Limits;
-use qemuweb_runtime::Failure;
+use qemuweb_wire::Failure;
 use serde::{Deserialize, Serialize};
 use sycamore::prelude::*;
 use wasm_bindgen::JsCast;

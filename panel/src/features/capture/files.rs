@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use js_sys::Uint8Array;
 use qemuweb_capture::{Exchange, PacketWriter, har};
-use qemuweb_runtime::Failure;
+use qemuweb_wire::Failure;
 use sycamore::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{Event, File};

@@ -284,7 +284,7 @@ mod tests {
                 .renew(log, "", &Filter::default(), Order::default())
                 .to_vec()
         };
-        let mut push = |log: &mut Log, started: f64| {
+        let push = |log: &mut Log, started: f64| {
             let mut exchange = exchange("https://a.test", 200);
             exchange.started = started;
             log.push(exchange, false);

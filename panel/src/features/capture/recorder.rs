@@ -11,7 +11,7 @@ use js_sys::{Array, JSON, Promise};
 use qemuweb_capture::Exchange;
 use qemuweb_capture::devtools::{Content, Entry, Intake, Key, newest_page};
 use qemuweb_chrome::devtools::{self, Listener, Request};
-use qemuweb_runtime::Failure;
+use qemuweb_wire::Failure;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, future_to_promise, spawn_local};
 

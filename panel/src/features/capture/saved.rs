@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use qemuweb_capture::{Change, Difference, compare, har};
-use qemuweb_runtime::Failure;
+use qemuweb_wire::Failure;
 use sycamore::prelude::*;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{Event, HtmlInputElement};
@@ -181,7 +181,7 @@ impl Shelf {
             let result = action.await;
             result.and(storage::all().await)
         };
-        let report = move |failure: Failure| self.capture.cx.report_of(Err(failure));
+        let report = move |failure: Failure| self.capture.cx.report_of::<()>(Err(failure));
         self.owner.then_or(
             work,
             move |saved| match saved {

@@ -9,7 +9,8 @@ use std::rc::Rc;
 
 use gloo_timers::future::TimeoutFuture;
 use qemuweb_capture::{Exchange, Next, Queue, Reader, jsonl};
-use qemuweb_runtime::protocol::{Command, VmId};
+use qemuweb_wire::call::PushCapture;
+use qemuweb_wire::vm::VmId;
 use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::spawn_local;
 
@@ -84,8 +85,8 @@ async fn pump(capture: Capture, vm_id: VmId) {
         let Some(batch) = batch else { return };
         let bytes: JsValue = js_sys::Uint8Array::from(batch.as_slice()).into();
         drop(batch);
-        let command = Command::PushCapture { vm_id: vm_id.clone() };
-        let answer = capture.cx.request(command, vec![bytes]).await;
+        let call = PushCapture { vm_id: vm_id.clone() };
+        let answer = capture.cx.call_with(call, vec![bytes]).await;
         show_soon(capture);
         if let Err(failure) = answer {
             PIPES.with_borrow_mut(|pipes| pipes.remove(&vm_id));

@@ -4,8 +4,11 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+use qemuweb_capture::annotation::Annotation;
 use qemuweb_capture::{Exchange, Filter};
-use qemuweb_runtime::protocol::{Event, VmId};
+use qemuweb_wire::client::Subscription;
+use qemuweb_wire::topic;
+use qemuweb_wire::vm::VmId;
 use sycamore::prelude::*;
 
 use super::bounds::Bounds;
@@ -14,6 +17,7 @@ use super::log::Log;
 use super::names;
 use super::send::{self, Held};
 use crate::cx::Cx;
+use crate::features::console::state::Consoles;
 use crate::features::machines::state::Machines;
 
 /// What components of the capture view hold. Copies are the same capture.
@@ -23,6 +27,8 @@ pub struct Capture {
     pub cx: Cx,
     /// The VMs that requests can be sent to.
     pub machines: Machines,
+    /// The consoles that commands can be typed into.
+    pub consoles: Consoles,
     /// Whether the page's requests are taken.
     pub recording: Signal<bool>,
     /// Whether they stay when the page goes to another document.
@@ -62,7 +68,8 @@ pub struct Capture {
 
 impl Capture {
     /// An empty capture, with the bounds and the secret names among the preferences. Call it in the root scope.
-    pub fn new(machines: Machines) -> Self {
+    pub fn new(consoles: Consoles) -> Self {
+        let machines = consoles.machines;
         let id = format!("c{:x}", machines.cx.now.get_untracked() as u64);
         let (bounds, names) = (Bounds::kept(), names::kept());
         let log = *create_signal(Rc::new(RefCell::new(Log::new(id, &names, bounds.limits()))));
@@ -85,9 +92,10 @@ impl Capture {
                 listing.borrow_mut().renew(&log.borrow(), &text, filter, order)
             })
         });
-        Self {
+        let capture = Self {
             cx: machines.cx,
             machines,
+            consoles,
             recording: create_signal(false),
             preserve: create_signal(false),
             keep_secrets: create_signal(false),
@@ -108,7 +116,9 @@ impl Capture {
                 parsed.with(|parsed| parsed.as_ref().map(|_| ()).map_err(Clone::clone))
             }),
             log,
-        }
+        };
+        capture.listen();
+        capture
     }
 
     /// That of the page that a component is in.
@@ -121,24 +131,43 @@ impl Capture {
         self.log.get_clone_untracked()
     }
 
-    /// Takes in an event.
-    pub fn apply(&self, event: &Event) {
-        match event {
-            Event::VmRemoved { vm_id } => {
-                if self.targets.with_untracked(|targets| targets.contains(vm_id)) {
-                    self.targets.update(|targets| targets.remove(vm_id));
-                }
-                send::forget(*self, vm_id);
-            }
-            Event::CaptureAnnotated { annotations, .. } => {
-                let log = self.log();
-                annotations
-                    .iter()
-                    .for_each(|annotation| log.borrow_mut().annotate(annotation));
-                self.touch();
-            }
-            _ => {}
+    /// Forgets a VM that is no more.
+    pub fn removed(&self, vm_id: &str) {
+        if self.targets.with_untracked(|targets| targets.contains(vm_id)) {
+            self.targets.update(|targets| targets.remove(vm_id));
         }
+        send::forget(*self, vm_id);
+    }
+
+    /// Takes what guests say about exchanges.
+    pub fn annotated(&self, annotations: &[Annotation]) {
+        let log = self.log();
+        annotations
+            .iter()
+            .for_each(|annotation| log.borrow_mut().annotate(annotation));
+        self.touch();
+    }
+
+    /// Keeps up with what guests say about the present capture.
+    fn listen(self) {
+        let cx = self.cx;
+        let id = create_selector(move || {
+            self.version.track();
+            self.log().borrow().id().to_owned()
+        });
+        let subscription = create_signal(None::<Subscription>);
+        create_effect(move || {
+            let client = cx.client_tracked();
+            let capture = id.get_clone();
+            let new = client.map(|client| {
+                client.subscribe(&topic::Capture { capture }, move |news| {
+                    if let Some(annotations) = news.delta {
+                        cx.run(|| self.annotated(annotations));
+                    }
+                })
+            });
+            subscription.set_silent(new);
+        });
     }
 
     /// Notes that the log has changed.

@@ -4,7 +4,7 @@
 //! with the capture as HAR 1.2, which is read only when it is opened.
 
 use js_sys::{Array, Object, Reflect, Uint8Array};
-use qemuweb_runtime::Failure;
+use qemuweb_wire::Failure;
 use rexie::{ObjectStore, Rexie, TransactionMode};
 use serde::{Deserialize, Serialize};
 use wasm_bindgen::{JsCast, JsValue};

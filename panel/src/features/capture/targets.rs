@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use qemuweb_runtime::protocol::VmInfo;
+use qemuweb_wire::vm::VmInfo;
 use sycamore::prelude::*;
 
 use super::send::send;

@@ -203,9 +203,9 @@ pub fn type_in(capture: Capture, command: &str) {
     let (cx, machines) = (capture.cx, capture.machines);
     let vm = cx.nav.selected.get_clone_untracked();
     let vm = vm.and_then(|vm_id| machines.vm(&vm_id));
-    match vm.filter(|vm| vm.state.is_active() && cx.host().is_some()) {
+    match vm.filter(|vm| vm.state.is_active() && cx.client().is_some()) {
         Some(vm) => {
-            cx.type_in(&vm.vm_id, command.as_bytes());
+            capture.consoles.type_in(&vm.vm_id, command.as_bytes());
             capture.message.set(format!(
                 "The command stands in the console of {}. Press Enter there to run it.",
                 vm.name

@@ -25,6 +25,11 @@ impl SerialOrder {
         Self { run, next: 0 }
     }
 
+    /// The run that it is in.
+    pub fn run(&self) -> u64 {
+        self.run
+    }
+
     /// Notes that the VM is in `run`. Returns whether that is another run than before, whose output stands alone. A VM that
     /// a new host knows and has not started (0) shows what it showed.
     pub fn restart(&mut self, run: u64) -> bool {

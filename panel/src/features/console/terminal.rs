@@ -1,9 +1,14 @@
 //! The terminal of one VM: xterm.js, what the guest says, and what a person types.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
 
-use js_sys::{Object, Uint8Array};
-use qemuweb_runtime::protocol::{VmId, VmInfo};
+use js_sys::{Function, Object, Uint8Array};
+use qemuweb_wire::client::{Stream, StreamEvent};
+use qemuweb_wire::failure::Failure;
+use qemuweb_wire::stream::{self, ConsoleFromClient, ConsoleFromHost};
+use qemuweb_wire::vm::{VmId, VmInfo};
 use sycamore::prelude::*;
 use sycamore::web::document;
 use wasm_bindgen::prelude::*;
@@ -13,7 +18,9 @@ use super::keys::{Key, Route, route};
 use super::serial::SerialOrder;
 use super::state::Consoles;
 use super::xterm::{FitAddon, Results, SearchAddon, Size, Terminal, WebglAddon};
+use crate::cx::{Client, Port, not_connected};
 use crate::kit::browser::{color, copy, object, set, token};
+use crate::kit::later;
 use crate::kit::text;
 
 /// Lines that a terminal keeps beyond the screen.
@@ -43,8 +50,16 @@ pub struct Console {
     booted_at: Cell<f64>,
     consoles: Consoles,
     vm_id: VmId,
-    /// The run and the size that were last told.
-    told: Cell<(u64, u16, u16)>,
+    /// Brings the guest's output, takes what is typed; there while the terminal is fed.
+    stream: RefCell<Option<Stream<Port, stream::Console>>>,
+    /// Whether it is fed while it is not shown.
+    is_pinned: Cell<bool>,
+    /// Bytes of the pieces that the terminal has not taken in yet.
+    pending: Rc<RefCell<VecDeque<u64>>>,
+    /// Is called when it has taken in a piece.
+    written: Function,
+    /// What was last said of its size.
+    told: RefCell<Option<ConsoleFromClient>>,
     /// What the search found: the number of the current match from 0 (or -1), and how many there are.
     results: Signal<(i32, u32)>,
     /// What is sought, if anything.
@@ -55,7 +70,7 @@ pub struct Console {
 
 impl Console {
     /// Call it in the root scope.
-    pub(super) fn new(vm_id: &str, consoles: Consoles) -> Option<Self> {
+    pub(super) fn new(vm_id: &str, consoles: Consoles) -> Option<Rc<Self>> {
         let element: HtmlElement = document().create_element("div").ok()?.unchecked_into();
         element.set_class_name("terminal-frame");
         let terminal = Terminal::new(&options());
@@ -67,9 +82,7 @@ impl Console {
 
         let typed = {
             let vm_id = vm_id.to_owned();
-            Closure::<dyn FnMut(String)>::new(move |text: String| {
-                consoles.cx.type_in(&vm_id, text.as_bytes())
-            })
+            Closure::<dyn FnMut(String)>::new(move |text: String| consoles.type_in(&vm_id, text.as_bytes()))
         };
         terminal.on_data(&typed);
         let typed_binary = {
@@ -77,15 +90,21 @@ impl Console {
             // A character for each byte.
             Closure::<dyn FnMut(String)>::new(move |text: String| {
                 let bytes: Vec<u8> = text.chars().map(|byte| byte as u8).collect();
-                consoles.cx.type_in(&vm_id, &bytes);
+                consoles.type_in(&vm_id, &bytes);
             })
         };
         terminal.on_binary(&typed_binary);
-        let resized = {
+        let changed = {
             let vm_id = vm_id.to_owned();
-            Closure::<dyn FnMut(Size)>::new(move |size: Size| {
-                tell_size(consoles, &vm_id, size.rows(), size.cols());
-            })
+            move || {
+                if let Some(console) = consoles.get(&vm_id) {
+                    console.tell_size();
+                }
+            }
+        };
+        let resized = {
+            let changed = changed.clone();
+            Closure::<dyn FnMut(Size)>::new(move |_: Size| changed())
         };
         terminal.on_resize(&resized);
         let found = Closure::<dyn FnMut(Results)>::new(move |found: Results| {
@@ -99,18 +118,31 @@ impl Console {
             })
         };
         terminal.attach_custom_key_event_handler(&pressed);
-        // Two panels may show a VM in two sizes: the one that is used has its way.
-        let used = {
-            let (vm_id, terminal) = (vm_id.to_owned(), terminal.clone());
-            Closure::<dyn FnMut()>::new(move || tell_size(consoles, &vm_id, terminal.rows(), terminal.cols()))
+        // Two panels may show a VM in two sizes: the one that has the keyboard has its way.
+        let used = Closure::<dyn FnMut()>::new(move || {
+            let changed = changed.clone();
+            // The focus is there once the event is over.
+            later::soon(changed);
+        });
+        for event in ["focusin", "focusout"] {
+            element
+                .add_event_listener_with_callback(event, used.as_ref().unchecked_ref())
+                .ok()?;
+        }
+        let pending = Rc::<RefCell<VecDeque<u64>>>::default();
+        let written = {
+            let (vm_id, pending) = (vm_id.to_owned(), Rc::clone(&pending));
+            Closure::<dyn FnMut()>::new(move || {
+                let taken = pending.borrow_mut().pop_front();
+                if let Some((console, taken)) = consoles.get(&vm_id).zip(taken) {
+                    console.taken(taken);
+                }
+            })
         };
-        element
-            .add_event_listener_with_callback("focusin", used.as_ref().unchecked_ref())
-            .ok()?;
 
         let vm = consoles.machines.vm(vm_id);
         let (run, booted_at) = vm.map_or((0, 0.0), |vm| (vm.run, vm.started_at));
-        Some(Self {
+        Some(Rc::new(Self {
             terminal,
             fit,
             search,
@@ -121,7 +153,11 @@ impl Console {
             booted_at: Cell::new(booted_at),
             consoles,
             vm_id: vm_id.to_owned(),
-            told: Cell::default(),
+            stream: RefCell::default(),
+            is_pinned: Cell::new(false),
+            pending,
+            written: written.into_js_value().unchecked_into(),
+            told: RefCell::default(),
             results,
             sought: RefCell::default(),
             _handlers: vec![
@@ -132,26 +168,122 @@ impl Console {
                 pressed.into_js_value(),
                 used.into_js_value(),
             ],
-        })
+        }))
     }
 
-    /// Takes output of a run that begins at `offset`.
-    pub(super) fn take(&self, run: u64, offset: u64, bytes: &Uint8Array) {
-        self.restarted(run);
-        let mut order = self.order.get();
-        let Some(accepted) = order.accept(offset, bytes.length() as usize) else {
+    /// Begins to feed it, unless it is fed already.
+    pub(super) fn connect(self: &Rc<Self>, client: &Client) {
+        if self.stream.borrow().is_some() {
             return;
-        };
-        self.order.set(order);
-        if accepted.lost > 0 {
-            let lost = text::bytes(accepted.lost);
-            self.terminal.write_text(&format!(
-                "\x1b[2m[{lost} of earlier output are not kept]\x1b[0m\r\n"
-            ));
         }
+        let (weak, cx) = (Rc::downgrade(self), self.consoles.cx);
+        let kind = stream::Console {
+            vm_id: self.vm_id.clone(),
+        };
+        let opened = client.open(&kind, move |event| {
+            if let Some(console) = weak.upgrade() {
+                cx.run(|| console.heard(event));
+            }
+        });
+        match opened {
+            Ok(stream) => {
+                *self.stream.borrow_mut() = Some(stream);
+                *self.told.borrow_mut() = None;
+                self.tell_size();
+            }
+            // The connection is lost, which is told elsewhere.
+            Err(_) => self.disconnect(),
+        }
+    }
+
+    /// Feeds it no longer.
+    pub(super) fn disconnect(&self) {
+        let stream = self.stream.take();
+        // It may be what has called us.
+        later::soon(move || drop(stream));
+    }
+
+    /// Has it fed while it is not shown, too.
+    pub(super) fn pin(&self) {
+        self.is_pinned.set(true);
+    }
+
+    pub(super) fn is_pinned(&self) -> bool {
+        self.is_pinned.get()
+    }
+
+    pub(super) fn vm_id(&self) -> &str {
+        &self.vm_id
+    }
+
+    /// Types into the console, behind what was typed before.
+    ///
+    /// # Errors
+    /// A [`Failure`] when the guest leaves too much unread, or there is no connection.
+    pub(super) fn type_in(&self, bytes: &[u8]) -> Result<(), Failure> {
+        match &*self.stream.borrow() {
+            Some(stream) => stream.send(bytes),
+            None => Err(not_connected()),
+        }
+    }
+
+    fn heard(&self, event: StreamEvent<stream::Console, JsValue>) {
+        match event {
+            StreamEvent::Data { offset, bytes } => {
+                if let Some(bytes) = bytes.dyn_ref::<Uint8Array>() {
+                    self.take(offset, bytes);
+                }
+            }
+            StreamEvent::Note(ConsoleFromHost::Run { run, missed }) => {
+                self.tell_lost(missed);
+                self.restarted(run);
+            }
+            StreamEvent::End(failure) => {
+                self.disconnect();
+                // Without a connection everything ends, which is told elsewhere.
+                if let Some(failure) = failure.filter(|_| self.consoles.cx.client().is_some()) {
+                    self.consoles.cx.notices.report(failure);
+                }
+            }
+        }
+    }
+
+    /// Takes output that begins at `offset` of the run. The host sends more when the terminal has taken it in.
+    fn take(&self, offset: u64, bytes: &Uint8Array) {
+        let mut order = self.order.get();
+        let length = bytes.length();
+        let accepted = order.accept(offset, length as usize);
+        self.order.set(order);
+        self.consoles.output(&self.vm_id, order.run(), offset, bytes);
+        let Some(accepted) = accepted else {
+            return self.taken(u64::from(length));
+        };
+        self.tell_lost(accepted.lost);
+        self.pending.borrow_mut().push_back(u64::from(length));
         // Fits: it is at most the length.
-        self.terminal
-            .write(&bytes.subarray(accepted.skip as u32, bytes.length()));
+        let new = bytes.subarray(accepted.skip as u32, length);
+        if self.terminal.write_then(&new, &self.written).is_err() {
+            // It takes no more than 50 MB ahead, which credits do not let come together.
+            self.pending.borrow_mut().pop_back();
+            self.tell_lost(u64::from(length));
+            self.taken(u64::from(length));
+        }
+    }
+
+    /// Notes that the terminal has dealt with so many bytes.
+    fn taken(&self, bytes: u64) {
+        if let Some(stream) = &*self.stream.borrow() {
+            stream.taken(bytes);
+        }
+    }
+
+    /// Says that some output is missing here.
+    fn tell_lost(&self, lost: u64) {
+        if lost > 0 {
+            let lost = text::bytes(lost);
+            self.terminal
+                .write_text(&format!("\x1b[0;2m[{lost} of output were not kept]\x1b[0m\r\n"));
+        }
     }
 
     /// Empties the terminal if the VM is in another run than before, and says whether it is.
@@ -165,21 +297,18 @@ impl Console {
         is_new
     }
 
-    /// Notes a change of its VM: a new start empties the terminal, a reboot does not, and a guest that has just started is told
-    /// the size of the terminal that shows it.
+    /// Notes a change of its VM: a reboot leaves the text and takes away what the ended program has set.
     pub(super) fn changed(&self, vm: &VmInfo) {
-        if !self.restarted(vm.run) && self.booted_at.get() < vm.started_at {
+        let is_same_run = self.order.get().run() == vm.run;
+        if is_same_run && self.booted_at.get() < vm.started_at {
             self.terminal.write_text(REBOOT);
         }
         self.booted_at.set(vm.started_at);
-        let now = (vm.run, self.terminal.rows(), self.terminal.cols());
-        if vm.state.is_active() && self.is_shown() && self.told.replace(now) != now {
-            self.tell_size();
-        }
     }
 
     /// Ends the terminal of a VM that is no more.
     pub(super) fn end(&self) {
+        self.disconnect();
         self.element.remove();
         self.terminal.dispose();
     }
@@ -200,13 +329,28 @@ impl Console {
         self.element.is_connected() && !document().hidden()
     }
 
+    /// Tells the host how large the terminal is, if it is in view, and whether it has the keyboard. The host tells guests.
     pub(super) fn tell_size(&self) {
-        tell_size(
-            self.consoles,
-            &self.vm_id,
-            self.terminal.rows(),
-            self.terminal.cols(),
-        );
+        let size = self
+            .is_shown()
+            .then(|| (self.terminal.rows(), self.terminal.cols()));
+        let focused = size.is_some() && self.element.contains(document().active_element().as_deref());
+        self.tell(ConsoleFromClient::Size { size, focused });
+    }
+
+    /// Tells the host a size that a script wants.
+    pub fn tell_size_of(&self, rows: u16, cols: u16) {
+        let size = Some((rows, cols));
+        self.tell(ConsoleFromClient::Size { size, focused: true });
+    }
+
+    fn tell(&self, size: ConsoleFromClient) {
+        if let Some(stream) = &*self.stream.borrow()
+            && self.told.borrow().as_ref() != Some(&size)
+        {
+            stream.note(&size);
+            *self.told.borrow_mut() = Some(size);
+        }
     }
 
     /// Shows the terminal in `place`.
@@ -228,6 +372,7 @@ impl Console {
             webgl.dispose();
         }
         self.element.remove();
+        self.tell_size();
     }
 
     /// Uses WebGL where there is a GPU. Browsers allow few contexts, so that only what is shown has one.
@@ -335,13 +480,6 @@ impl Console {
             (false, MARKED..) => format!("{MARKED} or more"),
             (false, count) => format!("{} of {count}", index + 1),
         }
-    }
-}
-
-/// Tells a guest's agent how large its terminal is.
-fn tell_size(consoles: Consoles, vm_id: &str, rows: u16, cols: u16) {
-    if let Some(host) = consoles.cx.host() {
-        host.resize_console(vm_id, rows, cols);
     }
 }
 

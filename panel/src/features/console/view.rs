@@ -2,8 +2,8 @@
 
 use std::rc::Rc;
 
-use qemuweb_runtime::VmState;
-use qemuweb_runtime::protocol::VmId;
+use qemuweb_wire::VmState;
+use qemuweb_wire::vm::VmId;
 use sycamore::prelude::*;
 use sycamore::web::create_client_effect;
 use wasm_bindgen::prelude::*;
@@ -68,8 +68,7 @@ fn mount_shown(consoles: Consoles, place: NodeRef) {
             let (Some(place), Some(vm_id)) = (place.try_get(), vm_id) else {
                 return;
             };
-            consoles.watch(&vm_id);
-            let Some(console) = consoles.get(&vm_id) else {
+            let Some(console) = consoles.open(&vm_id) else {
                 return;
             };
             console.mount(&place.unchecked_into::<HtmlElement>());
@@ -157,9 +156,7 @@ pub fn ConsoleTools() -> View {
         if let (Some(console), Some(vm_id)) =
             (consoles.shown(), consoles.cx.nav.selected.get_clone_untracked())
         {
-            consoles
-                .cx
-                .type_in(&vm_id, format!("{}\r", console.size_command()).as_bytes());
+            consoles.type_in(&vm_id, format!("{}\r", console.size_command()).as_bytes());
             console.focus();
         }
     };

@@ -26,8 +26,8 @@ extern "C" {
     pub fn dispose(this: &Terminal);
     #[wasm_bindgen(method)]
     pub fn focus(this: &Terminal);
-    #[wasm_bindgen(method)]
-    pub fn write(this: &Terminal, data: &Uint8Array);
+    #[wasm_bindgen(method, catch, js_name = write)]
+    pub fn write_then(this: &Terminal, data: &Uint8Array, done: &Function) -> Result<(), JsValue>;
     #[wasm_bindgen(method, js_name = write)]
     pub fn write_text(this: &Terminal, text: &str);
     #[wasm_bindgen(method, js_name = loadAddon, catch)]

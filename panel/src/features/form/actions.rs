@@ -1,7 +1,9 @@
 //! What the form's buttons do.
 
-use qemuweb_runtime::failure::Failure;
-use qemuweb_runtime::protocol::Command;
+use qemuweb_wire::call::{DefineVm, RenameVm};
+use qemuweb_wire::failure::Failure;
+use qemuweb_wire::vm::FileRef;
+
 use qemuweb_vm_config::{DEFAULT_PROFILE_ID, VmProfile, find_profile};
 use sycamore::web::document;
 
@@ -32,13 +34,16 @@ pub(super) fn submit(form: Form, start: bool) {
         Some(_) => draft.effective_name(),
         None => machines.new_name(&draft.effective_name()),
     };
-    let define = Command::DefineVm {
+    let kept = form.kept.get_clone_untracked();
+    let files = form.files.get_clone_untracked();
+    let attached = (0..files.len()).map(FileRef::Attached);
+    let define = DefineVm {
         vm_id: vm_id.clone(),
         name,
         definition: Box::new(checked.definition),
-        files_of: own.filter(|_| form.kept > 0),
+        files: kept.into_iter().map(FileRef::Kept).chain(attached).collect(),
+        replaces: own.and(form.revision),
     };
-    let files = form.files.get_clone_untracked();
     if !draft.urls().is_empty() {
         let wait = "Waiting until you have let QemuWeb fetch from these addresses…".to_owned();
         form.notice.set(Some(wait));
@@ -48,7 +53,7 @@ pub(super) fn submit(form: Form, start: bool) {
         let allowed = hosts.await;
         form.owner.run(|| form.notice.set(None));
         allowed.map_err(Failure::new)?;
-        cx.request(define, files).await?;
+        cx.call_with(define, files).await?;
         if start {
             cx.run(|| machines.start(&started));
         }
@@ -77,10 +82,7 @@ pub(super) fn submit(form: Form, start: bool) {
 pub(super) fn rename(form: Form) {
     if let Some(vm_id) = form.vm_id.get_clone_untracked() {
         let name = form.draft.with_untracked(Draft::effective_name);
-        form.library
-            .machines
-            .cx
-            .command(Command::RenameVm { vm_id, name });
+        form.library.machines.cx.command(RenameVm { vm_id, name });
     }
 }
 

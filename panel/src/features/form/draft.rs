@@ -1,10 +1,11 @@
 //! What the form's fields say, and the machine that they make. Pure.
 
-use qemuweb_runtime::protocol::{StoredInfo, VmDefinition};
 use qemuweb_vm_config::{
     Arch, Attachment, BootDevice, ConfigError, DiskInput, FileKind, InputSource, KernelKind, Media, VmInputs,
     VmOverrides, VmProfile, build_qemu_args, find_profile, split_args,
 };
+use qemuweb_wire::stored::StoredInfo;
+use qemuweb_wire::vm::VmDefinition;
 
 /// A machine that is being described.
 #[derive(Clone, Debug, PartialEq, Eq)]

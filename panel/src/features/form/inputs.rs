@@ -1,7 +1,7 @@
 //! Where kernels and disks come from: a local file, an address, a stored file, or the profile.
 
-use qemuweb_runtime::protocol::StoredInfo;
-use qemuweb_vm_config::{DiskFormat, DiskInput, FileKind, InputSource, MAX_DISKS, Media, VmInputs};
+use qemuweb_vm_config::{DiskFormat, DiskInput, FileKind, InputSource, MAX_DISKS, Media};
+use qemuweb_wire::stored::StoredInfo;
 use sycamore::prelude::*;
 use wasm_bindgen::JsCast;
 use web_sys::{DragEvent, Event, HtmlInputElement, HtmlSelectElement, MouseEvent};
@@ -15,21 +15,12 @@ use crate::kit::files::{self, Chosen};
 use crate::kit::icons::{self, icon};
 use crate::kit::text::bytes;
 
-/// How many attachments inputs name: one more than the highest index.
-pub(super) fn attached(inputs: &VmInputs) -> usize {
-    let indices = inputs.sources().filter_map(|source| match source {
-        InputSource::Attachment(attachment) => Some(attachment.index as usize + 1),
-        _ => None,
-    });
-    indices.max().unwrap_or(0)
-}
-
 impl Form {
     /// Takes a file among the attachments.
     fn attach(self, chosen: Chosen) -> InputSource {
         let Chosen { name, size, file } = chosen;
         let mut files = self.files.get_clone_untracked();
-        let source = attachment(self.kept + files.len(), name, size);
+        let source = attachment(self.kept.with_untracked(Vec::len) + files.len(), name, size);
         files.push(file);
         self.files.set(files);
         source

@@ -1,7 +1,8 @@
 //! What a form holds: what was typed, what it comes to, the files that were chosen.
 
-use qemuweb_runtime::protocol::{StoredInfo, VmId};
 use qemuweb_vm_config::VmProfile;
+use qemuweb_wire::stored::StoredInfo;
+use qemuweb_wire::vm::{FileId, VmId, VmInfo};
 use sycamore::prelude::*;
 use wasm_bindgen::JsValue;
 
@@ -17,8 +18,10 @@ pub struct Form {
     pub(super) checked: ReadSignal<Checked>,
     /// Files that were chosen here, behind those that the VM has.
     pub(super) files: Signal<Vec<JsValue>>,
-    /// How many files the VM has.
-    pub(super) kept: usize,
+    /// The files that the VM has, to which its definition's first indices refer.
+    pub(super) kept: Signal<Vec<FileId>>,
+    /// The revision of the definition that was opened.
+    pub(super) revision: Option<u64>,
     /// The VM whose settings these are; none for a new one.
     pub(super) vm_id: Signal<Option<VmId>>,
     /// What kept it from being saved or started.
@@ -30,17 +33,18 @@ pub struct Form {
 }
 
 impl Form {
-    /// A form for a new machine, or with `vm_id` the settings of one that has `kept` files. It lasts as long as the present
-    /// scope.
-    pub fn new(library: Library, draft: Draft, kept: usize, vm_id: Option<VmId>) -> Self {
+    /// A form for a new machine, or the settings of one that is there. It lasts as long as the present scope.
+    pub fn new(library: Library, draft: Draft, vm: Option<&VmInfo>) -> Self {
         let draft = create_signal(draft);
+        let kept = vm.map(|vm| vm.files.clone()).unwrap_or_default();
         Self {
             library,
             draft,
             checked: create_memo(move || draft.with(Draft::check)),
             files: create_signal(Vec::new()),
-            kept,
-            vm_id: create_signal(vm_id),
+            kept: create_signal(kept),
+            revision: vm.map(|vm| vm.revision),
+            vm_id: create_signal(vm.map(|vm| vm.vm_id.clone())),
             problems: create_signal(Vec::new()),
             notice: create_signal(None),
             owner: Owner::here(),

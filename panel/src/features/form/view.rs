@@ -23,9 +23,8 @@ pub fn Settings() -> View {
         div(class="settings", id="panel-settings", role="tabpanel", aria-labelledby="tab-settings") {
             (match selected.get_clone().and_then(|vm_id| machines.vm(&vm_id)) {
                 Some(vm) => {
-                    let kept = inputs::attached(&vm.definition.inputs);
                     let draft = Draft::of(vm.name.clone(), (*vm.definition).clone());
-                    let form = Form::new(library, draft, kept, Some(vm.vm_id.clone()));
+                    let form = Form::new(library, draft, Some(&vm));
                     view! { VmForm(form=form) }
                 }
                 None => View::new(),

@@ -1,7 +1,7 @@
 //! What can be started in one click: the default guest at first, what was used last, and a card per profile.
 
-use qemuweb_runtime::protocol::VmInfo;
 use qemuweb_vm_config::{InputSource, VmInputs, VmProfile, build_qemu_args};
+use qemuweb_wire::vm::VmInfo;
 use sycamore::prelude::*;
 
 use super::state::{Launcher, expected_boot};

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use qemuweb_runtime::protocol::StoredInfo;
 use qemuweb_vm_config::{DEFAULT_PROFILE_ID, VmProfile, find_profile};
+use qemuweb_wire::stored::StoredInfo;
 use serde_json::Value;
 use sycamore::prelude::*;
 use sycamore::web::{document, window};
@@ -37,7 +37,7 @@ impl Launcher {
         let profile = find_profile(DEFAULT_PROFILE_ID);
         Self {
             library,
-            form: profile.map(|profile| Form::new(library, Draft::new(profile), 0, None)),
+            form: profile.map(|profile| Form::new(library, Draft::new(profile), None)),
             image_sizes: create_signal(BTreeMap::new()),
         }
     }

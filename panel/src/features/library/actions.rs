@@ -1,15 +1,19 @@
 //! What a person can do with what is kept.
 
-use qemuweb_runtime::failure::Failure;
-use qemuweb_runtime::protocol::Command;
+use std::rc::Rc;
+
+use qemuweb_wire::call::{RemoveProfile, RemoveStored, RestoreStored, SaveProfile, StoreFile};
+use qemuweb_wire::failure::Failure;
+use qemuweb_wire::stored::StoredInfo;
+
 use qemuweb_vm_config::{
     StoredFile, VmProfile, default_profiles, export_profile, import_profile, infrastructure_profiles,
 };
 use wasm_bindgen_futures::JsFuture;
 use web_sys::File;
 
-use super::state::Library;
-use crate::cx::Answer;
+use super::state::{Library, Storing};
+use crate::cx::{Answer, not_connected};
 use crate::kit::files::{self, Chosen};
 
 /// The largest profile's file that is read, in bytes.
@@ -17,20 +21,18 @@ const LARGEST_PROFILE: f64 = 1_048_576.0;
 
 impl Library {
     /// Has the host keep a profile, in place of the one that has its id.
-    pub fn save_profile(self, profile: VmProfile) -> Answer {
+    pub fn save_profile(self, profile: VmProfile) -> Answer<()> {
         let profile = Box::new(profile);
-        self.machines
-            .cx
-            .request(Command::SaveProfile { profile }, Vec::new())
+        self.machines.cx.call(SaveProfile { profile })
     }
 
     /// Forgets a profile, with the way back on screen.
     pub fn delete_profile(self, profile: VmProfile) {
         let cx = self.machines.cx;
-        let command = Command::RemoveProfile {
+        let call = RemoveProfile {
             profile_id: profile.id.clone(),
         };
-        cx.command_then(command, move || {
+        cx.command_then(call, move |()| {
             cx.undo
                 .offer(format!("Deleted the profile {}.", profile.name), move || {
                     cx.later(self.save_profile(profile.clone()), move |result| {
@@ -48,27 +50,53 @@ impl Library {
         profile_id(name, &taken)
     }
 
-    /// Has the host store a file.
-    pub fn store(self, chosen: Chosen) -> impl Future<Output = Result<(), Failure>> + 'static {
+    /// Has the host store a file, and tells meanwhile how far that is.
+    pub fn store(self, chosen: Chosen) -> Answer<StoredInfo> {
         let cx = self.machines.cx;
-        let Chosen { name, file, .. } = chosen;
-        let answer = cx.request(Command::StoreFile { name }, vec![file]);
-        async move {
-            let result = answer.await;
+        let Some(client) = cx.client() else {
+            return Box::pin(std::future::ready(Err(not_connected())));
+        };
+        let Chosen { name, size, file } = chosen;
+        self.storing.set(Some(Storing {
+            name: name.clone(),
+            done: 0,
+            total: Some(size),
+            cancel: None,
+        }));
+        let progress = move |done, total: Option<u64>| {
+            cx.run(|| {
+                if let Some(storing) = self.storing.get_clone_untracked() {
+                    let total = total.or(storing.total);
+                    self.storing.set(Some(Storing {
+                        done,
+                        total,
+                        ..storing
+                    }));
+                }
+            });
+        };
+        let call = client.call_with(StoreFile { name }, vec![file], Some(Rc::new(progress)));
+        self.storing.update(|storing| {
+            if let Some(storing) = storing {
+                storing.cancel = Some(call.canceller());
+            }
+        });
+        Box::pin(async move {
+            let result: Result<StoredInfo, Failure> = call.await;
             cx.run(|| self.storing.set(None));
             result
-        }
+        })
     }
 
     /// Forgets a stored file, with the way back on screen.
     pub fn delete_file(self, file: StoredFile) {
         let cx = self.machines.cx;
-        let command = Command::RemoveStored {
+        let call = RemoveStored {
             hash: file.hash.clone(),
         };
-        cx.command_then(command, move || {
+        cx.command_then(call, move |()| {
             cx.undo.offer(format!("Deleted {}.", file.name), move || {
-                cx.command(Command::RestoreStored {
+                cx.command(RestoreStored {
                     hash: file.hash.clone(),
                 });
             });

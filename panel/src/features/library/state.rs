@@ -1,20 +1,24 @@
 //! The stored files and people's profiles as the host tells of them.
 
-use qemuweb_runtime::protocol::{Event, StorageUse, StoredInfo};
 use qemuweb_vm_config::{VmProfile, find_profile};
+use qemuweb_wire::client::Canceller;
+use qemuweb_wire::stored::{StorageUse, StoredInfo};
+use qemuweb_wire::topic::LibraryState;
 use sycamore::prelude::*;
 
 use crate::features::machines::state::Machines;
 
 /// A file that is being stored.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Storing {
     /// Its name.
     pub name: String,
     /// Bytes read.
     pub done: u64,
-    /// Its size in bytes.
-    pub total: u64,
+    /// Its size in bytes, once it is known.
+    pub total: Option<u64>,
+    /// What gives it up.
+    pub cancel: Option<Canceller>,
 }
 
 /// What people keep. Copies are the same.
@@ -49,22 +53,10 @@ impl Library {
         use_context()
     }
 
-    /// Takes in an event.
-    pub fn apply(self, event: &Event) {
-        match event {
-            Event::ProfileList { profiles } => self.profiles.set(profiles.clone()),
-            Event::StoredFiles { files, storage } => {
-                self.storing.set(None);
-                self.stored.set(files.clone());
-                self.storage.set(*storage);
-            }
-            Event::Storing { name, done, total } => self.storing.set(Some(Storing {
-                name: name.clone(),
-                done: *done,
-                total: *total,
-            })),
-            _ => {}
-        }
+    /// Takes in the stored files as they are now.
+    pub fn heard(self, state: &LibraryState) {
+        self.stored.set(state.files.clone());
+        self.storage.set(state.storage);
     }
 
     /// The profile of this id, ours or the person's. Tracked.

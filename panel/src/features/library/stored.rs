@@ -2,9 +2,10 @@
 
 use std::rc::Rc;
 
-use qemuweb_runtime::failure::Failure;
-use qemuweb_runtime::protocol::{StorageUse, StoredInfo, VmInfo};
 use qemuweb_vm_config::{InputSource, StoredFile};
+use qemuweb_wire::failure::Failure;
+use qemuweb_wire::stored::{StorageUse, StoredInfo};
+use qemuweb_wire::vm::VmInfo;
 use sycamore::prelude::*;
 use web_sys::{DragEvent, Event};
 
@@ -80,8 +81,11 @@ pub fn stored_files(offer: impl Fn(&StoredInfo) + Copy + 'static) -> View {
     let busy = move || {
         library.storing.with(|storing| {
             storing.as_ref().map_or_else(String::new, |storing| {
-                let (done, total) = (text::bytes(storing.done), text::bytes(storing.total));
-                format!("Storing {}: {done} of {total}", storing.name)
+                let done = text::bytes(storing.done);
+                let total = storing
+                    .total
+                    .map_or_else(String::new, |total| format!(" of {}", text::bytes(total)));
+                format!("Storing {}: {done}{total}", storing.name)
             })
         })
     };
@@ -99,6 +103,15 @@ pub fn stored_files(offer: impl Fn(&StoredInfo) + Copy + 'static) -> View {
                 input(r#type="file", id="store-file", data-testid="store-file",
                     disabled=!cx.can_launch() || library.storing.with(Option::is_some), on:change=chosen)
                 span(role="status", data-testid="storing") { (busy()) }
+                (if library.storing.with(|storing| storing.as_ref().is_some_and(|it| it.cancel.is_some())) {
+                    text_button("cancel-storing", "Cancel", move |_| {
+                        if let Some(cancel) = library.storing.get_clone_untracked().and_then(|it| it.cancel) {
+                            cancel.cancel();
+                        }
+                    })
+                } else {
+                    View::new()
+                })
             }
             (match failure.get_clone() {
                 None => View::new(),
@@ -144,15 +157,16 @@ fn file_row(
 
 #[cfg(test)]
 pub mod tests {
-    use qemuweb_runtime::VmState;
-    use qemuweb_runtime::protocol::Event;
+    use qemuweb_wire::VmState;
+    use qemuweb_wire::topic::LibraryState;
+
     use qemuweb_vm_config::{Arch, DiskFormat, DiskInput, FileKind};
     use sycamore::web::render_to_string;
 
     use super::*;
     use crate::cx::Cx;
     use crate::features::machines::state::Machines;
-    use crate::features::machines::words::tests::vm;
+    use crate::features::machines::words::tests::{rows, vm};
 
     /// A stored file of this name and kind.
     pub fn stored(name: &str, kind: FileKind, arch: Option<Arch>) -> StoredInfo {
@@ -178,13 +192,13 @@ pub mod tests {
             let machines = Machines::new(Cx::new(0.0));
             let library = Library::new(machines);
             provide_context(library);
-            machines.apply(&Event::VmList { vms: vec![user] });
+            machines.heard(&rows([user]), None);
             let storage = Some(StorageUse {
                 used: 1 << 20,
                 quota: 5 << 20,
             });
             let files = vec![disk];
-            library.apply(&Event::StoredFiles { files, storage });
+            library.heard(&LibraryState { files, storage });
             stored_files(|_| ())
         });
         for part in [

@@ -1,9 +1,13 @@
 //! What a person can do with a virtual machine.
 
-use qemuweb_runtime::VmState;
-use qemuweb_runtime::failure::Failure;
-use qemuweb_runtime::protocol::{Command, MAX_VM_ID, ProfileRef, VmId};
 use qemuweb_vm_config::{DEFAULT_PROFILE_ID, VmProfile, find_profile};
+use qemuweb_wire::VmState;
+use qemuweb_wire::call::{
+    CloneVm, FileHandles, PauseVm, PrepareVm, ProfileRef, RemoveVm, ResetVm, RestartVm, RestoreVm, ResumeVm,
+    SetFavourite, StartVm, StopVm,
+};
+use qemuweb_wire::failure::Failure;
+use qemuweb_wire::vm::{MAX_VM_ID, VmId};
 use wasm_bindgen::JsValue;
 
 use super::state::{Machines, new_vm_id};
@@ -18,6 +22,10 @@ pub struct Possible {
     pub start: bool,
     /// To shut down.
     pub stop: bool,
+    /// To have its vCPUs halted.
+    pub pause: bool,
+    /// To have them run again.
+    pub resume: bool,
     /// To lose its power.
     pub force_stop: bool,
     /// To be reset.
@@ -36,9 +44,11 @@ impl Possible {
         };
         Self {
             start: !state.is_active(),
-            stop: matches!(state, VmState::Running | VmState::Paused),
+            stop: state.is_active() && !matches!(state, VmState::Starting | VmState::Stopping),
+            pause: *state == VmState::Running,
+            resume: matches!(state, VmState::Paused | VmState::Halted { .. }),
             force_stop: state.is_active(),
-            reset: matches!(state, VmState::Running | VmState::Paused | VmState::Stopping),
+            reset: state.is_active() && *state != VmState::Starting,
             remove: !state.is_active(),
             clone: true,
         }
@@ -71,9 +81,8 @@ impl Machines {
     /// Has the host prepare for a VM of a profile, because the person seems to be about to start one.
     pub fn prepare(self, profile: &VmProfile) {
         let profile = ProfileRef::Inline(Box::new(profile.clone()));
-        let answer = self.cx.request(Command::PrepareVm { profile }, Vec::new());
         // What is wrong, the start tells.
-        self.cx.later(answer, drop);
+        self.cx.later(self.cx.call(PrepareVm { profile }), drop);
     }
 
     /// Has the host prepare for what is started most often: what was last, or else the default guest.
@@ -89,7 +98,7 @@ impl Machines {
     /// has on the web.
     pub fn launch(self, profile: &VmProfile) {
         let vm_id = self.new_id(&profile.id);
-        let command = Command::StartVm {
+        let call = StartVm {
             vm_id: vm_id.clone(),
             name: Some(self.new_name(&profile.name)),
             profile: ProfileRef::Id(profile.id.clone()),
@@ -100,7 +109,7 @@ impl Machines {
         let hosts = files::ask_for_hosts(&profile.default_inputs.urls());
         let started = async move {
             hosts.await.map_err(Failure::new)?;
-            cx.request(command, Vec::new()).await
+            cx.call(call).await
         };
         cx.later(started, move |result| match result {
             Ok(()) => cx.nav.show_console(&vm_id),
@@ -119,18 +128,18 @@ impl Machines {
     pub fn clone_vm(self, vm_id: &str) {
         let Some(vm) = self.vm(vm_id) else { return };
         let new_id = self.new_id(&vm.profile_id);
-        let command = Command::CloneVm {
+        let call = CloneVm {
             vm_id: vm_id.to_owned(),
             new_id: new_id.clone(),
             name: self.new_name(&format!("{} copy", vm.name)),
         };
-        self.cx.command_then(command, move || self.cx.nav.show(&new_id));
+        self.cx.command_then(call, move |()| self.cx.nav.show(&new_id));
     }
 
     /// Has a VM among the favourites, or no longer.
     pub fn toggle_favourite(self, vm_id: &str) {
         if let Some(vm) = self.vm(vm_id) {
-            self.cx.command(Command::SetFavourite {
+            self.cx.command(SetFavourite {
                 vm_id: vm_id.to_owned(),
                 favourite: !vm.favourite,
             });
@@ -143,12 +152,12 @@ impl Machines {
             return;
         };
         let vm_id = vm_id.to_owned();
-        let command = Command::RemoveVm { vm_id: vm_id.clone() };
-        self.cx.command_then(command, move || {
+        let call = RemoveVm { vm_id: vm_id.clone() };
+        self.cx.command_then(call, move |()| {
             self.cx.undo.offer(format!("Removed {}.", vm.name), move || {
                 let shown = vm_id.clone();
-                let command = Command::RestoreVm { vm_id: vm_id.clone() };
-                self.cx.command_then(command, move || self.cx.nav.show(&shown));
+                let call = RestoreVm { vm_id: vm_id.clone() };
+                self.cx.command_then(call, move |()| self.cx.nav.show(&shown));
             });
         });
     }
@@ -156,14 +165,22 @@ impl Machines {
     /// Starts a stopped VM. Where the page may ask, the person is first asked to let it read its files again.
     pub fn start(self, vm_id: &str) {
         let has_handles = self.vm(vm_id).is_some_and(|vm| vm.has_handles);
-        if has_handles && files::has_picker() {
-            // Comes back as `start_with_handles`.
-            self.cx.command(Command::SendHandles {
-                vm_id: vm_id.to_owned(),
+        let client = self.cx.client().filter(|_| has_handles && files::has_picker());
+        let Some(client) = client else {
+            return self.start_as_allowed(vm_id);
+        };
+        let vm_id = vm_id.to_owned();
+        let handles = client.call_for_attachments(FileHandles { vm_id: vm_id.clone() });
+        let asked = async move {
+            let handles = handles.await?.1;
+            let names = files::not_allowed(&handles).await;
+            Ok((handles, names))
+        };
+        self.cx
+            .later(asked, move |asked: Result<_, Failure>| match asked {
+                Ok((handles, names)) => self.start_with_handles(vm_id, handles, &names),
+                Err(failure) => self.report(Some(&vm_id), failure),
             });
-        } else {
-            self.start_as_allowed(vm_id);
-        }
     }
 
     /// Starts a stopped VM, after asking for the files of these `names` if there are any: the browser shows its own question
@@ -190,23 +207,22 @@ impl Machines {
 
     /// Starts a stopped VM with the permissions that there are.
     fn start_as_allowed(self, vm_id: &str) {
-        let command = Command::RestartVm {
+        let call = RestartVm {
             vm_id: vm_id.to_owned(),
         };
         let vm_id = vm_id.to_owned();
         let is_shown = self.shown_now().is_some_and(|vm| vm.vm_id == vm_id);
         self.cx.nav.to_console.set(is_shown);
-        self.cx
-            .later(self.cx.request(command, Vec::new()), move |result| {
-                if let Err(failure) = result {
-                    self.report(Some(&vm_id), failure);
-                }
-            });
+        self.cx.later(self.cx.call(call), move |result| {
+            if let Err(failure) = result {
+                self.report(Some(&vm_id), failure);
+            }
+        });
     }
 
     /// Asks the guest to shut down.
     pub fn stop(self, vm_id: &str) {
-        self.cx.command(Command::StopVm {
+        self.cx.command(StopVm {
             vm_id: vm_id.to_owned(),
             force: false,
         });
@@ -214,7 +230,7 @@ impl Machines {
 
     /// Cuts the power without asking.
     pub fn force_stop(self, vm_id: &str) {
-        self.cx.command(Command::StopVm {
+        self.cx.command(StopVm {
             vm_id: vm_id.to_owned(),
             force: true,
         });
@@ -239,6 +255,20 @@ impl Machines {
         )));
     }
 
+    /// Halts the vCPUs.
+    pub fn pause(self, vm_id: &str) {
+        self.cx.command(PauseVm {
+            vm_id: vm_id.to_owned(),
+        });
+    }
+
+    /// Lets the vCPUs run again.
+    pub fn resume(self, vm_id: &str) {
+        self.cx.command(ResumeVm {
+            vm_id: vm_id.to_owned(),
+        });
+    }
+
     /// Pushes the reset button, after asking.
     pub fn ask_reset(self, vm_id: &str) {
         let Some(vm) = self.vm(vm_id) else { return };
@@ -249,7 +279,7 @@ impl Machines {
              is writing may be damaged.",
             "Reset",
             move || {
-                self.cx.command(Command::ResetVm { vm_id: vm_id.clone() });
+                self.cx.command(ResetVm { vm_id: vm_id.clone() });
                 self.cx.nav.to_console.set(true);
             },
         )));
@@ -260,6 +290,8 @@ impl Machines {
 mod tests {
     use sycamore::prelude::*;
     use sycamore::web::render_to_string;
+
+    use qemuweb_wire::state::Halt;
 
     use super::*;
     use crate::cx::Cx;
@@ -273,6 +305,14 @@ mod tests {
         assert!(starting.force_stop && !starting.stop && !starting.reset && !starting.start);
         let stopping = Possible::of(Some(&VmState::Stopping));
         assert!(stopping.force_stop && stopping.reset && !stopping.stop);
+        assert!(running.pause && !running.resume);
+        let paused = Possible::of(Some(&VmState::Paused));
+        assert!(paused.resume && !paused.pause && paused.stop && paused.reset);
+        let asleep = Possible::of(Some(&VmState::Halted {
+            cause: Halt::Suspended,
+            detail: String::new(),
+        }));
+        assert!(asleep.resume && asleep.stop && !asleep.pause);
         let stopped = Possible::of(Some(&VmState::NOT_STARTED));
         assert!(stopped.start && stopped.remove && !stopped.force_stop);
         assert_eq!(Possible::of(None), Possible::default());

@@ -1,10 +1,11 @@
 //! A VM's details: what it is, how long its start took, the command line of QEMU, the log.
 
-use qemuweb_runtime::protocol::{LogLevel, VmInfo};
 use qemuweb_vm_config::{InputSource, VmInputs};
+use qemuweb_wire::topic::{LogLevel, LogLine};
+use qemuweb_wire::vm::VmInfo;
 use sycamore::prelude::*;
 
-use super::state::{LogLine, Machines};
+use super::state::Machines;
 use super::words;
 use crate::kit::browser::copy;
 use crate::kit::text;
@@ -137,8 +138,8 @@ fn log(lines: &[LogLine]) -> View {
 
 #[cfg(test)]
 mod tests {
-    use qemuweb_runtime::VmState;
     use qemuweb_vm_config::DiskInput;
+    use qemuweb_wire::VmState;
 
     use super::*;
     use crate::features::machines::words::tests::vm;

@@ -1,6 +1,6 @@
 //! The list of VMs with its filter.
 
-use qemuweb_runtime::protocol::VmId;
+use qemuweb_wire::vm::VmId;
 use sycamore::prelude::*;
 use sycamore::web::{create_client_effect, document};
 use wasm_bindgen::JsCast;

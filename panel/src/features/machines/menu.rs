@@ -29,6 +29,8 @@ pub fn items(machines: Machines, vm_id: &str) -> Vec<Item> {
     let id = vm.vm_id.clone();
     vec![
         item("vm-start", "Start", possible.start, Machines::start),
+        item("vm-pause", "Pause", possible.pause, Machines::pause),
+        item("vm-resume", "Resume", possible.resume, Machines::resume),
         item("vm-stop", "Shut down", possible.stop, Machines::stop),
         item(
             "vm-force-stop",

@@ -1,7 +1,7 @@
 //! How far a start is: its phase, bytes, time, and a way to cancel it.
 
-use qemuweb_runtime::VmState;
-use qemuweb_runtime::protocol::{Phase, VmInfo};
+use qemuweb_wire::VmState;
+use qemuweb_wire::vm::{Phase, VmInfo};
 use sycamore::prelude::*;
 
 use super::state::Machines;
@@ -123,7 +123,7 @@ pub fn ProgressBar() -> View {
 
 #[cfg(test)]
 mod tests {
-    use qemuweb_runtime::protocol::Progress;
+    use qemuweb_wire::vm::Progress;
 
     use super::*;
     use crate::features::machines::words::tests::vm;

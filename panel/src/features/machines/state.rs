@@ -4,9 +4,10 @@ use std::cmp::Ordering::Equal;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use qemuweb_runtime::VmState;
-use qemuweb_runtime::failure::Failure;
-use qemuweb_runtime::protocol::{Event, LogLevel, VmId, VmInfo};
+use qemuweb_wire::VmState;
+use qemuweb_wire::failure::Failure;
+use qemuweb_wire::topic::{LogLine, MachinesDelta, Subject, Topic};
+use qemuweb_wire::vm::{VmId, VmInfo};
 use sycamore::prelude::*;
 
 use crate::cx::Cx;
@@ -14,15 +15,37 @@ use crate::cx::Cx;
 /// Log lines that are kept, of all VMs together.
 const MAX_LOG_LINES: usize = 500;
 
-/// A line of the log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogLine {
-    /// Which VM, if it belongs to one.
-    pub vm_id: Option<VmId>,
-    /// How grave it is.
-    pub level: LogLevel,
-    /// The line.
-    pub message: String,
+/// The topic of all VMs, which a page keeps once: what the subscription knows and what is shown are the same.
+pub struct Rows;
+
+impl Subject for Rows {
+    type State = Vec<Rc<VmInfo>>;
+    type Delta = MachinesDelta;
+
+    fn topic(&self) -> Topic {
+        Topic::Machines
+    }
+
+    fn apply(vms: &mut Vec<Rc<VmInfo>>, delta: &MachinesDelta) {
+        match delta {
+            MachinesDelta::Changed { vm, place } => {
+                let vm = Rc::new((**vm).clone());
+                match vms.iter_mut().find(|old| old.vm_id == vm.vm_id) {
+                    Some(old) => *old = vm,
+                    None => vms.insert((*place).min(vms.len()), vm),
+                }
+            }
+            MachinesDelta::Progress { vm_id, progress } => {
+                if let Some(vm) = vms.iter_mut().find(|vm| vm.vm_id == *vm_id) {
+                    *vm = Rc::new(VmInfo {
+                        progress: Some(*progress),
+                        ..(**vm).clone()
+                    });
+                }
+            }
+            MachinesDelta::Removed { vm_id } => vms.retain(|vm| vm.vm_id != *vm_id),
+        }
+    }
 }
 
 /// The virtual machines. Copies are the same.
@@ -66,63 +89,42 @@ impl Machines {
         use_context()
     }
 
-    /// Takes in an event.
-    pub fn apply(self, event: &Event) {
-        match event {
-            Event::VmList { vms } => self.vms.set(vms.iter().cloned().map(Rc::new).collect()),
-            Event::VmChanged { vm } => self.take((**vm).clone()),
-            Event::VmRemoved { vm_id } => {
-                self.vms.update(|vms| vms.retain(|vm| vm.vm_id != *vm_id));
-                // Another VM may get the id, which these lines would be told of.
-                if self
-                    .log
-                    .with_untracked(|log| log.iter().any(|line| line.vm_id.as_ref() == Some(vm_id)))
-                {
-                    self.log
-                        .update(|log| log.retain(|line| line.vm_id.as_ref() != Some(vm_id)));
-                }
-                let selected = self.cx.nav.selected;
-                if selected.with_untracked(|selected| selected.as_ref() == Some(vm_id)) {
-                    selected.set(None);
+    /// Takes in all VMs as they are now, and what has changed.
+    pub fn heard(self, vms: &[Rc<VmInfo>], delta: Option<&MachinesDelta>) {
+        match delta {
+            Some(MachinesDelta::Removed { vm_id }) => self.removed(vm_id),
+            // A failure of the VM's own is shown with the VM.
+            Some(MachinesDelta::Changed { vm, .. }) => {
+                if let Some(failure) = &vm.failure {
+                    self.cx.notices.withdraw(failure);
                 }
             }
-            Event::Progress { vm_id, progress } => {
-                if let Some(vm) = self.vm(vm_id) {
-                    self.take(VmInfo {
-                        progress: Some(*progress),
-                        ..(*vm).clone()
-                    });
-                }
-            }
-            Event::Log {
-                vm_id,
-                level,
-                message,
-            } => self.log.update(|log| {
-                log.push_back(LogLine {
-                    vm_id: vm_id.clone(),
-                    level: *level,
-                    message: message.clone(),
-                });
-                if log.len() > MAX_LOG_LINES {
-                    log.pop_front();
-                }
-            }),
-            Event::Error { vm_id, failure } => self.report(vm_id.as_deref(), failure.clone()),
-            _ => {}
+            Some(MachinesDelta::Progress { .. }) | None => {}
+        }
+        self.vms.set(vms.to_vec());
+        if !matches!(delta, Some(MachinesDelta::Progress { .. })) {
+            self.show_any();
         }
     }
 
-    fn take(self, vm: VmInfo) {
-        // A failure of the VM's own is shown with the VM.
-        if let Some(failure) = &vm.failure {
-            self.cx.notices.withdraw(failure);
+    fn removed(self, vm_id: &str) {
+        // Another VM may get the id, which these lines would be told of.
+        let is_of = |line: &LogLine| line.vm_id.as_deref() == Some(vm_id);
+        if self.log.with_untracked(|log| log.iter().any(is_of)) {
+            self.log.update(|log| log.retain(|line| !is_of(line)));
         }
-        self.vms.update(|vms| {
-            let vm = Rc::new(vm);
-            match vms.iter_mut().find(|old| old.vm_id == vm.vm_id) {
-                Some(old) => *old = vm,
-                None => vms.push(vm),
+        let selected = self.cx.nav.selected;
+        if selected.with_untracked(|selected| selected.as_deref() == Some(vm_id)) {
+            selected.set(None);
+        }
+    }
+
+    /// Takes in a line for the log.
+    pub fn logged(self, line: &LogLine) {
+        self.log.update(|log| {
+            log.push_back(line.clone());
+            if log.len() > MAX_LOG_LINES {
+                log.pop_front();
             }
         });
     }
@@ -233,29 +235,38 @@ pub fn failure_of(vm: &VmInfo) -> Option<Failure> {
 
 #[cfg(test)]
 mod tests {
-    use qemuweb_runtime::protocol::{Phase, Progress};
-    use qemuweb_runtime::state::VmState;
+    use qemuweb_wire::state::VmState;
+    use qemuweb_wire::vm::{Phase, Progress};
 
     use super::*;
-    use crate::features::machines::words::tests::vm;
+    use crate::features::machines::words::tests::{rows, vm};
+    use qemuweb_wire::topic::LogLevel;
 
     fn in_root(test: impl FnOnce(Machines)) {
         let root = create_root(|| test(Machines::new(Cx::new(0.0))));
         root.dispose();
     }
 
+    /// Hears of a change as a subscription does.
+    fn change(machines: Machines, delta: MachinesDelta) {
+        let mut vms = machines.vms.get_clone();
+        Rows::apply(&mut vms, &delta);
+        machines.heard(&vms, Some(&delta));
+    }
+
+    fn changed(vm: VmInfo) -> MachinesDelta {
+        MachinesDelta::Changed {
+            vm: Box::new(vm),
+            place: usize::MAX,
+        }
+    }
+
     #[test]
-    fn events_change_the_list() {
+    fn changes_change_the_list() {
         in_root(|machines| {
-            machines.apply(&Event::VmList {
-                vms: vec![vm("a", VmState::Running)],
-            });
-            machines.apply(&Event::VmChanged {
-                vm: Box::new(vm("b", VmState::Starting)),
-            });
-            machines.apply(&Event::VmChanged {
-                vm: Box::new(vm("a", VmState::Stopping)),
-            });
+            machines.heard(&rows([vm("a", VmState::Running)]), None);
+            change(machines, changed(vm("b", VmState::Starting)));
+            change(machines, changed(vm("a", VmState::Stopping)));
             assert_eq!(machines.listed(), ["a", "b"]);
             assert_eq!(machines.vm("a").unwrap().state, VmState::Stopping);
 
@@ -264,10 +275,11 @@ mod tests {
                 done: 1,
                 total: None,
             };
-            machines.apply(&Event::Progress {
+            let delta = MachinesDelta::Progress {
                 vm_id: "b".into(),
                 progress,
-            });
+            };
+            change(machines, delta);
             assert_eq!(machines.vm("b").unwrap().progress, Some(progress));
         });
     }
@@ -275,12 +287,9 @@ mod tests {
     #[test]
     fn a_removed_vm_is_no_longer_shown() {
         in_root(|machines| {
-            machines.apply(&Event::VmList {
-                vms: vec![vm("a", VmState::NOT_STARTED)],
-            });
-            machines.cx.nav.selected.set(Some("a".into()));
+            machines.heard(&rows([vm("a", VmState::NOT_STARTED)]), None);
             assert!(machines.shown_now().is_some());
-            machines.apply(&Event::VmRemoved { vm_id: "a".into() });
+            change(machines, MachinesDelta::Removed { vm_id: "a".into() });
             assert!(machines.shown_now().is_none());
             assert!(machines.cx.nav.selected.with(Option::is_none));
         });
@@ -290,28 +299,16 @@ mod tests {
     fn a_failure_of_a_vm_is_shown_with_the_vm_only() {
         in_root(|machines| {
             let failure = Failure::new("trap");
-            machines.apply(&Event::Error {
-                vm_id: Some("a".into()),
-                failure: failure.clone(),
-            });
+            machines.report(Some("a"), failure.clone());
             assert_eq!(machines.cx.notices.len(), 1);
+            let reason = "trap".to_owned();
             let crashed = VmInfo {
                 failure: Some(failure.clone()),
-                ..vm(
-                    "a",
-                    VmState::Crashed {
-                        reason: "trap".into(),
-                    },
-                )
+                ..vm("a", VmState::Crashed { reason })
             };
-            machines.apply(&Event::VmChanged {
-                vm: Box::new(crashed),
-            });
+            change(machines, changed(crashed));
             assert_eq!(machines.cx.notices.len(), 0);
-            machines.apply(&Event::Error {
-                vm_id: Some("a".into()),
-                failure,
-            });
+            machines.report(Some("a"), failure);
             assert_eq!(machines.cx.notices.len(), 0);
         });
     }
@@ -357,13 +354,13 @@ mod tests {
     fn the_log_of_a_removed_vm_goes_with_it() {
         in_root(|machines| {
             for vm_id in [Some("a"), Some("b"), None] {
-                machines.apply(&Event::Log {
+                machines.logged(&LogLine {
                     vm_id: vm_id.map(str::to_owned),
                     level: LogLevel::Info,
                     message: "x".into(),
                 });
             }
-            machines.apply(&Event::VmRemoved { vm_id: "a".into() });
+            change(machines, MachinesDelta::Removed { vm_id: "a".into() });
             let ids = machines
                 .log
                 .with(|log| log.iter().map(|line| line.vm_id.clone()).collect::<Vec<_>>());

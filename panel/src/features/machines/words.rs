@@ -1,8 +1,8 @@
 //! What the panel calls states, phases and amounts of a virtual machine, and the icons of its states.
 
-use qemuweb_runtime::protocol::{Phase, Progress, VmInfo};
-use qemuweb_runtime::state::{Halt, VmState};
 use qemuweb_vm_config::{InputSource, VmProfile};
+use qemuweb_wire::state::{Halt, VmState};
+use qemuweb_wire::vm::{Phase, Progress, VmInfo};
 use sycamore::prelude::*;
 
 use crate::kit::icons::{self, Icon, icon};
@@ -163,6 +163,11 @@ pub fn state_icon(state: &VmState) -> View {
 pub(crate) mod tests {
     use super::*;
     use crate::kit::text::seconds;
+
+    /// VMs as a page keeps them.
+    pub(crate) fn rows(vms: impl IntoIterator<Item = VmInfo>) -> Vec<std::rc::Rc<VmInfo>> {
+        vms.into_iter().map(std::rc::Rc::new).collect()
+    }
 
     pub(crate) fn vm(vm_id: &str, state: VmState) -> VmInfo {
         let profile = qemuweb_vm_config::find_profile("minimal-x86_64").unwrap();

@@ -1,13 +1,12 @@
 //! The metrics strip: how busy a VM is, as numbers and small charts of the last minute, and its boot's phases.
 
-use std::collections::VecDeque;
 use std::fmt::Write as _;
 
-use qemuweb_runtime::monitor::Metrics;
-use qemuweb_runtime::protocol::Phase;
+use qemuweb_wire::monitor::Metrics;
+use qemuweb_wire::vm::Phase;
 use sycamore::prelude::*;
 
-use super::state::Monitors;
+use super::state::{MAX_METRICS, Monitors};
 use crate::cx::Tab;
 use crate::features::machines::words;
 use crate::kit::text;
@@ -16,7 +15,7 @@ use crate::kit::text;
 const WIDTH: f64 = 100.0;
 const HEIGHT: f64 = 24.0;
 /// Measurements that fit into a chart.
-const POINTS: usize = 60;
+const POINTS: usize = MAX_METRICS;
 
 /// Why there is nothing to draw of the network.
 const NETWORK: &str =
@@ -27,7 +26,7 @@ type Series = Vec<f64>;
 
 /// The differences of a counter per second. What went backwards was reset.
 #[expect(clippy::cast_precision_loss, reason = "drawn, and shown with three digits")]
-fn rates(metrics: &VecDeque<Metrics>, counter: fn(&Metrics) -> u64) -> Series {
+fn rates(metrics: &[Metrics], counter: fn(&Metrics) -> u64) -> Series {
     metrics
         .iter()
         .zip(metrics.iter().skip(1))
@@ -83,8 +82,8 @@ fn per_second(rate: Option<&f64>) -> String {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "drawn, and shown with three digits")]
-fn charts(metrics: &VecDeque<Metrics>) -> Vec<Chart> {
-    let latest = metrics.back().copied().unwrap_or_default();
+fn charts(metrics: &[Metrics]) -> Vec<Chart> {
+    let latest = metrics.last().copied().unwrap_or_default();
     let cpu: Series = metrics.iter().filter_map(|it| it.cpu).collect();
     let memory: Series = metrics
         .iter()
@@ -162,7 +161,7 @@ pub fn MetricsStrip() -> View {
 #[component]
 fn Charts() -> View {
     let monitors = Monitors::here();
-    let metrics = create_selector(move || monitors.of_shown(|told| told.metrics.clone()));
+    let metrics = monitors.metrics;
     let drawn = move || -> Vec<View> {
         let metrics = metrics.get_clone();
         charts(&metrics).into_iter().map(chart).collect()
@@ -249,7 +248,7 @@ mod tests {
 
     #[test]
     fn rates_are_per_second_and_survive_a_restart() {
-        let metrics = VecDeque::from([at(0, 0), at(2, 2048), at(3, 2048), at(4, 10)]);
+        let metrics = [at(0, 0), at(2, 2048), at(3, 2048), at(4, 10)];
         assert_eq!(rates(&metrics, |it| it.disk_read), [1024.0, 0.0, 0.0]);
         assert_eq!(charts(&metrics)[2].value, "0 B/s");
     }
@@ -263,7 +262,7 @@ mod tests {
 
     #[test]
     fn what_is_unknown_is_not_made_up() {
-        let charts = charts(&VecDeque::new());
+        let charts = charts(&[]);
         assert!(charts.iter().all(|chart| chart.value == "–"), "nothing measured");
     }
 }

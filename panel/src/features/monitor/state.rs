@@ -1,43 +1,50 @@
-//! What is told of virtual machines while they run.
+//! What is told of the virtual machine that is shown while it runs.
 
-use std::collections::{HashMap, VecDeque};
-
-use qemuweb_runtime::monitor::{Metrics, MonitorEvent};
-use qemuweb_runtime::protocol::{Event, VmId};
+use qemuweb_wire::client::Subscription;
+use qemuweb_wire::monitor::{Metrics, MonitorEvent};
+use qemuweb_wire::topic::{Machine, MachineDelta, MachineState};
 use sycamore::prelude::*;
 
 use crate::features::machines::state::Machines;
 
-/// Events of a VM's monitor that are shown.
-const MAX_EVENTS: usize = 100;
+/// Measurements that are drawn: those of four minutes.
+pub const MAX_METRICS: usize = 60;
 
-/// Measurements of a VM that are drawn.
-const MAX_METRICS: usize = 60;
-
-/// What is told of a VM while it runs: the latest last.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Told {
-    /// QEMU's events.
-    pub events: VecDeque<MonitorEvent>,
-    /// How busy it was, every four seconds.
-    pub metrics: VecDeque<Metrics>,
-}
-
-/// The monitors. Copies are the same.
+/// The monitor of the VM that is shown. It is measured while this is subscribed. Copies are the same.
 #[derive(Clone, Copy)]
 pub struct Monitors {
-    /// The VMs that they are of.
+    /// The VMs.
     pub machines: Machines,
-    told: Signal<HashMap<VmId, Told>>,
+    /// QEMU's events, the latest last.
+    pub events: Signal<Vec<MonitorEvent>>,
+    /// How busy it was, every four seconds, the latest last.
+    pub metrics: Signal<Vec<Metrics>>,
 }
 
 impl Monitors {
     /// Nothing told yet. Call it in the root scope.
     pub fn new(machines: Machines) -> Self {
-        Self {
+        let monitors = Self {
             machines,
-            told: create_signal(HashMap::new()),
-        }
+            events: create_signal(Vec::new()),
+            metrics: create_signal(Vec::new()),
+        };
+        let cx = machines.cx;
+        let shown = create_selector(move || machines.shown.with(|vm| vm.as_ref().map(|vm| vm.vm_id.clone())));
+        let subscription = create_signal(None::<Subscription>);
+        create_effect(move || {
+            let client = cx.client_tracked();
+            let vm_id = shown.get_clone();
+            monitors.events.set(Vec::new());
+            monitors.metrics.set(Vec::new());
+            let new = vm_id.zip(client).map(|(vm_id, client)| {
+                client.subscribe(&Machine { vm_id }, move |news| {
+                    cx.run(|| monitors.heard(news.state, news.delta));
+                })
+            });
+            subscription.set_silent(new);
+        });
+        monitors
     }
 
     /// Those of the page that a component is in.
@@ -45,39 +52,14 @@ impl Monitors {
         use_context()
     }
 
-    /// Takes in an event.
-    pub fn apply(self, event: &Event) {
-        match event {
-            Event::Monitor { vm_id, event } => self.told.update(|told| {
-                let events = &mut told.entry(vm_id.clone()).or_default().events;
-                if !events.contains(event) {
-                    events.push_back(event.clone());
-                }
-                if events.len() > MAX_EVENTS {
-                    events.pop_front();
-                }
-            }),
-            Event::Metrics { vm_id, metrics } => self.told.update(|told| {
-                let kept = &mut told.entry(vm_id.clone()).or_default().metrics;
-                // A client that watches again is told again what it knows.
-                if kept.back().is_none_or(|last| last.at < metrics.at) {
-                    kept.push_back(*metrics);
-                }
-                if kept.len() > MAX_METRICS {
-                    kept.pop_front();
-                }
-            }),
-            Event::VmRemoved { vm_id } => self.told.update(|told| drop(told.remove(vm_id))),
-            _ => {}
+    /// Takes in what is known, of which `delta` is new.
+    pub fn heard(self, state: &MachineState, delta: Option<&MachineDelta>) {
+        if !matches!(delta, Some(MachineDelta::Measured { .. })) {
+            self.events.set(state.events.clone());
         }
-    }
-
-    /// Something of what was told of the VM that is shown. Tracked.
-    pub fn of_shown<T: Default>(self, get: impl FnOnce(&Told) -> T) -> T {
-        self.machines.cx.nav.selected.with(|vm_id| {
-            let vm_id = vm_id.as_deref().unwrap_or_default();
-            self.told
-                .with(|told| told.get(vm_id).map(get).unwrap_or_default())
-        })
+        if !matches!(delta, Some(MachineDelta::Event { .. })) {
+            let first = state.metrics.len().saturating_sub(MAX_METRICS);
+            self.metrics.set(state.metrics[first..].to_vec());
+        }
     }
 }

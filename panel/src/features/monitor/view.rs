@@ -1,11 +1,10 @@
 //! The monitor tab: what is measured, QMP requests and events, and the human monitor.
 
-use std::collections::VecDeque;
+use qemuweb_wire::VmState;
+use qemuweb_wire::call::RunMonitor;
+use qemuweb_wire::failure::Failure;
+use qemuweb_wire::monitor::{MonitorCommand, MonitorEvent};
 
-use qemuweb_runtime::VmState;
-use qemuweb_runtime::failure::Failure;
-use qemuweb_runtime::monitor::{MonitorCommand, MonitorEvent};
-use qemuweb_runtime::protocol::Command;
 use serde_json::Value;
 use sycamore::prelude::*;
 use web_sys::{Event, SubmitEvent};
@@ -173,7 +172,7 @@ fn ask(
     let Some((vm_id, command)) = machines.cx.nav.selected.get_clone_untracked().zip(command) else {
         return;
     };
-    let asked = machines.cx.ask(Command::RunMonitor { vm_id, command });
+    let asked = machines.cx.call(RunMonitor { vm_id, command });
     owner.then(asked, move |answer| {
         let answer = answer.as_ref().map(show).map_err(Failure::to_string);
         let mut all = entries.get_clone_untracked();
@@ -187,7 +186,7 @@ fn ask(
 #[component]
 fn Events() -> View {
     let monitors = Monitors::here();
-    let events = create_selector(move || monitors.of_shown(|told| told.events.clone()));
+    let events = monitors.events;
     let rows = move || -> Vec<View> {
         let started = monitors.machines.of_shown(|vm| vm.started_at);
         let events = events.get_clone();
@@ -197,7 +196,7 @@ fn Events() -> View {
             .map(|event| event_row(event, started))
             .collect()
     };
-    let is_empty = create_selector(move || events.with(VecDeque::is_empty));
+    let is_empty = create_selector(move || events.with(Vec::is_empty));
     view! {
         section(aria-labelledby="events-title") {
             h2(id="events-title") { "Events" }
