@@ -19,6 +19,7 @@ if [[ ${1:-} == --print-output ]]; then
 fi
 (($#)) || set -- x86_64 aarch64
 
+PATH=$("$QEMU_WASM_DIR/native.sh" | tail -1):$PATH
 need_tools mmdebstrap:mmdebstrap mke2fs:e2fsprogs qemu-img:qemu-utils
 check_namespaces
 need_space "$CACHE/guest-disk" 4000

@@ -17,6 +17,7 @@ linux_lock=$(grep ' linux-source-' "$GUEST/lock/amd64.lock")
 linked_locks() { grep -hE ' (libmbedtls|zlib1g)-dev ' "$@"; } # LOCK-FILE...
 linux_hash=$(hash_of "=$linux_lock" "$GUEST"/kernel/patches/*.patch "$GUEST/packages.txt" "$GUEST/build-kernel.sh")
 kernel_hash() { hash_of "=$linux_hash" "$GUEST/kernel/common.config" "$GUEST/kernel/$1.config"; } # ARCHITECTURE
+kernel_output() { echo "$CACHE/guest-work/kernel-$1-$(kernel_hash "$1")"/*.stripped; } # ARCHITECTURE
 tools_hash=$(hash_of "=$(linked_locks "$GUEST"/lock/{amd64,arm64}.lock)" "$GUEST/lock/sources.lock" "$GUEST/packages.txt" "$GUEST/build-tools.sh")
 programs=$("$GUEST/build-programs.sh" --print-output | tail -1)
 output=$CACHE/guest/$(hash_of "=$(kernel_hash x86_64)" "=$(kernel_hash aarch64)" "=$tools_hash" "=${programs##*/}" "$GUEST"/lock/*.lock "${initramfs_inputs[@]}" "$GUEST/build.sh")
@@ -27,7 +28,7 @@ plan() {
   root_ahead guest
   for architecture in "${WANTED[@]}"; do
     has "$output" "$architecture" && continue
-    [[ -e $(echo "$CACHE/guest-work/kernel-$architecture-$(kernel_hash "$architecture")"/*.stripped) ]] ||
+    [[ -e $(kernel_output "$architecture") ]] ||
       step_ahead 30 600 "the kernel for $architecture"
     has "$programs" "$architecture" || step_ahead 10 100 "our programs for guests on $architecture"
     step_ahead 20 80 "the initial RAM disk for $architecture"
@@ -51,12 +52,15 @@ if [[ $action == --print-output ]] || has "$output" "${WANTED[@]}"; then
   exit
 fi
 lock "$output"
-missing=()
+# Kernels take most of the space, and are seldom made.
+missing=() space=1000
 for architecture in "${WANTED[@]}"; do
-  has "$output" "$architecture" || missing+=("$architecture")
+  has "$output" "$architecture" && continue
+  missing+=("$architecture")
+  [[ -e $(kernel_output "$architecture") ]] || space=6000
 done
 need_tools curl:curl gzip:gzip
-need_space "$CACHE/guest" 6000
+need_space "$CACHE/guest" $space
 "$GUEST/build-programs.sh" "${missing[@]}" >/dev/null
 root=$("$QEMU_WASM_DIR/toolchain.sh" guest | tail -1)
 # Each part has a work directory of its own, keyed by its own inputs: a change to one leaves the others as they are.

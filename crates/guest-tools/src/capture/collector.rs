@@ -11,7 +11,7 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use qemuweb_capture::jsonl::{self, Line};
+use qemuweb_capture::jsonl::{self, LineSummary};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 use rustix::process::setsid;
@@ -261,11 +261,11 @@ impl Intake {
             }
             let len = self.line.len() as u64;
             // What is torn, or of another kind, stays in the lines for who reads these.
-            match jsonl::read(&self.line) {
-                Ok(Line::Exchange { capture, exchange }) => {
-                    indexed += &Entry::new(self.start, len, &capture, &exchange).to_line();
+            match jsonl::summarize(&self.line) {
+                Ok(LineSummary::Exchange(summary)) => {
+                    indexed += &Entry::new(self.start, len, &summary).to_line()
                 }
-                Ok(Line::Gap { dropped }) => indexed += &gap_line(self.start, len, dropped),
+                Ok(LineSummary::Gap { dropped }) => indexed += &gap_line(self.start, len, dropped),
                 Err(_) => {}
             }
             self.start += len;

@@ -15,7 +15,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use qemuweb_capture::Exchange;
-use qemuweb_capture::jsonl::{self, Line};
+use qemuweb_capture::jsonl::{self, Line, Summary};
 use rustix::fs::{CWD, FileType, FlockOperation, Mode, OFlags, flock, mknodat};
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -288,13 +288,13 @@ impl Index {
 
 impl Entry {
     /// The entry of an exchange that lies at `offset`.
-    pub(super) fn new(offset: u64, len: u64, capture: &str, exchange: &Exchange) -> Self {
+    pub(super) fn new(offset: u64, len: u64, summary: &Summary) -> Self {
         Self {
             offset,
             len,
-            number: exchange.number,
-            capture: text::clean(capture).replace([' ', ':'], "_"),
-            row: text::row(exchange),
+            number: summary.number,
+            capture: text::clean(&summary.capture).replace([' ', ':'], "_"),
+            row: text::row(summary),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use qemuweb_capture::jsonl::is_control;
+use qemuweb_capture::jsonl::{Summary, is_control};
 use qemuweb_capture::{Body, Exchange, Header, Timings};
 
 /// Longest URL in a row, in characters.
@@ -28,28 +28,28 @@ fn clean_text(text: &str) -> String {
 }
 
 /// How an exchange is listed, without its number: method, status, size, time, kind, URL.
-pub(super) fn row(exchange: &Exchange) -> String {
-    let response = &exchange.response;
-    let status = match (response.status, &response.error) {
-        (0, _) | (_, Some(_)) => "---".to_owned(),
-        (status, None) => status.to_string(),
+pub(super) fn row(exchange: &Summary) -> String {
+    let status = match exchange.status {
+        0 => "---".to_owned(),
+        _ if exchange.failed => "---".to_owned(),
+        status => status.to_string(),
     };
-    let url = &exchange.request.url;
+    let url = &exchange.url;
     let shown: String = url.chars().take(MAX_URL).collect();
     let more = if shown.len() < url.len() { "..." } else { "" };
     clean(&format!(
         "{:<7} {status} {:>7} {:>6.0} ms {:<10} {shown}{more}",
-        exchange.request.method,
-        size(response.body.as_ref()),
+        exchange.method,
+        size(exchange.size),
         exchange.time.floor(),
         exchange.resource_type.as_deref().unwrap_or("-"),
     ))
 }
 
 /// A body's size in three places or so.
-fn size(body: Option<&Body>) -> String {
+fn size(size: Option<u64>) -> String {
     let tenths = |size: u64, unit: u64| (size / (unit / 10)) as f64 / 10.0;
-    match body.map(|body| body.size) {
+    match size {
         None => "-".to_owned(),
         Some(size @ ..1_000) => size.to_string(),
         Some(size @ ..1_000_000) => format!("{}k", tenths(size, 1_000)),
