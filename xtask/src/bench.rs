@@ -274,7 +274,8 @@ fn as_json(name: &str, rows: &[Row]) -> Value {
                 "row": row.name, "unit": row.unit, "ours": rounded(row.ours),
                 "reference": row.reference.map(rounded), "ratio": row.ratio().map(rounded),
             });
-            if let Some([ours, reference]) = row.spread {
+            if let Some(spread) = row.spread {
+                let [ours, reference] = spread.map(|(least, most)| [rounded(least), rounded(most)]);
                 json["spread"] = json!({ "ours": ours, "reference": reference });
             }
             json
