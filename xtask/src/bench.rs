@@ -48,6 +48,8 @@ struct Row {
     unit: &'static str,
     ours: f64,
     reference: Option<f64>,
+    /// The least and the most of what was measured, of both, where it was measured several times.
+    spread: Option<[(f64, f64); 2]>,
 }
 
 impl Row {
@@ -91,6 +93,7 @@ fn boot(flags: &Boot) -> Result<()> {
         unit: "MiB",
         ours: mib(size),
         reference: None,
+        spread: None,
     });
 
     finish(&paths, &subject, &BOOT, &rows, flags.json, flags.save)
@@ -163,6 +166,7 @@ fn boot_row(name: String, paths: &Paths, images: &Images, launch: &Launch) -> Re
         unit: "s",
         ours: boot_seconds_in_chromium(paths, launch)?,
         reference: Some(boot_seconds_natively(paths, images, launch)?),
+        spread: None,
     })
 }
 
@@ -243,12 +247,14 @@ fn idle(paths: &Paths, images: &Images) -> Result<[Row; 2]> {
             unit: "% of a core",
             ours: cpu,
             reference: Some(native_cpu),
+            spread: None,
         },
         Row {
             name: "rss 256 MiB idle".into(),
             unit: "MiB",
             ours: memory,
             reference: Some(native_memory),
+            spread: None,
         },
     ])
 }
@@ -264,10 +270,15 @@ fn as_json(name: &str, rows: &[Row]) -> Value {
     let rows_json: Vec<Value> = rows
         .iter()
         .map(|row| {
-            json!({
+            let mut json = json!({
                 "row": row.name, "unit": row.unit, "ours": rounded(row.ours),
                 "reference": row.reference.map(rounded), "ratio": row.ratio().map(rounded),
-            })
+            });
+            if let Some(spread) = row.spread {
+                let [ours, reference] = spread.map(|(least, most)| [rounded(least), rounded(most)]);
+                json["spread"] = json!({ "ours": ours, "reference": reference });
+            }
+            json
         })
         .collect();
     json!({ "name": name, "rows": rows_json, "geomean_ratio": geomean_ratio(rows).map(rounded) })
@@ -275,16 +286,21 @@ fn as_json(name: &str, rows: &[Row]) -> Value {
 
 fn as_table(rows: &[Row]) -> String {
     let cell = |value: Option<f64>| value.map_or_else(String::new, |value| format!("{value:.2}"));
+    let among = |spread: Option<(f64, f64)>| {
+        spread.map_or_else(String::new, |(least, most)| format!(" ({least:.2} to {most:.2})"))
+    };
     let mut table = String::from("| row | unit | QemuWeb | reference | ratio |\n|---|---|---:|---:|---:|\n");
     for row in rows {
         // Writing to a string cannot fail.
         let _ = writeln!(
             table,
-            "| {} | {} | {:.2} | {} | {} |",
+            "| {} | {} | {:.2}{} | {}{} | {} |",
             row.name,
             row.unit,
             row.ours,
+            among(row.spread.map(|[ours, _]| ours)),
             cell(row.reference),
+            among(row.spread.map(|[_, reference]| reference)),
             cell(row.ratio())
         );
     }
@@ -316,7 +332,8 @@ included.",
 
 const HEADING: &str = "# Benchmarks
 
-Only figures of real runs, the latest of a section first. Ratios are ours over native QEMU's: lower is better.
+Only figures of real runs, the latest of a section first. Ratios are ours over the reference's, which is native QEMU where nothing
+else is said: lower is better.
 ";
 
 /// Adds the results to `docs/benchmarks.md`, with the machine and the versions that gave them.
@@ -384,6 +401,7 @@ mod tests {
             unit,
             ours,
             reference,
+            spread: None,
         };
         let rows = [
             row("boot x86_64", "s", 8.0, Some(2.0)),

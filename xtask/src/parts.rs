@@ -26,6 +26,11 @@ impl Parts {
         }
     }
 
+    /// Adds parts that others timed.
+    pub(crate) fn join(&mut self, other: Parts) {
+        self.done.extend(other.done);
+    }
+
     /// Takes in one line of output, which may say that a part begins.
     pub(crate) fn read(&mut self, line: &str) {
         if let Some(name) = begun(line) {

@@ -115,6 +115,15 @@ impl Summary {
         );
     }
 
+    /// Adds what came of other steps.
+    pub(crate) fn join(&mut self, other: Summary) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.broken.extend(other.broken);
+        self.reasons.extend(other.reasons);
+        self.parts.join(other.parts);
+    }
+
     /// Keeps what a step that failed printed about it.
     pub(crate) fn explain(&mut self, step: &str, trace: Trace) {
         self.reasons.push((step.to_owned(), trace));
@@ -186,5 +195,10 @@ mod tests {
         summary.add("e2e", Counts { passed: 2, failed: 3 }, false);
         summary.add_one("tidy", &Ok(()));
         assert_eq!((summary.passed, summary.failed), (3, 4));
+        let mut sum = Summary::default();
+        sum.add_one("build", &Ok(()));
+        sum.join(summary);
+        assert_eq!((sum.passed, sum.failed), (4, 4));
+        assert_eq!(sum.broken, ["native: 1", "e2e: 3"]);
     }
 }

@@ -4,7 +4,7 @@
 use std::process::Command;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use qemuweb_vm_config::Arch;
 use serde_json::Value;
 
@@ -14,7 +14,7 @@ use crate::paths::Paths;
 use crate::process::{self, find_program};
 use crate::setup::{self, Needs, wasm_bindgen_dir};
 use crate::summary::{Counts, Summary, Trace};
-use crate::{crash_test, fuzz, soak, tidy, wasm};
+use crate::{crash_test, fuzz, plan, soak, tidy, wasm};
 
 /// Scripts that test what `qemu-wasm/` builds.
 const SCRIPTS: [&str; 3] = [
@@ -31,48 +31,68 @@ const FUZZ_SECONDS: u32 = 2;
 /// Runs some tests and adds what came of them.
 type Step = fn(&Paths, &mut Summary) -> Result<()>;
 
+/// What needs the whole machine, and comes first.
+const ALONE: [(&str, Step); 4] = [
+    ("tidy", tidy_step),
+    ("build", build_step),
+    ("native", native),
+    ("browser", browser),
+];
+/// What goes on at the same time after that: neither of the two keeps more than half of a small machine busy.
+const IN_NODE: [(&str, Step); 2] = [("scripts", scripts), ("fuzz", fuzz)];
+const IN_CHROMIUM: [(&str, Step); 3] = [("e2e", end_to_end), ("crash", crash), ("soak", soak)];
+
 pub(crate) fn main(flags: &Test) -> Result<()> {
-    setup::ensure(&Needs::all())?;
     let paths = Paths::find()?;
-    let steps: [(&str, Step); 9] = [
-        ("tidy", tidy_step),
-        ("build", build_step),
-        ("native", native),
-        ("browser", browser),
-        ("scripts", scripts),
-        ("e2e", end_to_end),
-        ("crash", crash),
-        ("soak", soak),
-        ("fuzz", fuzz),
-    ];
+    let names = ALONE
+        .iter()
+        .chain(&IN_NODE)
+        .chain(&IN_CHROMIUM)
+        .map(|(name, _)| *name);
     let wanted = |name: &str| flags.only.as_deref().is_none_or(|only| name.contains(only));
-    if !steps.iter().any(|(name, _)| wanted(name)) {
+    if !names.clone().any(wanted) {
         bail!(
             "no step has {:?} in its name: {}",
             flags.only.as_deref().unwrap_or_default(),
-            steps.map(|(name, _)| name).join(", ")
+            names.collect::<Vec<_>>().join(", ")
         );
     }
-    let mut summary = Summary::default();
-    for (name, step) in steps {
-        if wanted(name) {
-            println!("==== {name}");
-            summary.parts.begin(name);
-            let start = Instant::now();
-            // A step that cannot even start is a failure like any other; those after it still have their say.
-            if let Err(error) = step(&paths, &mut summary) {
-                summary.add_one(name, &Err(error));
-            }
-            summary.parts.end();
-            println!("==== {name}: {} s", start.elapsed().as_secs());
+    plan::tell(&paths, &Needs::all(), &Arch::ALL)?;
+    setup::ensure(&Needs::all())?;
+    let run_all = |steps: &[(&str, Step)]| {
+        let mut summary = Summary::default();
+        for (name, step) in steps.iter().filter(|(name, _)| wanted(name)) {
+            run_step(name, *step, &paths, &mut summary);
         }
-    }
+        summary
+    };
+    let mut summary = run_all(&ALONE);
+    std::thread::scope(|scope| {
+        let in_node = scope.spawn(|| run_all(&IN_NODE));
+        summary.join(run_all(&IN_CHROMIUM));
+        match in_node.join() {
+            Ok(other) => summary.join(other),
+            Err(_) => summary.add_one("scripts", &Err(anyhow!("their thread panicked"))),
+        }
+    });
     println!("====");
     if summary.print() {
         Ok(())
     } else {
         std::process::exit(1)
     }
+}
+
+fn run_step(name: &str, step: Step, paths: &Paths, summary: &mut Summary) {
+    println!("==== {name}");
+    summary.parts.begin(name);
+    let start = Instant::now();
+    // A step that cannot even start is a failure like any other; those after it still have their say.
+    if let Err(error) = step(paths, summary) {
+        summary.add_one(name, &Err(error));
+    }
+    summary.parts.end();
+    println!("==== {name}: {} s", start.elapsed().as_secs());
 }
 
 fn tidy_step(_: &Paths, summary: &mut Summary) -> Result<()> {

@@ -76,6 +76,7 @@ pub(super) fn main(flags: &Capture) -> Result<()> {
         unit,
         ours,
         reference: None,
+        spread: None,
     };
     let mut rows = vec![
         row("entries rate", "1/s", MANY.0 as f64 / entries),

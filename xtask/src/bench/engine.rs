@@ -188,6 +188,7 @@ fn compare(ours: &[Measured], reference: &[Measured]) -> Result<Vec<Row>> {
             unit: "ns",
             ours: ours.nanoseconds,
             reference: Some(reference.nanoseconds),
+            spread: None,
         });
     }
     ensure!(

@@ -165,5 +165,6 @@ fn row(name: &str, output: &str) -> Result<Row> {
         unit: "MB/s",
         ours: rate(&mut ours, "ours"),
         reference: Some(rate(&mut reference, REFERENCE)),
+        spread: None,
     })
 }
