@@ -1,0 +1,10 @@
+//! Disks: where a guest's sectors come from, and where they are kept.
+pub mod cow;
+pub mod device;
+pub mod file;
+pub mod http;
+pub mod image;
+pub mod memory;
+pub mod overlay;
+#[cfg(test)]
+mod testing;
