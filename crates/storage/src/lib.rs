@@ -8,3 +8,5 @@ pub mod memory;
 pub mod overlay;
 #[cfg(test)]
 mod testing;
+#[cfg(target_arch = "wasm32")]
+pub mod web;
