@@ -6,6 +6,7 @@ pub mod http;
 pub mod image;
 pub mod memory;
 pub mod overlay;
+pub mod serve;
 #[cfg(test)]
 mod testing;
 #[cfg(target_arch = "wasm32")]

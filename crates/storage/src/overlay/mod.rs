@@ -14,6 +14,8 @@ mod commit;
 pub mod record;
 mod state;
 pub mod store;
+#[cfg(test)]
+mod tests;
 
 use std::cell::RefCell;
 use std::rc::Rc;
