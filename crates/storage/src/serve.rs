@@ -154,12 +154,11 @@ mod tests {
                 ask(request(Op::Read, 0, 2048, &[(8000, 2000), (12_000, 48)])).await,
                 0
             );
-            let seen = memory.0.borrow();
+            let seen = memory.0.borrow().clone();
             assert!(
                 seen[8000..8512] == [0; 512] && seen[8512..9024] == [7; 512] && seen[9024..9536] == [0; 512]
             );
             assert_eq!((seen[9536], seen[12_047]), (0, 0));
-            drop(seen);
             assert_eq!(ask(request(Op::Resize, 2 << 20, 0, &[])).await, 0);
             assert_eq!(ask(request(Op::Info, 0, 0, &[(0, INFO_SIZE as u32)])).await, 0);
             assert_eq!(memory.0.borrow()[..8], (2_u64 << 20).to_le_bytes());

@@ -55,6 +55,20 @@ pub(crate) struct Platter {
     pub(crate) journal: BTreeMap<u64, Vec<u8>>,
 }
 
+impl Platter {
+    fn apply(&mut self, batch: Batch) {
+        self.header = batch.header.or(self.header.take());
+        for block in batch.deletes {
+            self.blocks.remove(&block).unwrap();
+        }
+        self.blocks.extend(batch.puts);
+        if let Some(last) = batch.trim {
+            self.journal = self.journal.split_off(&(last + 1));
+        }
+        self.journal.extend(batch.journal);
+    }
+}
+
 /// A database in memory.
 #[derive(Clone, Default)]
 pub(crate) struct TestStore {
@@ -120,17 +134,7 @@ impl Blocks for TestStore {
             batch.journal.as_ref().map_or(0, |(_, bytes)| bytes.len()),
             batch.trim
         ));
-        let mut platter = self.platter.borrow_mut();
-        platter.header = batch.header.or(platter.header.take());
-        for block in batch.deletes {
-            platter.blocks.remove(&block).unwrap();
-        }
-        platter.blocks.extend(batch.puts);
-        if let Some(last) = batch.trim {
-            platter.journal = platter.journal.split_off(&(last + 1));
-        }
-        platter.journal.extend(batch.journal);
-        drop(platter);
+        self.platter.borrow_mut().apply(batch);
         self.step().await;
         Ok(())
     }

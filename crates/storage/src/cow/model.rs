@@ -183,7 +183,7 @@ async fn perform(disk: &Disk, request: &Request, value: u32, expected: &[u32]) -
                 .collect();
             (*start..start + length, 1, disk.write(bytes(*start), &data).await)
         }
-        Request::Clear(start, length) if value % 2 == 0 => (
+        Request::Clear(start, length) if value.is_multiple_of(2) => (
             *start..start + length,
             0,
             disk.discard(bytes(*start), bytes(*length)).await,

@@ -150,7 +150,7 @@ mod tests {
         let mut served = [0; 2];
         for read in 0..64 {
             for (reader, served) in served.iter_mut().enumerate() {
-                let range = ahead.note((reader as u64 * 500 << 20) + read * 65536, 65536, SIZE, &POLICY);
+                let range = ahead.note(((reader as u64 * 500) << 20) + read * 65536, 65536, SIZE, &POLICY);
                 ahead.fetched(65536);
                 *served += range.end - range.start;
             }

@@ -176,7 +176,7 @@ impl Database {
         let delete = async {
             let transaction = rexie.transaction(&STORES, TransactionMode::ReadWrite)?;
             for store in [BLOCKS, JOURNAL] {
-                transaction.store(store)?.delete(all_of(&id).into()).await?;
+                transaction.store(store)?.delete(all_of(&id)).await?;
             }
             transaction.store(DISKS)?.delete(id.as_str().into()).await?;
             transaction.done().await.map(drop)
