@@ -98,6 +98,8 @@ pub enum DirectoryError {
 pub enum Kind {
     /// Bytes in both directions, as QEMU's `-chardev ring` makes it: the first ring goes to the guest, the second comes from it.
     Bytes,
+    /// A disk ([`crate::block`]): the first ring has completions for QEMU, the second its requests.
+    Block,
 }
 
 /// Who pumps a channel.
@@ -105,12 +107,15 @@ pub enum Kind {
 pub enum Owner {
     /// The VM host itself.
     Host,
+    /// The storage Worker.
+    Storage,
 }
 
 impl Kind {
     const fn find(kind: u32, version: u32, rings: u32) -> Option<Self> {
         match (kind, version, rings) {
             (1, 1, 2) => Some(Self::Bytes),
+            (2, 1, 2) => Some(Self::Block),
             _ => None,
         }
     }
@@ -120,6 +125,7 @@ impl Owner {
     const fn find(owner: u32) -> Option<Self> {
         match owner {
             1 => Some(Self::Host),
+            2 => Some(Self::Storage),
             _ => None,
         }
     }

@@ -7,6 +7,7 @@
 //!
 //! Pure, but for `web`, which exists on wasm32 only: waiting for QEMU, and the pumps.
 
+pub mod block;
 pub mod budget;
 pub mod directory;
 mod memory;
