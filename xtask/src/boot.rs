@@ -296,7 +296,8 @@ impl Vm {
     fn take(&mut self, text: &str) -> Result<Happened> {
         let mut json: Value = serde_json::from_str(text).context("the page sent an event that is no JSON")?;
         let data = json["data"].take();
-        let event = serde_json::from_value(json).context("the page sent an event that this xtask cannot read")?;
+        let event =
+            serde_json::from_value(json).context("the page sent an event that this xtask cannot read")?;
         match event {
             Event::SerialOut { run } if run == self.run => {
                 let data = data.as_str().context("console output without bytes")?;

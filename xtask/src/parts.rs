@@ -90,10 +90,7 @@ mod tests {
                 "     Running tests/console.rs (target/debug/deps/console-77)",
                 Some("console: tests/console.rs"),
             ),
-            (
-                "   Doc-tests qemuweb_runtime",
-                Some("qemuweb_runtime: documentation"),
-            ),
+            ("   Doc-tests qemuweb_wire", Some("qemuweb_wire: documentation")),
             ("==== uefi.mjs", Some("uefi.mjs")),
             ("Running headless tests in Chrome on `http://127.0.0.1:1/`", None),
             ("Running tests (x)", None),

@@ -115,43 +115,6 @@ async fn a_channel_that_comes_later_is_received_from() {
 }
 
 #[wasm_bindgen_test]
-async fn what_does_not_fit_is_sent_as_it_is_taken() {
-    let memory = memory();
-    let link = link(&memory);
-    announce(&memory);
-    let sender: Rc<RefCell<Option<qemuweb_shm::web::Sender>>> = Rc::default();
-    let (sends, makes) = (Rc::clone(&sender), link.clone());
-    link.watch(
-        Owner::Host,
-        move |channel| {
-            let channel = channel.unwrap();
-            let made = makes.sender(&channel, channel.rings[0], 300, |error| panic!("{error}"));
-            *sends.borrow_mut() = Some(made);
-        },
-        |error| panic!("{error}"),
-    );
-    TimeoutFuture::new(10).await;
-    let sender = sender.borrow().clone().unwrap();
-    let drained = Rc::new(Cell::new(0));
-    let tells = Rc::clone(&drained);
-    sender.on_drained(move || tells.set(tells.get() + 1));
-    let bytes: Vec<u8> = (0..200).collect();
-    assert!(sender.send(bytes[..150].into()) && sender.send(bytes[150..].into()));
-    assert!(!sender.send(vec![0; 101].into()));
-    let mut qemu = Ring::open(&memory, TO_GUEST).unwrap().consumer(&memory);
-    let mut taken = Vec::new();
-    while taken.len() < bytes.len() {
-        TimeoutFuture::new(10).await;
-        taken.extend(qemu.read(&memory, 50).unwrap());
-        memory.notify(TO_GUEST + 128);
-    }
-    TimeoutFuture::new(20).await;
-    assert_eq!((taken, sender.queued(), sender.taken()), (bytes, 0, 200));
-    assert_eq!(drained.get(), 1);
-    link.end();
-}
-
-#[wasm_bindgen_test]
 async fn what_qemu_takes_and_drops_is_told() {
     let memory = memory();
     let link = link(&memory);

@@ -39,10 +39,13 @@ pub const CAPABLE: RuntimeCapabilities = RuntimeCapabilities {
 /// More than one VM may ever keep: the console's history, the longest capture line, and what waits for the guest beside.
 pub const MOST_KEPT: usize = (64 << 20) + (64 << 20) + (4 << 20);
 
+/// An answer to a call: why it failed, its value, its attachments.
+type Reply = (Option<Failure>, Value, Vec<u32>);
+
 /// What a client was told.
 #[derive(Debug, Default)]
 pub struct Told {
-    pub replies: BTreeMap<u32, Vec<(Option<Failure>, Value, Vec<u32>)>>,
+    pub replies: BTreeMap<u32, Vec<Reply>>,
     pub errors: Vec<Failure>,
     /// The latest revision of each subscription.
     pub revisions: BTreeMap<u32, u64>,

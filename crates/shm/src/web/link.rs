@@ -12,7 +12,6 @@ use gloo_timers::future::TimeoutFuture;
 use wasm_bindgen_futures::spawn_local;
 
 use super::outlet::{Level, Outlet};
-use super::sender::Sender;
 use super::{JsSharedMemory, WaitError};
 use crate::directory::{Channel, Directory, DirectoryError, Owner};
 use crate::ring::{Ring, RingError};
@@ -215,17 +214,5 @@ impl Link {
     ) -> Outlet {
         let (link, name) = (self.clone(), channel.name.clone());
         Outlet::new(link, name, ring, Box::new(moved), Box::new(failed))
-    }
-
-    /// The way to send into `ring` of `channel`. At most `limit` bytes wait for room there; what would make it more is refused
-    /// whole.
-    pub fn sender(
-        &self,
-        channel: &Channel,
-        ring: Ring,
-        limit: usize,
-        failed: impl Fn(PumpError) + 'static,
-    ) -> Sender {
-        Sender::new(self.clone(), channel.name.clone(), ring, limit, Rc::new(failed))
     }
 }

@@ -3,9 +3,7 @@
 mod link;
 mod memory;
 mod outlet;
-mod sender;
 
 pub use link::{Link, PumpError};
 pub use memory::{JsSharedMemory, WaitError};
 pub use outlet::{Level, Outlet};
-pub use sender::Sender;
