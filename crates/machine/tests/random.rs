@@ -334,23 +334,23 @@ impl World {
                 let mut definition: qemuweb_wire::vm::VmDefinition =
                     find_profile(PROFILES[0]).unwrap().into();
                 let mut files = Vec::new();
-                if more % 2 == 0 {
+                if more.is_multiple_of(2) {
                     definition.inputs.additional_disks = serde_json::from_value(json!([
                         {"attachment": {"index": 0, "name": "x", "size": 5}, "format": "raw", "isData": true}
                     ]))
                     .unwrap();
                     let kept = info.as_ref().and_then(|info| info.files.first().copied());
                     files.push(
-                        kept.filter(|_| more % 4 == 0)
+                        kept.filter(|_| more.is_multiple_of(4))
                             .map_or(FileRef::Attached(0), FileRef::Kept),
                     );
-                    attachments.push(if more % 3 == 0 {
+                    attachments.push(if more.is_multiple_of(3) {
                         Attached::Handle(3)
                     } else {
                         Attached::File(4)
                     });
                 }
-                let replaces = info.map(|info| info.revision).filter(|_| more % 7 != 0);
+                let replaces = info.map(|info| info.revision).filter(|_| !more.is_multiple_of(7));
                 DefineVm {
                     vm_id,
                     name: "A".to_owned(),
@@ -380,7 +380,7 @@ impl World {
             }
             .into(),
             17 => {
-                attachments.push(if more % 3 == 0 {
+                attachments.push(if more.is_multiple_of(3) {
                     Attached::File(u32::from(more))
                 } else {
                     Attached::Handle(2)
@@ -432,7 +432,7 @@ impl World {
                 Some(&vec![b'k'; count as usize]),
             ),
             4 => {
-                let note = json!({"type": "size", "size": [count % 70_000, 80], "focused": count % 2 == 0});
+                let note = json!({"type": "size", "size": [count % 70_000, 80], "focused": count.is_multiple_of(2)});
                 self.on_stream(stream, &StreamMessage::Note { note }, None);
             }
             5 => self.on_stream(stream, &StreamMessage::End { failure: None }, None),
