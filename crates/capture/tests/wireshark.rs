@@ -334,7 +334,7 @@ fn times_are_those_of_the_exchange() {
 #[test]
 fn a_file_is_in_order_and_sections_can_follow_each_other() {
     let mut file = Vec::new();
-    PacketWriter::write_file(&mut file, &exchanges()).unwrap();
+    PacketWriter::write_file(&mut file, exchanges()).unwrap();
     let infos = run("capinfos", &["-M"], &file);
     assert!(infos.contains("Strict time order:   True"), "{infos}");
     assert!(infos.contains("File type:           pcapng"), "{infos}");
