@@ -159,8 +159,8 @@ impl<A: Clone + 'static> Vm<A> {
             FromWorker::Loaded => self
                 .machine
                 .finish_phase(hub.now, Phase::Load, Some(Phase::Machine)),
-            FromWorker::Output(line) => {
-                self.machine.note_line(&line);
+            FromWorker::Output(mut line) => {
+                self.machine.note_line(&mut line);
                 hub.log(self.id(), LogLevel::Info, line);
             }
             FromWorker::Exited(code) => {
