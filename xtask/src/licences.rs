@@ -60,7 +60,7 @@ fn rust_crates(paths: &Paths) -> Result<String> {
     let mut reached = BTreeSet::new();
     let mut ahead: Vec<&str> = packages
         .iter()
-        .filter(|(_, package)| wasm::MODULES.iter().any(|(name, _)| package["name"] == *name))
+        .filter(|(_, package)| wasm::MODULES.iter().any(|module| package["name"] == module.package))
         .map(|(id, _)| *id)
         .collect();
     while let Some(id) = ahead.pop() {
