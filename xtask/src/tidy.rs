@@ -47,8 +47,8 @@ pub(crate) fn main() -> Result<()> {
     ]));
     let mut browser = process::cargo(&paths.root);
     browser.args(["clippy", "--target", wasm::TARGET]);
-    for (package, _) in wasm::MODULES {
-        browser.args(["--package", package]);
+    for module in &wasm::MODULES {
+        browser.args(["--package", module.package]);
     }
     check(browser.args(["--", "--deny", "warnings"]));
     if find_program("cargo-deny").is_some() {

@@ -6,12 +6,13 @@ use sycamore::prelude::*;
 use crate::cx::Cx;
 use crate::kit::buttons::dismiss;
 use crate::kit::icons::{self, icon};
+use crate::kit::reactive::memo;
 
 /// Warnings that were put away last as long as the page.
 #[component(inline_props)]
 pub fn CapabilityWarnings(cx: Cx) -> View {
     let hidden = create_signal(false);
-    let missing = create_selector(move || {
+    let missing = memo(move || {
         cx.capabilities
             .with(|capabilities| capabilities.as_ref().map(|it| it.missing()).unwrap_or_default())
     });

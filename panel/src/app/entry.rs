@@ -64,7 +64,7 @@ pub async fn start_popup() -> Result<(), JsError> {
                 cx.run(|| cx.capabilities.set(Some(news.state.capabilities.clone())));
             }),
             client.subscribe(&Rows, move |news| {
-                cx.run(|| machines.heard(news.state, news.delta));
+                cx.run(|| machines.heard(news.state, news.delta.map(|delta| &delta.0)));
                 ready();
             }),
         ]

@@ -109,7 +109,7 @@ impl Page {
                 }
             }),
             client.subscribe(&Rows, move |news| {
-                cx.run(|| self.machines_news(news.state, news.delta));
+                cx.run(|| self.machines_news(news.state, news.delta.map(|delta| &delta.0)));
                 if !vms_known.replace(true) {
                     cx.run(|| untrack(|| self.machines.prepare_likely()));
                     if capabilities.get() {

@@ -18,6 +18,7 @@ use crate::features::machines::state::Machines;
 use crate::kit::dialog::ConfirmDialog;
 use crate::kit::menu::MenuPopover;
 use crate::kit::notices::NoticeList;
+use crate::kit::reactive::memo;
 use crate::kit::split::{Split, Splitter};
 use crate::kit::undo::UndoBar;
 
@@ -45,10 +46,10 @@ pub fn Panel(reconnect: fn(Machines)) -> View {
     let page = Page::here();
     let (cx, machines) = (page.cx, page.machines);
     let nav = cx.nav;
-    let shows_launcher = create_selector(move || machines.shown.with(Option::is_none));
-    let shows_machine = create_selector(move || !nav.traffic.get() || nav.beside.get());
-    let both = create_selector(move || nav.traffic.get() && nav.beside.get());
-    let is_waiting = create_selector(move || {
+    let shows_launcher = memo(move || machines.shown.with(Option::is_none));
+    let shows_machine = memo(move || !nav.traffic.get() || nav.beside.get());
+    let both = memo(move || nav.traffic.get() && nav.beside.get());
+    let is_waiting = memo(move || {
         cx.connection
             .with(|connection| *connection == Connection::Connecting)
             && machines.vms.with(Vec::is_empty)

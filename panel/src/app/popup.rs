@@ -17,6 +17,7 @@ use crate::kit::dialog::ConfirmDialog;
 use crate::kit::failure_view::headline;
 use crate::kit::icons::{self, icon};
 use crate::kit::notices::NoticeList;
+use crate::kit::reactive::memo;
 use crate::kit::text;
 
 /// The popup. `reconnect` looks for the host again.
@@ -24,7 +25,7 @@ use crate::kit::text;
 pub fn Popup(machines: Machines, reconnect: fn(Machines)) -> View {
     let cx = machines.cx;
     // What a row shows does not change with progress.
-    let rows = create_selector(move || {
+    let rows = memo(move || {
         machines.vms.with(|vms| {
             let shown = |vm: &Rc<VmInfo>| VmInfo {
                 progress: None,
@@ -39,7 +40,7 @@ pub fn Popup(machines: Machines, reconnect: fn(Machines)) -> View {
             rows
         })
     });
-    let is_empty = create_selector(move || rows.with(Vec::is_empty));
+    let is_empty = memo(move || rows.with(Vec::is_empty));
     let empty_text = move || {
         let is_connecting = cx
             .connection

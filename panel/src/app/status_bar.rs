@@ -9,6 +9,7 @@ use sycamore::prelude::*;
 use crate::cx::Connection;
 use crate::features::machines::state::Machines;
 use crate::features::machines::words::{self, state_icon};
+use crate::kit::reactive::memo;
 use crate::kit::text;
 
 /// The facts of the status bar, in order, each with what it is.
@@ -56,11 +57,10 @@ fn how_many_run(vms: &[Rc<VmInfo>]) -> String {
 pub fn StatusBar() -> View {
     let machines = Machines::here();
     let cx = machines.cx;
-    let state = create_selector(move || machines.of_shown(|vm| Some(vm.state.clone())));
-    let facts = create_selector(move || machines.of_shown(|vm| Some(facts(vm))));
+    let state = memo(move || machines.of_shown(|vm| Some(vm.state.clone())));
+    let facts = memo(move || machines.of_shown(|vm| Some(facts(vm))));
     // The time is told more often than its text changes.
-    let uptime =
-        create_selector(move || machines.of_shown(|vm| words::uptime(vm, cx.now.get()).unwrap_or_default()));
+    let uptime = memo(move || machines.of_shown(|vm| words::uptime(vm, cx.now.get()).unwrap_or_default()));
     let summary = move || match cx.connection.get_clone() {
         Connection::Connecting => "Connecting to the VM host".to_owned(),
         Connection::Lost(_) => "Not connected".to_owned(),

@@ -1,7 +1,6 @@
 //! The toolbar: what can be done with the VM that is shown, and with the panel.
 
 use sycamore::prelude::*;
-use sycamore::web::create_client_effect;
 use web_sys::{FocusEvent, KeyboardEvent};
 
 use super::page::Page;
@@ -12,6 +11,7 @@ use crate::kit::browser::open_panel;
 use crate::kit::buttons::tool;
 use crate::kit::icons::{self, icon};
 use crate::kit::later::Owner;
+use crate::kit::reactive::{client_effect, memo};
 use crate::kit::roving;
 
 /// The toolbar.
@@ -20,7 +20,7 @@ pub fn Toolbar() -> View {
     let page = Page::here();
     let (cx, machines, nav) = (page.cx, page.machines, page.cx.nav);
     let toolbar = create_node_ref();
-    let possible = create_selector(move || {
+    let possible = memo(move || {
         let connected = cx
             .connection
             .with(|connection| *connection == Connection::Connected);
@@ -29,7 +29,7 @@ pub fn Toolbar() -> View {
             .with(|vm| Possible::of(vm.as_ref().filter(|_| connected).map(|vm| &vm.state)))
     });
     let owner = Owner::here();
-    create_client_effect(move || {
+    client_effect(move || {
         possible.track();
         owner.soon(move || roving::repair(toolbar));
     });
@@ -82,7 +82,7 @@ pub fn Toolbar() -> View {
 
 /// The button that halts the vCPUs, or lets them run again.
 fn pause(machines: Machines, nav: Nav, possible: impl Fn() -> Possible + Copy + 'static) -> View {
-    let resumes = create_selector(move || possible().resume);
+    let resumes = memo(move || possible().resume);
     let is_disabled = move || !possible().pause && !possible().resume;
     let toggle = move |_| {
         if let Some(vm_id) = nav.selected.get_clone_untracked() {
@@ -104,7 +104,7 @@ fn pause(machines: Machines, nav: Nav, possible: impl Fn() -> Possible + Copy + 
 
 /// The button that has the VM among the favourites.
 fn favourite(machines: Machines, is_disabled: impl Fn() -> bool + 'static) -> View {
-    let is_one = create_selector(move || machines.of_shown(|vm| vm.favourite));
+    let is_one = memo(move || machines.of_shown(|vm| vm.favourite));
     let toggle = move |_| {
         if let Some(vm) = machines.shown_now() {
             machines.toggle_favourite(&vm.vm_id);

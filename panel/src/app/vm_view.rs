@@ -14,6 +14,7 @@ use crate::features::monitor::view::Monitor;
 use crate::kit::browser::open_panel;
 use crate::kit::failure_view::failure_view;
 use crate::kit::files;
+use crate::kit::reactive::memo;
 use crate::kit::roving;
 
 /// The VM that is shown.
@@ -22,8 +23,8 @@ pub fn VmView() -> View {
     let machines = Machines::here();
     let nav = machines.cx.nav;
     let tabs = create_node_ref();
-    let failure = create_selector(move || machines.of_shown(failure_of));
-    let name = create_selector(move || machines.of_shown(|vm| vm.name.clone()));
+    let failure = memo(move || machines.of_shown(failure_of));
+    let name = memo(move || machines.of_shown(|vm| vm.name.clone()));
     let tab = move |tab: Tab, label: &'static str, id: &'static str, panel: &'static str| {
         let is_selected = move || nav.tab.get() == tab;
         view! {
@@ -33,7 +34,7 @@ pub fn VmView() -> View {
         }
     };
     // Where the browser does not ask for files, a page of its own does.
-    let asks_in_tab = create_selector(move || {
+    let asks_in_tab = memo(move || {
         let has_handles = machines.of_shown(|vm| vm.has_handles);
         has_handles && cfg!(target_arch = "wasm32") && !files::has_picker()
     });

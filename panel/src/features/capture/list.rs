@@ -11,6 +11,7 @@ use super::log::Row;
 use super::state::Capture;
 use super::toolbar::{NEEDS_DEVTOOLS, can_record, request_menu};
 use crate::kit::icons::{self, icon};
+use crate::kit::reactive::memo;
 use crate::kit::table::{Window, target};
 use crate::kit::text::printable;
 
@@ -78,7 +79,7 @@ pub fn List() -> View {
         let row = log.borrow().row(place.number).cloned();
         row.map_or_else(View::new, |row| row_view(capture, place.index, &row))
     };
-    let has_notes = create_selector(move || {
+    let has_notes = memo(move || {
         capture.version.track();
         capture.log().borrow().has_notes()
     });

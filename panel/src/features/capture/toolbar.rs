@@ -17,6 +17,7 @@ use crate::kit::buttons::tool;
 use crate::kit::dialog::Confirm;
 use crate::kit::icons::{self, icon};
 use crate::kit::menu::{Item, pop_below};
+use crate::kit::reactive::memo;
 use crate::kit::roving;
 
 /// Where it is kept whether the traffic stands beside the VM.
@@ -35,7 +36,7 @@ pub fn Toolbar() -> View {
     } else {
         NEEDS_DEVTOOLS
     };
-    let is_live = create_selector(move || capture.targets.with(|targets| !targets.is_empty()));
+    let is_live = memo(move || capture.targets.with(|targets| !targets.is_empty()));
     let stand_beside = move |_| {
         let beside = !nav.beside.get_untracked();
         nav.beside.set(beside);

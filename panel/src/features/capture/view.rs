@@ -7,18 +7,19 @@ use super::list::List;
 use super::settings::SettingsDialog;
 use super::state::Capture;
 use super::toolbar::Toolbar;
+use crate::kit::reactive::memo;
 use crate::kit::text::{bytes, count};
 
 /// The view.
 #[component]
 pub fn CaptureView() -> View {
     let capture = Capture::here();
-    let mistake = create_selector(move || capture.parsed.with(|parsed| parsed.as_ref().err().cloned()));
-    let has_secrets = create_selector(move || {
+    let mistake = memo(move || capture.parsed.with(|parsed| parsed.as_ref().err().cloned()));
+    let has_secrets = memo(move || {
         capture.version.track();
         capture.keep_secrets.get() || capture.log().borrow().with_secrets()
     });
-    let class = create_selector(move || {
+    let class = memo(move || {
         if capture.selected.get().is_some() {
             "capture-body with-details"
         } else {
@@ -55,7 +56,7 @@ pub fn CaptureView() -> View {
 #[component]
 fn Status() -> View {
     let capture = Capture::here();
-    let text = create_selector(move || {
+    let text = memo(move || {
         capture.version.track();
         let listed = capture.listed.with(|listed| listed.len());
         let marked = capture.marked.with(|marked| marked.len());

@@ -5,7 +5,6 @@ use std::rc::Rc;
 use qemuweb_wire::VmState;
 use qemuweb_wire::vm::VmId;
 use sycamore::prelude::*;
-use sycamore::web::create_client_effect;
 use wasm_bindgen::prelude::*;
 use web_sys::{HtmlElement, HtmlInputElement, KeyboardEvent, ResizeObserver};
 
@@ -16,6 +15,7 @@ use crate::kit::browser::{copy, focus, preference, set_preference};
 use crate::kit::buttons::tool;
 use crate::kit::icons::{self, icon};
 use crate::kit::later::Owner;
+use crate::kit::reactive::{client_effect, memo};
 
 /// Where the choice to speak output to screen readers is kept.
 const SCREEN_READER: &str = "console.screenReader";
@@ -61,7 +61,7 @@ fn mount_shown(consoles: Consoles, place: NodeRef) {
     };
     on_cleanup(leave);
     let owner = Owner::here();
-    create_client_effect(move || {
+    client_effect(move || {
         let vm_id: Option<VmId> = consoles.cx.nav.selected.get_clone();
         owner.soon(move || {
             leave();
@@ -77,7 +77,7 @@ fn mount_shown(consoles: Consoles, place: NodeRef) {
             give_focus(consoles);
         });
     });
-    create_client_effect(move || {
+    client_effect(move || {
         consoles.cx.nav.to_console.track();
         owner.soon(move || give_focus(consoles));
     });
@@ -151,7 +151,7 @@ pub fn ConsoleTools() -> View {
             });
         }
     };
-    let runs = create_selector(move || consoles.machines.of_shown(|vm| vm.state == VmState::Running));
+    let runs = memo(move || consoles.machines.of_shown(|vm| vm.state == VmState::Running));
     let send_size = move |_| {
         if let (Some(console), Some(vm_id)) =
             (consoles.shown(), consoles.cx.nav.selected.get_clone_untracked())
@@ -216,7 +216,7 @@ fn SearchBar(consoles: Consoles) -> View {
         }
         _ => {}
     };
-    create_client_effect(move || {
+    client_effect(move || {
         if consoles.searching.get() {
             // The field comes with the same change.
             owner.soon(move || {

@@ -12,13 +12,14 @@ use super::{actions, fields, inputs};
 use crate::features::library::state::Library;
 use crate::kit::browser::{copy, value_of};
 use crate::kit::icons::{self, icon};
+use crate::kit::reactive::memo;
 
 /// The settings of the VM that is shown.
 #[component]
 pub fn Settings() -> View {
     let library = Library::here();
     let machines = library.machines;
-    let selected = create_selector(move || machines.cx.nav.selected.get_clone());
+    let selected = memo(move || machines.cx.nav.selected.get_clone());
     view! {
         div(class="settings", id="panel-settings", role="tabpanel", aria-labelledby="tab-settings") {
             (match selected.get_clone().and_then(|vm_id| machines.vm(&vm_id)) {
@@ -40,7 +41,7 @@ pub fn VmForm(form: Form) -> View {
     let is_new = form.vm_id.with_untracked(Option::is_none);
     let machines = form.library.machines;
     // QEMU runs with what it was started with.
-    let is_active = create_selector(move || {
+    let is_active = memo(move || {
         let vm_id = form.vm_id.get_clone();
         machines.vms.with(|vms| {
             vms.iter()
@@ -197,8 +198,8 @@ fn options(form: Form, profiles: Vec<VmProfile>) -> View {
 
 /// The command line of QEMU that the fields come to, and what is worth knowing about it.
 fn effective(form: Form) -> View {
-    let line = create_selector(move || form.checked.with(|checked| checked.command_line.clone()));
-    let notes = create_selector(move || form.checked.with(|checked| checked.warnings.clone()));
+    let line = memo(move || form.checked.with(|checked| checked.command_line.clone()));
+    let notes = memo(move || form.checked.with(|checked| checked.warnings.clone()));
     let items = move || -> Vec<View> {
         let notes = notes.get_clone();
         notes.into_iter().map(|note| view! { li { (note) } }).collect()
@@ -216,8 +217,8 @@ fn effective(form: Form) -> View {
 
 /// What is wrong with the machine as a whole, and what kept it from being saved.
 fn problems(form: Form) -> View {
-    let general = create_selector(move || form.errors_of(Field::Machine));
-    let asked = create_selector(move || form.problems.get_clone());
+    let general = memo(move || form.errors_of(Field::Machine));
+    let asked = memo(move || form.problems.get_clone());
     let list = |problems: Vec<String>| -> Vec<View> {
         problems
             .into_iter()

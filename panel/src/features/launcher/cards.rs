@@ -8,6 +8,7 @@ use super::state::{Launcher, expected_boot};
 use crate::features::machines::state::Machines;
 use crate::features::machines::words::{self, state_icon};
 use crate::kit::icons::{self, icon};
+use crate::kit::reactive::memo;
 use crate::kit::text;
 
 /// VMs that are offered before the templates.
@@ -41,7 +42,7 @@ pub fn FirstRun() -> View {
 #[component]
 pub fn Recent() -> View {
     let machines = Machines::here();
-    let recent = create_selector(move || machines.recent(MOST_RECENT));
+    let recent = memo(move || machines.recent(MOST_RECENT));
     let section = move || {
         let vms = recent.get_clone();
         if vms.is_empty() {

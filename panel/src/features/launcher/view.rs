@@ -11,6 +11,7 @@ use crate::cx::LauncherTab;
 use crate::features::form::view::VmForm;
 use crate::features::library::stored::stored_files;
 use crate::features::machines::state::Machines;
+use crate::kit::reactive::memo;
 use crate::kit::roving;
 
 /// The launcher.
@@ -63,7 +64,7 @@ fn cards(by_themselves: bool) -> Vec<View> {
 #[component]
 fn Guests() -> View {
     let machines = Machines::here();
-    let is_first = create_selector(move || machines.vms.with(Vec::is_empty));
+    let is_first = memo(move || machines.vms.with(Vec::is_empty));
     let cards = cards(true);
     view! {
         (if is_first.get() { view! { FirstRun {} } } else { View::new() })

@@ -15,6 +15,7 @@ use crate::kit::failure_view::failure_view;
 use crate::kit::files::{self, Chosen};
 use crate::kit::icons;
 use crate::kit::later::Owner;
+use crate::kit::reactive::memo;
 use crate::kit::text;
 
 /// The names of the VMs that boot from a file.
@@ -67,7 +68,7 @@ pub fn stored_files(offer: impl Fn(&StoredInfo) + Copy + 'static) -> View {
             }
         });
     };
-    let rows = create_selector(move || {
+    let rows = memo(move || {
         let vms = library.machines.vms.get_clone();
         let of = |stored: StoredInfo| Rc::new((users(&vms, &stored.file.hash), stored));
         library.stored.get_clone().into_iter().map(of).collect::<Vec<_>>()

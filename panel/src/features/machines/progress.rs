@@ -7,6 +7,7 @@ use sycamore::prelude::*;
 use super::state::Machines;
 use super::words;
 use crate::kit::browser::{preference, set_preference};
+use crate::kit::reactive::memo;
 use crate::kit::text;
 
 /// What the panel says about a start.
@@ -69,8 +70,8 @@ fn boot_key(profile_id: &str) -> String {
 pub fn ProgressBar() -> View {
     let machines = Machines::here();
     let now = machines.cx.now;
-    let step = create_selector(move || machines.shown.with(|vm| vm.as_deref().and_then(step)));
-    let is_shown = create_selector(move || step.with(Option::is_some));
+    let step = memo(move || machines.shown.with(|vm| vm.as_deref().and_then(step)));
+    let is_shown = memo(move || step.with(Option::is_some));
     let label = move || {
         step.with(|step| step.as_ref().map_or("", |step| step.label))
             .to_owned()
@@ -92,7 +93,7 @@ pub fn ProgressBar() -> View {
             machines.force_stop(&vm.vm_id);
         }
     };
-    let is_starting = create_selector(move || machines.of_shown(|vm| vm.state == VmState::Starting));
+    let is_starting = memo(move || machines.of_shown(|vm| vm.state == VmState::Starting));
     view! {
         (if is_shown.get() {
             view! {
