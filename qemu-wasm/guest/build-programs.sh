@@ -24,7 +24,7 @@ sources=()
 while IFS= read -r file; do sources+=("$file"); done < <(
   find crates/{agent,capture,guest-tools}/{src,Cargo.toml} -type f ! -name tests.rs ! -path '*/tests/*' | LC_ALL=C sort
 )
-output=$CACHE/guest-programs/$(hash_of "=$packages" "=$(rustc --version)" "=$(sed -n '/^\[profile.guest\]/,/^$/p' Cargo.toml)" \
+output=$CACHE/guest-programs/$(hash_of "=$packages" "=$(rustc --version)" "=$(sed -n '/^\[profile\.guest/,/^$/p' Cargo.toml)" \
   "${sources[@]}" "$QEMU_WASM_DIR/guest/build-programs.sh")
 if [[ $action == --print-output ]] || has "$output" "${WANTED[@]}"; then
   printf '%s\n' "$output"

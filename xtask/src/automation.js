@@ -40,6 +40,19 @@ globalThis.automation = {
     return btoa(binary);
   },
 
+  // Has the guest's agent do something and reports what happens as `agent` events. It gets no input, and gives no more output
+  // than `taken` was told of.
+  agent(vmId, operation) {
+    this.stream = window.qemuweb.openAgent(vmId, operation, ({ data, ...event }) => {
+      qemuwebEvent(JSON.stringify({ type: "agent", event, data: data && this.base64(data) }));
+    });
+    if (operation.type === "run") this.stream.end();
+  },
+
+  taken(bytes) {
+    this.stream.taken(bytes);
+  },
+
   type(vmId, base64) {
     window.qemuweb.sendSerialIn(vmId, Uint8Array.from(atob(base64), (c) => c.charCodeAt(0)));
   },

@@ -1,6 +1,7 @@
 //! One VM in a headless Chromium, started and followed through the extension's page for automation
 //! (`panel.html?automation`, whose `window.qemuweb` is the client of the VM host).
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -12,6 +13,7 @@ use qemuweb_driver::{BindingCall, Browser, Extension, LogEntry, Session, format_
 use qemuweb_vm_config::{
     Arch, Attachment, DEFAULT_PROFILE_ID, DiskInput, InputSource, Media, VmInputs, VmOverrides, find_profile,
 };
+use qemuweb_wire::agent::{AgentOperation, AgentOutcome};
 use qemuweb_wire::topic::{LogLevel, LogLine};
 use qemuweb_wire::vm::VmInfo;
 use qemuweb_wire::{Failure, VmState};
@@ -135,6 +137,8 @@ pub(crate) struct Vm {
     /// The number of its run: a page is told what a former one left on the console.
     run: u64,
     console: Console,
+    /// What the guest's agent has done, and nobody has asked for.
+    agent: VecDeque<(AgentEvent, Vec<u8>)>,
     /// When the launch was asked for.
     pub(crate) launched: Instant,
     ended: Option<Ended>,
@@ -152,6 +156,25 @@ enum Event {
     Error { failure: Failure },
     /// A line for the log.
     Log(LogLine),
+    /// What the guest's agent does; output is beside it.
+    Agent { event: AgentEvent },
+    /// Anything else.
+    #[serde(other)]
+    Other,
+}
+
+/// What comes on a stream of the guest's agent (`panel/src/app/agent_api.rs`).
+#[derive(Debug, Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase")]
+pub(crate) enum AgentEvent {
+    /// Output; the bytes are beside it.
+    Data,
+    /// What comes next is of standard error, or of standard output.
+    Output { error: bool },
+    /// It is over.
+    Ended { outcome: AgentOutcome },
+    /// No more comes.
+    Closed { failure: Option<Failure> },
     /// Anything else.
     #[serde(other)]
     Other,
@@ -229,6 +252,7 @@ impl Vm {
             id: id.to_owned(),
             run: 0,
             console,
+            agent: VecDeque::new(),
             launched,
             ended: None,
         };
@@ -252,6 +276,33 @@ impl Vm {
     /// Whether it ended without being asked to.
     pub(crate) fn has_crashed(&self) -> bool {
         self.ended.as_ref().is_some_and(|ended| ended.crashed)
+    }
+
+    /// Has the guest's agent do something.
+    pub(crate) fn open_agent(&mut self, operation: &AgentOperation) -> Result<()> {
+        self.agent.clear();
+        let (id, operation) = (json!(self.id), serde_json::to_value(operation)?);
+        self.page
+            .evaluate(&format!("automation.agent({id}, {operation})"))
+            .map(drop)
+    }
+
+    /// What the agent does next; nothing after `limit`.
+    pub(crate) fn next_of_agent(&mut self, limit: Duration) -> Result<Option<(AgentEvent, Vec<u8>)>> {
+        if self.agent.is_empty()
+            && let Happened::Ended(why) = self.wait(limit)?
+            && self.agent.is_empty()
+        {
+            bail!("{why}, while its agent was at work");
+        }
+        Ok(self.agent.pop_front())
+    }
+
+    /// Lets the agent give so many bytes more.
+    pub(crate) fn taken_of_agent(&self, bytes: usize) -> Result<()> {
+        self.page
+            .evaluate(&format!("automation.taken({bytes})"))
+            .map(drop)
     }
 
     /// Cuts its power and waits until it is gone.
@@ -315,6 +366,11 @@ impl Vm {
                     why: why.clone(),
                 });
                 return Ok(Happened::Ended(why));
+            }
+            Event::Agent { event } => {
+                let data = data.as_str().unwrap_or_default();
+                let bytes = BASE64.decode(data).context("output that is no base64")?;
+                self.agent.push_back((event, bytes));
             }
             Event::Error { failure } => eprintln!("error: {failure}"),
             Event::Log(LogLine {

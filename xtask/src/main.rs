@@ -3,6 +3,7 @@
 //!
 //! One file per verb; [`flags`] says what each takes, [`process`] runs other programs, [`setup`] sees to the tools.
 
+mod agent;
 mod bench;
 mod boot;
 mod build;

@@ -16,6 +16,7 @@ use qemuweb_vm_config::{
 };
 use serde_json::{Value, json};
 
+use crate::agent;
 use crate::boot::{Launch, Vm, complaints};
 use crate::build;
 use crate::console::Console;
@@ -163,14 +164,20 @@ fn follow(
     if let Some(command) = &flags.exec {
         wait_prompt(&mut vm, deadline)?;
         times.push(("prompt", since_launch(&vm)));
-        let ran = exec(&mut vm, command, deadline)?;
-        times.push(("command", since_launch(&vm)));
         // The console went there too; end its last line.
-        eprintln!();
-        if !flags.json {
-            io::stdout().write_all(&ran.output)?;
-            io::stdout().flush()?;
-        }
+        let ran = if agent::is_there(&mut vm, deadline)? {
+            eprintln!();
+            agent::exec(&mut vm, command, deadline, !flags.json)?
+        } else {
+            let ran = exec(&mut vm, command, deadline)?;
+            eprintln!();
+            if !flags.json {
+                io::stdout().write_all(&ran.output)?;
+                io::stdout().flush()?;
+            }
+            ran
+        };
+        times.push(("command", since_launch(&vm)));
         outcome = Some(ran);
     } else if flags.until.is_none() {
         until_the_end(&mut vm, deadline)?;

@@ -432,7 +432,8 @@ impl World {
                 Some(&vec![b'k'; count as usize]),
             ),
             4 => {
-                let note = json!({"type": "size", "size": [count % 70_000, 80], "focused": count.is_multiple_of(2)});
+                let note =
+                    json!({"type": "size", "size": [count % 70_000, 80], "focused": count.is_multiple_of(2)});
                 self.on_stream(stream, &StreamMessage::Note { note }, None);
             }
             5 => self.on_stream(stream, &StreamMessage::End { failure: None }, None),

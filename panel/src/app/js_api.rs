@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use js_sys::{Array, Function, JSON, Object, Promise, Uint8Array};
 use qemuweb_vm_config::{VmInputs, VmOverrides};
+use qemuweb_wire::agent::Agent;
 use qemuweb_wire::call::{
     Method, PauseVm, PrepareVm, ProfileRef, RemoveVm, ResetVm, RestartVm, ResumeVm, StartVm, StopVm,
 };
@@ -17,10 +18,11 @@ use serde::de::DeserializeOwned;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::future_to_promise;
 
+use super::agent_api::AgentStream;
 use super::events::{self, Event};
 use super::page::Page;
 use super::session;
-use crate::cx::Answer;
+use crate::cx::{Answer, not_connected};
 use crate::kit::browser::set;
 
 /// What a page holds to use VMs.
@@ -253,6 +255,23 @@ impl QemuClient {
         Closure::<dyn FnMut()>::new(move || events::forget(key))
             .into_js_value()
             .unchecked_into()
+    }
+
+    /// Has the agent in a VM's guest do something: `operation` is a `qemuweb_wire::agent::AgentOperation`, such as
+    /// `{type: "run", command: "uname -a"}`; `heard` is called with what happens ([`AgentStream`]).
+    ///
+    /// # Errors
+    /// An `Error` for anything that is no operation, and without a connection.
+    #[wasm_bindgen(js_name = openAgent)]
+    pub fn open_agent(
+        &self,
+        vm_id: String,
+        operation: &JsValue,
+        heard: Function,
+    ) -> Result<AgentStream, JsValue> {
+        let operation = from_js(operation, "operation")?;
+        let client = self.page.cx.client().ok_or_else(|| error(&not_connected()))?;
+        AgentStream::open(&client, &Agent { vm_id, operation }, heard).map_err(|failure| error(&failure))
     }
 
     /// Leaves the host. VMs go on.
