@@ -54,7 +54,11 @@ for architecture in "${WANTED[@]}"; do
   has "$output" "$architecture" || missing+=("$architecture")
 done
 need_tools curl:curl gzip:gzip
-need_space "$CACHE/guest" 6000
+space=500
+for architecture in "${missing[@]}"; do
+  [[ -e $CACHE/guest-work/kernel-$architecture-$(kernel_hash "$architecture")/.complete ]] || space=6000
+done
+need_space "$CACHE/guest" "$space"
 root=$("$QEMU_WASM_DIR/toolchain.sh" guest | tail -1)
 # Each part has a work directory of its own, keyed by its own inputs: a change to one leaves the others as they are.
 work=$CACHE/guest-work
