@@ -44,7 +44,8 @@ main() {
   fi
 
   need_tools apt-get:apt patch:patch tar:tar xz:xz-utils sha256sum:coreutils flock:util-linux dpkg-deb:dpkg python3:python3
-  need_space "$CACHE" 6000
+  # Most of it for the toolchain and the libraries.
+  if [[ -e $deps/.complete ]]; then need_space "$CACHE" 1500; else need_space "$CACHE" 6000; fi
   lock "$output"
   if has "$output" "${WANTED[@]}"; then # made while we waited
     printf '%s\n' "$output"

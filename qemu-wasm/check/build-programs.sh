@@ -24,7 +24,10 @@ program() { # NAME SOURCE...
 
 program difftest "$here/difftest/main.c" "$here/difftest/$architecture"*.c
 program bench "$here"/bench/*.c
-[[ $architecture != x86_64 ]] || program precision "$here/precision.c"
+if [[ $architecture == x86_64 ]]; then
+  program precision "$here/precision.c"
+  program across-pages "$here/across-pages.c"
+fi
 
 # A program that says that userspace is there, as process 1 of an initramfs for other kernels.
 mkdir -p /qemuweb/work/userspace

@@ -9,8 +9,8 @@ set -euo pipefail
 need_tools node:nodejs
 here=$QEMU_WASM_DIR/check
 case ${1:-} in
-  '') parts=("precision.mjs" "formats.mjs --quick" "difftest.mjs --blocks 500 --runs 24" "difftest.mjs --blocks 20 --runs 3000 --seed 2" "parallel.mjs --blocks 300" "tcg.mjs --quick --target x86_64,aarch64") ;;
-  --full) parts=("precision.mjs" "formats.mjs" "difftest.mjs --blocks 5000 --runs 24" "difftest.mjs --blocks 2000 --runs 300 --seed 3" "difftest.mjs --blocks 300 --runs 3000 --seed 2" "parallel.mjs --blocks 2000" "tcg.mjs") ;;
+  '') parts=("processor.mjs" "formats.mjs --quick" "difftest.mjs --blocks 500 --runs 24" "difftest.mjs --blocks 20 --runs 3000 --seed 2" "parallel.mjs --blocks 300" "tcg.mjs --quick --target x86_64,aarch64") ;;
+  --full) parts=("processor.mjs" "formats.mjs" "difftest.mjs --blocks 5000 --runs 24" "difftest.mjs --blocks 2000 --runs 300 --seed 3" "difftest.mjs --blocks 300 --runs 3000 --seed 2" "parallel.mjs --blocks 2000" "tcg.mjs") ;;
   *) fail "unknown argument '$1'" "say: test.sh [--full]" ;;
 esac
 status=0

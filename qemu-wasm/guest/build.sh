@@ -86,6 +86,7 @@ fetch_locked() {
 [[ -e $linux/.complete ]] || cp "$(fetch_locked "$linux_lock")" "$linux/linux-source.deb"
 for architecture in "${missing[@]}"; do
   kernel=$work/kernel-$architecture-$(kernel_hash $architecture)
+  [[ ! -e $kernel/.complete ]] || continue
   mkdir -p "$kernel"
   say "kernel for $architecture (log: $kernel.log)"
   : >"$kernel.log"
@@ -94,6 +95,7 @@ for architecture in "${missing[@]}"; do
     tail -20 "$kernel.log" >&2
     fail "the kernel for $architecture did not build" "see $kernel.log; starting again resumes"
   }
+  touch "$kernel/.complete"
 done
 
 # What tells of all architectures goes on telling of those that are there.

@@ -23,7 +23,7 @@ pub(super) fn extension(paths: &Paths, commit: &str) -> Result<PathBuf> {
     let commit = process::output(&mut git).with_context(|| format!("the history has no commit {commit}"))?;
     let directory = paths.cache.join("reference").join(&commit);
     let (source, target) = (directory.join("source"), directory.join("target"));
-    let extension = target.join("extension");
+    let extension = directory.join("extension");
     if directory.join(".complete").is_file() {
         return Ok(extension);
     }
@@ -41,12 +41,17 @@ pub(super) fn extension(paths: &Paths, commit: &str) -> Result<PathBuf> {
         eprintln!("the cache lacks that commit's QEMU or guests: building them, too");
         build(&[])?;
     }
+    let built = target.join("extension");
     ensure!(
-        extension.join("manifest.json").is_file(),
+        built.join("manifest.json").is_file(),
         "commit {commit} built no extension in {}",
-        extension.display()
+        built.display()
     );
+    fs::rename(&built, &extension).with_context(|| format!("cannot move {}", built.display()))?;
     fs::write(directory.join(".complete"), "")?;
+    // Over a GB.
+    fs::remove_dir_all(&target)?;
+    fs::remove_dir_all(&source)?;
     Ok(extension)
 }
 
