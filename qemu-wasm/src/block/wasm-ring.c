@@ -192,19 +192,19 @@ static coroutine_fn int ring_request(BDRVRingState *s, RingOp op,
                                      int64_t bytes, QEMUIOVector *qiov)
 {
     unsigned n = qiov ? qiov->niov : 0;
+    uint32_t size = offsetof(RingEntry, area[n]);
     g_autofree RingEntry *entry = NULL;
     RingRequest *request;
     int status;
 
     assert(n <= MAX_AREAS);
-    entry = g_malloc(offsetof(RingEntry, area[n]));
-    *entry = (RingEntry) {
-        .size = offsetof(RingEntry, area[n]),
-        .op = op,
-        .flags = flags,
-        .offset = offset,
-        .length = bytes,
-    };
+    /* Without the areas that it has no use for. */
+    entry = g_malloc(size);
+    entry->size = size;
+    entry->op = op;
+    entry->flags = flags;
+    entry->offset = offset;
+    entry->length = bytes;
     for (unsigned i = 0; i < n; i++) {
         entry->area[i].address = (uintptr_t)qiov->iov[i].iov_base;
         entry->area[i].length = qiov->iov[i].iov_len;
@@ -214,7 +214,7 @@ static coroutine_fn int ring_request(BDRVRingState *s, RingOp op,
     entry->tag = ring_tag(s);
     request = &s->request[entry->tag];
     *request = (RingRequest) { .co = qemu_coroutine_self() };
-    ring_put(s->requests, entry, entry->size);
+    ring_put(s->requests, entry, size);
     qemu_mutex_unlock(&s->lock);
 
     do {
