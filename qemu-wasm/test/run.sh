@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0 OR MIT
 # QEMU's own test of coroutines, the sizes of the emulators' functions, a smoke test of the QEMU outputs with the guest images, the
-# monitors, UEFI and large guests, in Node (20 or newer). Builds both if the cache lacks them.
+# monitors, disks over channels, UEFI and large guests, in Node (20 or newer). Builds both if the cache lacks them.
 #   run.sh [--full] [ARCH]...    x86_64, aarch64; default both
 # Without --full, UEFI only comes up on one machine of each architecture.
 set -euo pipefail
@@ -23,6 +23,7 @@ part coroutine.mjs "$CACHE/qemu-tests/$(basename "$qemu")"
 part function-sizes.mjs "$qemu"
 part smoke.mjs "$qemu" "$guest" "$@"
 part monitor.mjs "$qemu" "$@"
+part block-ring.mjs "$qemu" "$guest" "$@"
 part uefi.mjs "${uefi[@]}" "$qemu" "$@"
 part large.mjs "$qemu" "$guest" "$@"
 exit $status

@@ -193,8 +193,8 @@ export class Vm {
     Atomics.notify(this.words, 2);
   }
 
-  /** The channel of that name, as soon as QEMU has made it. */
-  async channel(name, ms = 60_000) {
+  /** The channel of that name, as soon as QEMU has made it. It is of the kind 1, bytes, or 2, a disk. */
+  async channel(name, ms = 60_000, kind = 1) {
     const deadline = Date.now() + ms;
     for (;;) {
       const n = Atomics.load(this.words, 3);
@@ -203,7 +203,7 @@ export class Vm {
         const text = Buffer.from(new Uint8Array(this.memory.buffer, entry, 56).slice());
         if (text.toString('latin1').replace(/\0.*$/s, '') === name) {
           const words = new Uint32Array(this.memory.buffer, entry + 56, 18);
-          if (words[0] !== 1 || words[1] !== 1) throw new Error(`${name} is no channel of bytes`);
+          if (words[0] !== kind || words[1] !== 1) throw new Error(`${name} is no channel of kind ${kind}`);
           return new Channel(this, words);
         }
       }

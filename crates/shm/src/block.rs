@@ -24,19 +24,19 @@
 //! | 4 | 0, or a negative error number as Linux has them |
 //!
 //! `Info` has one area of 24 bytes, which is filled with the disk's size (8 bytes), the size of the pieces that it is best used in (4),
-//! flags (4: 1, it is read-only; 2, it can be discarded), and most bytes of a transfer (4), then 4 zeroes.
+//! flags (4: 1, it is read-only; 2, it can be discarded), and 8 zeroes.
 //!
 //! QEMU could send anything. What is decoded lies within the memory and within the limits below; a sender that does not keep to
 //! this is refused for good.
 
 use crate::SharedMemory;
 
-/// Most areas of a request, as of an `iovec`.
-pub const MAX_AREAS: usize = 1024;
+/// Most areas of a request.
+pub const MAX_AREAS: usize = 256;
 /// Most bytes that a request may move.
-pub const MAX_TRANSFER: u64 = 16 << 20;
-/// Most requests in flight.
-pub const MAX_IN_FLIGHT: usize = 1024;
+pub const MAX_TRANSFER: u64 = 1 << 20;
+/// Most requests in flight: a ring of 256 KiB has room for all of them.
+pub const MAX_IN_FLIGHT: usize = 126;
 /// Bytes of the area of an `Info` request.
 pub const INFO_SIZE: usize = 24;
 /// Bytes of a completion.
@@ -175,7 +175,7 @@ impl Request {
         let size = HEAD + self.areas.len() * 8;
         let mut bytes = Vec::with_capacity(size);
         let flags = u32::from(self.fua) * FUA + u32::from(self.unmap) * UNMAP;
-        #[expect(clippy::cast_possible_truncation, reason = "an entry has at most 1024 areas")]
+        #[expect(clippy::cast_possible_truncation, reason = "an entry has at most 256 areas")]
         for word in [size as u32, self.tag, self.op as u32, flags] {
             bytes.extend(word.to_le_bytes());
         }
@@ -289,8 +289,6 @@ impl Info {
         bytes[..8].copy_from_slice(&self.size.to_le_bytes());
         bytes[8..12].copy_from_slice(&self.block_size.to_le_bytes());
         bytes[12..16].copy_from_slice(&flags.to_le_bytes());
-        #[expect(clippy::cast_possible_truncation, reason = "16 MiB")]
-        bytes[16..20].copy_from_slice(&(MAX_TRANSFER as u32).to_le_bytes());
         bytes
     }
 }
@@ -431,8 +429,8 @@ mod tests {
             (|entry| entry[0] = 44, BlockChannelError::BadLength(44)),
             (|entry| entry[3] = 255, BlockChannelError::BadLength(0xff00_0030)),
             (
-                |entry| entry[..2].copy_from_slice(&[40, 32]),
-                BlockChannelError::BadLength(8232),
+                |entry| entry[..2].copy_from_slice(&[40, 8]),
+                BlockChannelError::BadLength(2088),
             ),
             (|entry| entry[8] = 0, BlockChannelError::UnknownOp(0)),
             (|entry| entry[8] = 8, BlockChannelError::UnknownOp(8)),
@@ -546,7 +544,7 @@ mod tests {
         assert_eq!(
             info.encode(),
             [
-                6, 5, 4, 3, 2, 1, 0, 0, 0, 16, 0, 0, 3, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0
+                6, 5, 4, 3, 2, 1, 0, 0, 0, 16, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
             ]
         );
     }

@@ -66,6 +66,14 @@ QemuWebChannel *qemuweb_channel_new(const char *name, QemuWebKind kind,
     }
     for (uint32_t i = 0; i < n; i++) {
         if (!strcmp(dir->channel[i].name, name)) {
+            channel = &dir->channel[i];
+            if (kind == QEMUWEB_KIND_BLOCK && channel->kind == kind &&
+                channel->opened % 2 == 0) {
+                for (unsigned r = 0; r < n_rings; r++) {
+                    ring[r] = (QemuWebRing *)(uintptr_t)channel->ring[r];
+                }
+                return channel;
+            }
             error_setg(errp, "channel '%s' exists", name);
             return NULL;
         }

@@ -23,6 +23,7 @@
 enum { EVENT_FREE, EVENT_CLEAR, EVENT_SET };
 
 static uint32_t event_state[MAX_EVENTS];
+static QemuWebRing *event_ring[MAX_EVENTS];
 
 static bool is_event(int fd)
 {
@@ -42,8 +43,17 @@ int wasm_event_new(void)
     abort();
 }
 
+int wasm_event_new_for(QemuWebRing *ring)
+{
+    int fd = wasm_event_new();
+
+    qatomic_set(&event_ring[fd - FIRST_EVENT], ring);
+    return fd;
+}
+
 void wasm_event_free(int fd)
 {
+    qatomic_set(&event_ring[fd - FIRST_EVENT], NULL);
     qatomic_set(&event_state[fd - FIRST_EVENT], EVENT_FREE);
 }
 
@@ -67,6 +77,16 @@ int wasm_event_clear(int fd)
                            EVENT_SET, EVENT_CLEAR) == EVENT_SET;
 }
 
+static bool event_is_set(int fd)
+{
+    QemuWebRing *ring = qatomic_read(&event_ring[fd - FIRST_EVENT]);
+
+    if (ring) {
+        return qatomic_load_acquire(&ring->head) != qatomic_read(&ring->tail);
+    }
+    return qatomic_read(&event_state[fd - FIRST_EVENT]) == EVENT_SET;
+}
+
 /* Fills in revents; returns the number of ready descriptors. */
 static int look(struct pollfd *fds, unsigned nfds, bool *ordinary)
 {
@@ -79,7 +99,7 @@ static int look(struct pollfd *fds, unsigned nfds, bool *ordinary)
         if (p->fd < 0) {
             continue;
         } else if (is_event(p->fd)) {
-            if (qatomic_read(&event_state[p->fd - FIRST_EVENT]) == EVENT_SET) {
+            if (event_is_set(p->fd)) {
                 p->revents = p->events & POLLIN;
             }
         } else {

@@ -5,6 +5,7 @@ mod fetch;
 mod file;
 mod lock;
 mod overlay;
+mod pump;
 
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
@@ -14,6 +15,7 @@ pub use database::{DATABASE, Database, StoredDisk};
 pub use fetch::FetchRanges;
 pub use file::BlobSlices;
 pub use overlay::IndexedDbOverlay;
+pub use pump::{Pump, PumpError};
 
 use crate::device::Runtime;
 

@@ -37,11 +37,14 @@ typedef struct QemuWebRing {
 typedef enum QemuWebKind {
     /* Version 1: bytes to the guest in the first ring, from it in the second */
     QEMUWEB_KIND_BYTES = 1,
+    /* Version 1: a disk's completions in the first ring, requests in the other */
+    QEMUWEB_KIND_BLOCK = 2,
 } QemuWebKind;
 
 /* Which of the page's agents pumps a channel. */
 typedef enum QemuWebOwner {
     QEMUWEB_OWNER_HOST = 1,
+    QEMUWEB_OWNER_STORAGE = 2,
 } QemuWebOwner;
 
 typedef struct QemuWebChannel {
@@ -80,7 +83,9 @@ QemuWebDirectory *qemuweb_directory(void);
 /*
  * Creates a channel with @n_rings empty rings of @capacity bytes each, which
  * are stored in @ring, and tells the host. Returns NULL if the name is too long
- * or taken, or the directory is full.
+ * or taken, or the directory is full. A disk's channel that was closed is
+ * taken again, with the rings that it had: what is attached and detached does
+ * not use the directory up.
  */
 QemuWebChannel *qemuweb_channel_new(const char *name, QemuWebKind kind,
                                     uint32_t version, QemuWebOwner owner,

@@ -12,8 +12,15 @@
 
 #include <poll.h>
 
+struct QemuWebRing;
+
 /* A virtual descriptor, not set. Aborts if there are too many. */
 int wasm_event_new(void);
+/*
+ * A virtual descriptor that is readable while the ring has bytes: whoever
+ * writes to it only has to add to the event sequence.
+ */
+int wasm_event_new_for(struct QemuWebRing *ring);
 void wasm_event_free(int fd);
 
 /* Makes the descriptor readable and wakes whoever polls. */
