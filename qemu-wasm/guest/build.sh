@@ -59,6 +59,10 @@ for architecture in "${WANTED[@]}"; do
   missing+=("$architecture")
   [[ -e $(kernel_output "$architecture") ]] || space=6000
 done
+if ((${#missing[@]} == 0)); then # made while we waited
+  printf '%s\n' "$output"
+  exit
+fi
 need_tools curl:curl gzip:gzip
 need_space "$CACHE/guest" $space
 "$GUEST/build-programs.sh" "${missing[@]}" >/dev/null
