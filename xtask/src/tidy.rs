@@ -19,7 +19,7 @@ const LONG_FILE: usize = 500;
 const PANEL: &str = "panel/src";
 /// Those that draw nothing and hold no view's signals, which may be gone when what they wait for comes.
 const PAGE_MODULES: [&str; 7] = [
-    "app/entry.rs",
+    "app/entry/panel.rs",
     "app/js_api.rs",
     "app/session.rs",
     "features/capture/recorder.rs",

@@ -63,8 +63,15 @@ pub fn Panel(reconnect: fn(Machines)) -> View {
                 main(class="main", on:pointerdown=move |_| nav.list_open.set(false)) {
                     Lost(machines=machines, reconnect=reconnect)
                     CapabilityWarnings(cx=cx)
-                    NoticeList(notices=cx.notices)
-                    UndoBar(undo=cx.undo)
+                    // A dialog that is open has them.
+                    (if page.capture.settings.get() {
+                        View::new()
+                    } else {
+                        view! {
+                            NoticeList(notices=cx.notices)
+                            UndoBar(undo=cx.undo)
+                        }
+                    })
                     div(class=if both.get() { "panes both" } else { "panes" }) {
                         (match (is_waiting.get(), shows_launcher.get()) {
                             _ if !shows_machine.get() => View::new(),

@@ -6,6 +6,8 @@ use super::bounds::BoundsForm;
 use super::names;
 use super::state::Capture;
 use crate::kit::dialog::modal;
+use crate::kit::notices::NoticeList;
+use crate::kit::undo::UndoBar;
 
 /// The dialog.
 #[component]
@@ -18,6 +20,14 @@ pub(super) fn SettingsDialog() -> View {
         dialog(class="dialog wide", r#ref=dialog, aria-labelledby="capture-settings-title", data-testid="capture-settings-dialog",
             on:close=move |_| is_open.set(false)) {
             h2(id="capture-settings-title") { "Captures" }
+            (if is_open.get() {
+                view! {
+                    NoticeList(notices=capture.cx.notices)
+                    UndoBar(undo=capture.cx.undo)
+                }
+            } else {
+                View::new()
+            })
             div(class="dialog-scroll") {
                 (saved())
                 (names::field(capture))
