@@ -119,6 +119,7 @@ async function testPaused(arch) {
   let vm, qmp;
   const started = await test(`${arch}: QEMU opens disks over their channels`, async () => {
     ({ vm, qmp } = await start(arch, { disk0: disk, image0: image }, ['-S',
+      '-device', 'pcie-root-port,id=port',
       '-drive', 'if=none,id=disk,format=raw,file=ring:disk0,discard=unmap,detect-zeroes=off',
       '-drive', 'if=none,id=image,format=raw,file.driver=ring,file.channel=image0,read-only=on']));
     const block = await qmp('query-block');
@@ -219,6 +220,20 @@ async function testPaused(arch) {
     }
     const taken = await qmp('human-monitor-command', { 'command-line': 'drive_add 0 if=none,id=twice,format=raw,file=ring:image0' });
     check(/exists/.test(taken + vm.log.slice(-2).join('\n')), `the channel was given twice: ${taken}`);
+  });
+
+  await test(`${arch}: a disk is attached and detached by QMP`, async () => {
+    const added = new Disk(Buffer.alloc(1 << 20, 0x21));
+    added.serve(vm, 'added0').catch((error) => { added.broken = error; });
+    for (let round = 0; round < 2; round++) {
+      await qmp('blockdev-add', { driver: 'raw', 'node-name': 'added', file: { driver: 'ring', channel: 'added0' } });
+      await qmp('device_add', { driver: 'virtio-blk-pci', id: 'plugged', drive: 'added', bus: 'port' });
+      check(/4096\/4096/.test(await io('read -P 0x21 0 4k', '-d plugged/virtio-backend')), vm.log.at(-1));
+      await qmp('device_del', { id: 'plugged' });
+      await sleep(300);
+      await qmp('blockdev-del', { 'node-name': 'added' });
+    }
+    check(!added.broken, added.broken);
   });
 
   await test(`${arch}: qcow2 over a channel`, async () => {

@@ -13,9 +13,13 @@ use qemuweb_storage::http::{HttpBlockDevice, RemoteError};
 use qemuweb_storage::overlay::Limits;
 use qemuweb_storage::overlay::record::{BLOCK, PAGE};
 use qemuweb_storage::web::{BlobSlices, DATABASE, Database, EventLoop, FetchRanges, IndexedDbOverlay};
-use wasm_bindgen::JsValue;
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::JsFuture;
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
-use web_sys::{Blob, Url};
+use web_sys::{
+    Blob, FileSystemDirectoryHandle, FileSystemFileHandle, FileSystemGetFileOptions,
+    FileSystemWritableFileStream, Url,
+};
 
 wasm_bindgen_test_configure!(run_in_browser);
 
@@ -167,6 +171,41 @@ async fn a_blob_is_read_as_it_is() {
     let read = read(base.as_ref(), 0, 3_000_320).await;
     assert!(read[..bytes.len()] == bytes && read[bytes.len()..].iter().all(|&byte| byte == 0));
     assert!(BlobSlices::new(JsValue::from("text")).is_none());
+}
+
+/// Writes a file of the origin's own file system, and returns its handle.
+async fn write_file(name: &str, bytes: &[u8]) -> FileSystemFileHandle {
+    let folder = web_sys::window().unwrap().navigator().storage().get_directory();
+    let folder: FileSystemDirectoryHandle = JsFuture::from(folder).await.unwrap().unchecked_into();
+    let options = FileSystemGetFileOptions::new();
+    options.set_create(true);
+    let file = JsFuture::from(folder.get_file_handle_with_options(name, &options))
+        .await
+        .unwrap();
+    let file: FileSystemFileHandle = file.unchecked_into();
+    let stream: FileSystemWritableFileStream = JsFuture::from(file.create_writable())
+        .await
+        .unwrap()
+        .unchecked_into();
+    JsFuture::from(stream.write_with_u8_array(bytes).unwrap())
+        .await
+        .unwrap();
+    JsFuture::from(stream.close()).await.unwrap();
+    file
+}
+
+#[wasm_bindgen_test]
+async fn a_file_that_changes_under_its_handle_is_noticed() {
+    let bytes = image(1 << 20);
+    let handle = write_file("image", &bytes).await;
+    let slices = BlobSlices::new(handle.into()).unwrap();
+    let device = FileBlockDevice::open("image", slices, runtime()).await.unwrap();
+    assert!(read(&device, 4096, 512).await == bytes[4096..4608]);
+    write_file("image", &image(1 << 19)).await;
+    let mut sector = [0; 512];
+    // What was read is known; what was not is another file's.
+    let error = device.read(900 << 10, &mut sector).await.unwrap_err();
+    assert!(matches!(error, BlockError::Changed { .. }), "{error}");
 }
 
 /// A Blob's address is served with ranges by the browser itself.
