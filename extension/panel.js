@@ -1,4 +1,4 @@
-// Loads xterm.js and the panel's WebAssembly. The panel is panel/src/app.rs, the client API panel/src/js_api.rs.
+// Loads xterm.js and the panel's WebAssembly. The panel is panel/src/app/panel.rs, the client API panel/src/app/js_api.rs.
 import { whenCrashed } from "./crash.js";
 import { showCrash, showLoadFailure } from "./failure.js";
 
@@ -12,7 +12,7 @@ async function load() {
     import("./vendor/xterm/addon-webgl.mjs"),
     import("./wasm/panel.js"),
   ]);
-  // Where panel/src/xterm.rs looks for them.
+  // Where panel/src/features/console/xterm.rs looks for them.
   globalThis.xterm = { ...xterm, ...fit, ...search, ...webgl };
   await panel.default();
   return panel.start_panel;

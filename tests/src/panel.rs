@@ -52,7 +52,39 @@ impl Panel {
 
     /// Clicks the one element with this `data-testid`, once it is there and enabled.
     pub fn click(&self, test_id: &str) -> Result<()> {
+        self.reach(test_id)?;
         self.click_selector(&by_test_id(test_id))
+    }
+
+    /// Opens the menu, the pop-over or the dialog of the traffic that an element stands in, and closes the dialog for others.
+    pub fn reach(&self, test_id: &str) -> Result<()> {
+        let matches = |selector: &str| {
+            let matches = format!("document.querySelector({}) !== null", json!(selector));
+            Ok::<_, anyhow::Error>(self.session.evaluate(&matches)? == true)
+        };
+        let is_set_once = matches("[data-testid=capture-settings-dialog][open]")?;
+        match test_id {
+            "capture-export-har"
+            | "capture-export-pcapng"
+            | "capture-preserve"
+            | "capture-secrets-toggle" => self.click("capture-more"),
+            "capture-send" | "capture-live" if !matches(".capture-send:popover-open")? => {
+                self.click("capture-send-menu")
+            }
+            "capture-save" | "capture-saved" | "capture-limits" | "capture-names" | "capture-delete"
+            | "capture-compare" | "capture-open"
+                if !is_set_once =>
+            {
+                self.click("capture-more")?;
+                self.click_selector(&by_test_id("capture-settings"))
+            }
+            "show-capture" | "capture-clear" | "capture-more" | "capture-record" | "capture-send-menu"
+                if is_set_once =>
+            {
+                self.click_selector(&by_test_id("capture-settings-close"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Clicks the one element that matches a selector, once it is there and enabled.
@@ -64,6 +96,12 @@ impl Panel {
         self.session
             .wait_for(&format!("{selector} to be ready"), &ready, DEFAULT_TIMEOUT)?;
         self.session.click(selector)
+    }
+
+    /// Opens a tab of the launcher: `guests`, `files` or `custom`.
+    pub fn open_launcher(&self, tab: &str) -> Result<()> {
+        self.click("new-vm")?;
+        self.click(&format!("launcher-{tab}"))
     }
 
     /// Launches a profile from its card and returns the new VM's id.

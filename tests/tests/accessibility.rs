@@ -88,6 +88,7 @@ fn main() {
     let trials = Scenario::new("accessibility", Room::open)
         .step("the launcher", |room| room.check_panel("launcher"))
         .step("a stored file", |room| {
+            room.panel.open_launcher("files")?;
             let page = room.panel.session();
             let kernel = extension_dir().join("guest/aarch64/Image.gz");
             page.set_files(&element("store-file"), &[&kernel])?;

@@ -22,7 +22,7 @@ fn main() {
         let panel = desk.panel()?;
         let file = tempfile::Builder::new().suffix(".bin").tempfile()?;
         fs::write(file.path(), "this is no kernel\n".repeat(1000))?;
-        panel.click("new-vm")?;
+        panel.open_launcher("custom")?;
         let input = "document.querySelector('[data-testid=kernel-file]')";
         panel.session().wait_for(
             "the form for a VM of one's own",

@@ -42,7 +42,7 @@ fn profile_file(changes: Value) -> String {
 fn main() {
     let trials = Scenario::new("launcher", Home::new)
         .step("fields are checked as one types", |home| {
-            home.panel()?.click("new-vm")?;
+            home.panel()?.open_launcher("custom")?;
             home.fill("memory", "9000")?;
             home.wait_text("field-error", "")?;
             let errors = "[...document.querySelectorAll('[data-testid=field-error]')].map(it => it.textContent).join()";
@@ -89,7 +89,7 @@ fn main() {
             panel
                 .session()
                 .wait_for("the copy to be gone", &format!("!({is_there})"), DEFAULT_TIMEOUT)?;
-            panel.click("undo-remove")?;
+            panel.click("undo")?;
             panel
                 .session()
                 .wait_for("the copy to be back", &is_there, DEFAULT_TIMEOUT)
@@ -154,7 +154,7 @@ fn main() {
             let delete = format!("{copy} [data-testid=delete-profile]");
             for (what, click, expected) in [
                 ("the duplicate to go", delete.as_str(), false),
-                ("the duplicate to be back", "[data-testid=undo-profile]", true),
+                ("the duplicate to be back", "[data-testid=undo]", true),
                 ("the duplicate to go again", delete.as_str(), false),
             ] {
                 panel.click_selector(click)?;

@@ -51,16 +51,17 @@ fn main() {
                 .map(drop)
         })
         .step("files can be stored in it", |home| {
+            home.panel()?.open_launcher("files")?;
             home.choose("store-file", "disk.img", &disk())?;
             wait_rows(home, "the stored file", "rows.length === 1")?;
             home.restart()?;
-            home.panel()?.click("new-vm")?;
+            home.panel()?.open_launcher("files")?;
             wait_rows(home, "the stored file of before", "rows.length === 1")
         })
         .trials();
     let stored = Scenario::new("stored files", Home::new)
         .step("what no machine can use is refused", |home| {
-            home.panel()?.click("new-vm")?;
+            home.panel()?.open_launcher("files")?;
             home.choose("store-file", "notes.txt", b"remember the milk")?;
             home.panel()?
                 .wait_error("no file to boot from", DEFAULT_TIMEOUT)?;
@@ -103,7 +104,7 @@ fn main() {
         .step("both are there after a restart of the browser", |home| {
             home.restart()?;
             let panel = home.panel()?;
-            panel.click("new-vm")?;
+            panel.open_launcher("files")?;
             wait_rows(home, "the stored files of before", "rows.length === 2")?;
             panel.select(&home.vm)?;
             panel.click("start")?;
@@ -116,7 +117,7 @@ fn main() {
         })
         .step("who uses a file is told; without it there is no start", |home| {
             let panel = home.panel()?;
-            panel.click("new-vm")?;
+            panel.open_launcher("files")?;
             wait_rows(
                 home,
                 "the files' user",
@@ -132,8 +133,8 @@ fn main() {
         })
         .step("deleting it is undone, and it starts again", |home| {
             let panel = home.panel()?;
-            panel.click("new-vm")?;
-            panel.click("undo-stored")?;
+            panel.open_launcher("files")?;
+            panel.click("undo")?;
             wait_rows(home, "the file again", "rows.length === 2")?;
             panel.select(&home.vm)?;
             panel.click("start")?;

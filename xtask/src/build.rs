@@ -173,7 +173,7 @@ pub(crate) fn stage(paths: &Paths, images: &Images) -> Result<PathBuf> {
     fs::copy(paths.root.join("manifest.json"), extension.join("manifest.json"))?;
 
     fs::create_dir_all(extension.join("wasm"))?;
-    for (_, name) in wasm::MODULES {
+    for wasm::Module { name, .. } in wasm::MODULES {
         for file in [format!("{name}.js"), format!("{name}_bg.wasm")] {
             fs::copy(modules.join(&file), extension.join("wasm").join(&file))?;
         }

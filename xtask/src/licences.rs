@@ -27,7 +27,7 @@ pub(crate) fn collect(paths: &Paths, extension: &Path) -> Result<()> {
         licences.join("xterm.js.txt"),
     )
     .context("cannot copy the licence of xterm.js")?;
-    let modules: Vec<&str> = wasm::MODULES.iter().map(|(package, _)| *package).collect();
+    let modules: Vec<&str> = wasm::MODULES.iter().map(|module| module.package).collect();
     for (name, roots, target, into) in [
         ("rust-crates.txt", &modules[..], wasm::TARGET, "wasm/*.wasm"),
         (

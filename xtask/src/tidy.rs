@@ -19,7 +19,7 @@ const LONG_FILE: usize = 500;
 const PANEL: &str = "panel/src";
 /// Those that draw nothing and hold no view's signals, which may be gone when what they wait for comes.
 const PAGE_MODULES: [&str; 7] = [
-    "app/entry.rs",
+    "app/entry/panel.rs",
     "app/js_api.rs",
     "app/session.rs",
     "features/capture/recorder.rs",
@@ -47,8 +47,8 @@ pub(crate) fn main() -> Result<()> {
     ]));
     let mut browser = process::cargo(&paths.root);
     browser.args(["clippy", "--target", wasm::TARGET]);
-    for (package, _) in wasm::MODULES {
-        browser.args(["--package", package]);
+    for module in &wasm::MODULES {
+        browser.args(["--package", module.package]);
     }
     check(browser.args(["--", "--deny", "warnings"]));
     if find_program("cargo-deny").is_some() {

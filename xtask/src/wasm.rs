@@ -12,28 +12,65 @@ use crate::setup::wasm_bindgen_dir;
 /// The target that browsers run.
 pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
 
-/// The packages that become a wasm module, and the module's name.
-pub(crate) const MODULES: [(&str, &str); 2] =
-    [("qemuweb-background", "background"), ("qemuweb-panel", "panel")];
+/// A wasm module and what it is made of.
+pub(crate) struct Module {
+    /// The package.
+    pub(crate) package: &'static str,
+    /// The module's name.
+    pub(crate) name: &'static str,
+    /// The profile that it is built with.
+    profile: &'static str,
+    /// Features of the package in place of its default ones.
+    features: Option<&'static str>,
+    /// How `wasm-opt` makes it better.
+    optimize: &'static str,
+}
+
+/// All modules. A page waits for its own before it shows anything: those are made small, and the popup has one of its own.
+pub(crate) const MODULES: [Module; 3] = [
+    Module {
+        package: "qemuweb-background",
+        name: "background",
+        profile: "release",
+        features: None,
+        optimize: "-O",
+    },
+    Module {
+        package: "qemuweb-panel",
+        name: "panel",
+        profile: "page",
+        features: Some("panel"),
+        optimize: "-Oz",
+    },
+    Module {
+        package: "qemuweb-panel",
+        name: "popup",
+        profile: "page",
+        features: Some("popup"),
+        optimize: "-Oz",
+    },
+];
 
 /// Builds all modules and returns the directory with `NAME.js` and `NAME_bg.wasm` of each.
 pub(crate) fn build(paths: &Paths) -> Result<PathBuf> {
-    let mut cargo = process::cargo(&paths.root);
-    cargo.args(["build", "--release", "--target", TARGET]);
-    for (package, _) in MODULES {
-        cargo.args(["--package", package]);
-    }
-    process::run(&mut cargo)?;
-
     let bound = paths.target.join("wasm-bindgen");
     let optimized = paths.target.join("wasm-opt");
     std::fs::create_dir_all(&optimized)?;
-    for (package, name) in MODULES {
+    for module in &MODULES {
+        let name = module.name;
+        // One at a time: packages that are built together share their features, and the popup would get the panel's.
+        let mut cargo = process::cargo(&paths.root);
+        cargo.args(["build", "--profile", module.profile, "--target", TARGET]);
+        cargo.args(["--package", module.package]);
+        if let Some(features) = module.features {
+            cargo.args(["--no-default-features", "--features", features]);
+        }
+        process::run(&mut cargo)?;
         let input = paths
             .target
             .join(TARGET)
-            .join("release")
-            .join(format!("{}.wasm", package.replace('-', "_")));
+            .join(module.profile)
+            .join(format!("{}.wasm", module.package.replace('-', "_")));
         process::run(
             Command::new(wasm_bindgen_dir(paths)?.join("wasm-bindgen"))
                 .args([
@@ -48,7 +85,7 @@ pub(crate) fn build(paths: &Paths) -> Result<PathBuf> {
                 .arg(&input),
         )?;
         let wasm = format!("{name}_bg.wasm");
-        optimize(paths, &bound.join(&wasm), &optimized.join(&wasm))?;
+        optimize(paths, module.optimize, &bound.join(&wasm), &optimized.join(&wasm))?;
         let script = format!("{name}.js");
         std::fs::copy(bound.join(&script), optimized.join(&script))?;
     }
@@ -59,8 +96,8 @@ pub(crate) fn build(paths: &Paths) -> Result<PathBuf> {
     Ok(optimized)
 }
 
-/// `wasm-opt -O`, left out when `output` was made from the same bytes already.
-fn optimize(paths: &Paths, input: &Path, output: &Path) -> Result<()> {
+/// `wasm-opt` at a level, left out when `output` was made from the same bytes already.
+fn optimize(paths: &Paths, level: &str, input: &Path, output: &Path) -> Result<()> {
     let bytes = std::fs::read(input).with_context(|| format!("cannot read {}", input.display()))?;
     let source = output.with_extension("unoptimized.wasm");
     if output.is_file() && std::fs::read(&source).is_ok_and(|source| source == bytes) {
@@ -68,7 +105,7 @@ fn optimize(paths: &Paths, input: &Path, output: &Path) -> Result<()> {
     }
     process::run(
         Command::new(paths.root.join("node_modules/.bin/wasm-opt"))
-            .arg("-O")
+            .arg(level)
             .arg(input)
             .arg("-o")
             .arg(output),

@@ -6,17 +6,18 @@ use sycamore::prelude::*;
 use crate::cx::Cx;
 use crate::kit::buttons::dismiss;
 use crate::kit::icons::{self, icon};
+use crate::kit::reactive::{Dynamic, Once, memo};
 
 /// Warnings that were put away last as long as the page.
 #[component(inline_props)]
 pub fn CapabilityWarnings(cx: Cx) -> View {
     let hidden = create_signal(false);
-    let missing = create_selector(move || {
+    let missing = memo(move || {
         cx.capabilities
             .with(|capabilities| capabilities.as_ref().map(|it| it.missing()).unwrap_or_default())
     });
     view! {
-        (match (hidden.get(), missing.get_clone()) {
+        (Dynamic { of: move || match (hidden.get(), missing.get_clone()) {
             (true, _) => View::new(),
             (false, missing) if missing.is_empty() => View::new(),
             (false, missing) => {
@@ -34,7 +35,7 @@ pub fn CapabilityWarnings(cx: Cx) -> View {
                     }
                 }
             }
-        })
+        } })
     }
 }
 
@@ -52,7 +53,7 @@ fn warning(missing: MissingCapability) -> View {
     };
     view! {
         li(class=class, role=role, data-testid="capability-warning") {
-            (icon(icons::WARNING))
+            (Once { of: move || icon(icons::WARNING) })
             p { b { (name) } (consequence) (advice) }
         }
     }

@@ -5,11 +5,12 @@ use sycamore::prelude::*;
 use crate::cx::Connection;
 use crate::features::machines::state::Machines;
 use crate::kit::failure_view::failure_view;
+use crate::kit::reactive::memo;
 
 /// Why there is no host, and the way to look for it again.
 #[component(inline_props)]
 pub fn Lost(machines: Machines, reconnect: fn(Machines)) -> View {
-    let lost = create_selector(move || match machines.cx.connection.get_clone() {
+    let lost = memo(move || match machines.cx.connection.get_clone() {
         Connection::Lost(failure) => Some(failure),
         Connection::Connecting | Connection::Connected => None,
     });

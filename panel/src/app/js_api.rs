@@ -46,7 +46,10 @@ fn promise(answer: Answer<()>) -> Promise {
 /// A value of JavaScript's by its JSON; `what` names it in the error.
 fn from_js<T: DeserializeOwned>(value: &JsValue, what: &str) -> Result<T, JsValue> {
     let json = JSON::stringify(value)?.as_string().unwrap_or_default();
-    serde_json::from_str(&json).map_err(|cause| JsError::new(&format!("{what}: {cause}")).into())
+    // By way of a value, as what the host says: types are then compiled for that alone.
+    serde_json::from_str(&json)
+        .and_then(serde_json::from_value::<T>)
+        .map_err(|cause| JsError::new(&format!("{what}: {cause}")).into())
 }
 
 /// As [`from_js`], where `undefined` and `null` mean that nothing is given.

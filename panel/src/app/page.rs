@@ -109,7 +109,7 @@ impl Page {
                 }
             }),
             client.subscribe(&Rows, move |news| {
-                cx.run(|| self.machines_news(news.state, news.delta));
+                cx.run(|| self.machines_news(news.state, news.delta.map(|delta| &delta.0)));
                 if !vms_known.replace(true) {
                     cx.run(|| untrack(|| self.machines.prepare_likely()));
                     if capabilities.get() {
@@ -136,6 +136,10 @@ impl Page {
                 let capabilities = state.capabilities.clone();
                 self.cx.capabilities.set(Some(capabilities.clone()));
                 events::tell(|| Event::Capabilities { capabilities });
+                // What failed before this page came.
+                for failure in &state.failures {
+                    self.cx.notices.report(failure.clone());
+                }
             }
             Some(HostDelta::Failed { failure }) => {
                 self.cx.notices.report(failure.clone());

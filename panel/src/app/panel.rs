@@ -18,6 +18,7 @@ use crate::features::machines::state::Machines;
 use crate::kit::dialog::ConfirmDialog;
 use crate::kit::menu::MenuPopover;
 use crate::kit::notices::NoticeList;
+use crate::kit::reactive::{Dynamic, memo};
 use crate::kit::split::{Split, Splitter};
 use crate::kit::undo::UndoBar;
 
@@ -45,10 +46,10 @@ pub fn Panel(reconnect: fn(Machines)) -> View {
     let page = Page::here();
     let (cx, machines) = (page.cx, page.machines);
     let nav = cx.nav;
-    let shows_launcher = create_selector(move || machines.shown.with(Option::is_none));
-    let shows_machine = create_selector(move || !nav.traffic.get() || nav.beside.get());
-    let both = create_selector(move || nav.traffic.get() && nav.beside.get());
-    let is_waiting = create_selector(move || {
+    let shows_launcher = memo(move || machines.shown.with(Option::is_none));
+    let shows_machine = memo(move || !nav.traffic.get() || nav.beside.get());
+    let both = memo(move || nav.traffic.get() && nav.beside.get());
+    let is_waiting = memo(move || {
         cx.connection
             .with(|connection| *connection == Connection::Connecting)
             && machines.vms.with(Vec::is_empty)
@@ -62,17 +63,24 @@ pub fn Panel(reconnect: fn(Machines)) -> View {
                 main(class="main", on:pointerdown=move |_| nav.list_open.set(false)) {
                     Lost(machines=machines, reconnect=reconnect)
                     CapabilityWarnings(cx=cx)
-                    NoticeList(notices=cx.notices)
-                    UndoBar(undo=cx.undo)
+                    // A dialog that is open has them.
+                    (if page.capture.settings.get() {
+                        View::new()
+                    } else {
+                        view! {
+                            NoticeList(notices=cx.notices)
+                            UndoBar(undo=cx.undo)
+                        }
+                    })
                     div(class=if both.get() { "panes both" } else { "panes" }) {
-                        (match (is_waiting.get(), shows_launcher.get()) {
+                        (Dynamic { of: move || match (is_waiting.get(), shows_launcher.get()) {
                             _ if !shows_machine.get() => View::new(),
                             (true, _) => view! { p(class="waiting", role="status") { "Connecting to the VM host…" } },
                             (false, true) => view! { LauncherView {} },
                             (false, false) => view! { VmView {} },
-                        })
-                        (if both.get() { view! { Splitter(split=PANES) } } else { View::new() })
-                        (if nav.traffic.get() { view! { CaptureView {} } } else { View::new() })
+                        } })
+                        (Dynamic { of: move || if both.get() { view! { Splitter(split=PANES) } } else { View::new() } })
+                        (Dynamic { of: move || if nav.traffic.get() { view! { CaptureView {} } } else { View::new() } })
                     }
                 }
             }

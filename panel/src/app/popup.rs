@@ -17,6 +17,7 @@ use crate::kit::dialog::ConfirmDialog;
 use crate::kit::failure_view::headline;
 use crate::kit::icons::{self, icon};
 use crate::kit::notices::NoticeList;
+use crate::kit::reactive::{Dynamic, Once, memo};
 use crate::kit::text;
 
 /// The popup. `reconnect` looks for the host again.
@@ -24,7 +25,7 @@ use crate::kit::text;
 pub fn Popup(machines: Machines, reconnect: fn(Machines)) -> View {
     let cx = machines.cx;
     // What a row shows does not change with progress.
-    let rows = create_selector(move || {
+    let rows = memo(move || {
         machines.vms.with(|vms| {
             let shown = |vm: &Rc<VmInfo>| VmInfo {
                 progress: None,
@@ -39,7 +40,7 @@ pub fn Popup(machines: Machines, reconnect: fn(Machines)) -> View {
             rows
         })
     });
-    let is_empty = create_selector(move || rows.with(Vec::is_empty));
+    let is_empty = memo(move || rows.with(Vec::is_empty));
     let empty_text = move || {
         let is_connecting = cx
             .connection
@@ -54,7 +55,7 @@ pub fn Popup(machines: Machines, reconnect: fn(Machines)) -> View {
         Lost(machines=machines, reconnect=reconnect)
         CapabilityWarnings(cx=cx)
         NoticeList(notices=cx.notices)
-        (if is_empty.get() {
+        (Dynamic { of: move || if is_empty.get() {
             view! { p(class="empty") { (empty_text()) } }
         } else {
             view! {
@@ -62,13 +63,13 @@ pub fn Popup(machines: Machines, reconnect: fn(Machines)) -> View {
                     Indexed(list=rows, view=move |vm| view! { Row(machines=machines, vm=vm) })
                 }
             }
-        })
+        } })
         div(class="popup-actions") {
             button(class="button primary",
                 r#type="button", data-testid="popup-launch", disabled=!cx.can_launch(),
-                on:click=move |_| machines.launch_default()) { (icon(icons::START)) "Boot Linux" }
+                on:click=move |_| machines.launch_default()) { (Once { of: move || icon(icons::START) }) "Boot Linux" }
             button(class="button", r#type="button", data-testid="popup-open-tab", on:click=move |_| open_panel(None)) {
-                (icon(icons::POP_OUT)) "Open panel in a tab"
+                (Once { of: move || icon(icons::POP_OUT) }) "Open panel in a tab"
             }
         }
         ConfirmDialog(confirm=cx.confirm)

@@ -14,6 +14,7 @@ use crate::features::monitor::view::Monitor;
 use crate::kit::browser::open_panel;
 use crate::kit::failure_view::failure_view;
 use crate::kit::files;
+use crate::kit::reactive::{Dynamic, Once, memo};
 use crate::kit::roving;
 
 /// The VM that is shown.
@@ -22,8 +23,8 @@ pub fn VmView() -> View {
     let machines = Machines::here();
     let nav = machines.cx.nav;
     let tabs = create_node_ref();
-    let failure = create_selector(move || machines.of_shown(failure_of));
-    let name = create_selector(move || machines.of_shown(|vm| vm.name.clone()));
+    let failure = memo(move || machines.of_shown(failure_of));
+    let name = memo(move || machines.of_shown(|vm| vm.name.clone()));
     let tab = move |tab: Tab, label: &'static str, id: &'static str, panel: &'static str| {
         let is_selected = move || nav.tab.get() == tab;
         view! {
@@ -33,7 +34,7 @@ pub fn VmView() -> View {
         }
     };
     // Where the browser does not ask for files, a page of its own does.
-    let asks_in_tab = create_selector(move || {
+    let asks_in_tab = memo(move || {
         let has_handles = machines.of_shown(|vm| vm.has_handles);
         has_handles && cfg!(target_arch = "wasm32") && !files::has_picker()
     });
@@ -49,31 +50,31 @@ pub fn VmView() -> View {
                 div(class="tabs", role="tablist", aria-label="Views of the virtual machine", r#ref=tabs,
                     on:keydown=move |event: KeyboardEvent| roving::keydown(&event, tabs, roving::Axis::Horizontal),
                     on:focusin=move |event: FocusEvent| roving::focusin(&event, tabs)) {
-                    (tab(Tab::Console, "Console", "tab-console", "panel-console"))
-                    (tab(Tab::Details, "Details", "tab-details", "panel-details"))
-                    (tab(Tab::Monitor, "Monitor", "tab-monitor", "panel-monitor"))
-                    (tab(Tab::Settings, "Settings", "tab-settings", "panel-settings"))
+                    (Once { of: move || tab(Tab::Console, "Console", "tab-console", "panel-console") })
+                    (Once { of: move || tab(Tab::Details, "Details", "tab-details", "panel-details") })
+                    (Once { of: move || tab(Tab::Monitor, "Monitor", "tab-monitor", "panel-monitor") })
+                    (Once { of: move || tab(Tab::Settings, "Settings", "tab-settings", "panel-settings") })
                 }
                 span(class="spacer")
-                (if nav.tab.get() == Tab::Console { view! { ConsoleTools {} } } else { View::new() })
+                (Dynamic { of: move || if nav.tab.get() == Tab::Console { view! { ConsoleTools {} } } else { View::new() } })
             }
             ProgressBar {}
-            (match failure.get_clone() {
+            (Dynamic { of: move || match failure.get_clone() {
                 Some(failure) => {
                     let start = view! {
-                        (if asks_in_tab.get() { open_in_tab(machines) } else { View::new() })
+                        (Dynamic { of: move || if asks_in_tab.get() { open_in_tab(machines) } else { View::new() } })
                         button(class="button small", r#type="button", on:click=restart) { "Start again" }
                     };
                     failure_view(failure, start)
                 }
                 None => View::new(),
-            })
-            (match nav.tab.get() {
+            } })
+            (Dynamic { of: move || match nav.tab.get() {
                 Tab::Console => view! { ConsoleView {} },
                 Tab::Details => view! { Details {} },
                 Tab::Monitor => view! { Monitor {} },
                 Tab::Settings => view! { Settings {} },
-            })
+            } })
             MetricsBar {}
         }
     }

@@ -3,10 +3,16 @@
 //! A feature may know those above it here, and none below: `machines`, `library`, `console`, `monitor`, `form`, `launcher`,
 //! `capture`. Each gets [`Cx`](crate::cx::Cx) and its own state by context.
 
+#[cfg(feature = "panel")]
 pub mod capture;
+#[cfg(feature = "panel")]
 pub mod console;
+#[cfg(feature = "panel")]
 pub mod form;
+#[cfg(feature = "panel")]
 pub mod launcher;
+#[cfg(feature = "panel")]
 pub mod library;
 pub mod machines;
+#[cfg(feature = "panel")]
 pub mod monitor;

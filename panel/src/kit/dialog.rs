@@ -3,11 +3,11 @@
 use std::rc::Rc;
 
 use sycamore::prelude::*;
-use sycamore::web::create_client_effect;
 use wasm_bindgen::JsCast;
 use web_sys::HtmlDialogElement;
 
 use super::later;
+use super::reactive::client_effect;
 
 /// A question, and what to do if the answer is yes.
 #[derive(Clone)]
@@ -44,7 +44,7 @@ impl Confirm {
 /// Keeps a `<dialog>` open, modally, as long as `is_open` says so. Escape calls `cancel`. The browser gives the
 /// focus back to where it was.
 pub fn modal(dialog: NodeRef, is_open: impl Fn() -> bool + 'static) {
-    create_client_effect(move || {
+    client_effect(move || {
         let is_open = is_open();
         let Some(dialog) = dialog
             .try_get()

@@ -5,12 +5,13 @@
 use std::rc::Rc;
 
 use sycamore::prelude::*;
-use sycamore::web::{create_client_effect, window};
+use sycamore::web::window;
 use wasm_bindgen::prelude::*;
 use web_sys::{Element, Event, FocusEvent, HtmlElement, KeyboardEvent, MouseEvent};
 
 use super::browser::{find, focus};
 use super::later::Owner;
+use super::reactive::client_effect;
 use super::roving;
 
 /// What a menu's line is.
@@ -139,7 +140,7 @@ extern "C" {
 pub fn MenuPopover(menu: Menu) -> View {
     let place = create_node_ref();
     let owner = Owner::here();
-    create_client_effect(move || {
+    client_effect(move || {
         let Some(at) = menu.0.with(|open| open.as_ref().map(|open| open.at)) else {
             return;
         };

@@ -11,6 +11,7 @@ pub mod icons;
 pub mod later;
 pub mod menu;
 pub mod notices;
+pub mod reactive;
 pub mod roving;
 pub mod split;
 pub mod table;

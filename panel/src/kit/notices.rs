@@ -5,6 +5,7 @@ use sycamore::prelude::*;
 
 use super::buttons::dismiss;
 use super::failure_view::failure_view;
+use super::reactive::{Dynamic, memo};
 
 /// Failures that are shown at a time; how many older ones there are is told.
 const MAX_SHOWN: usize = 3;
@@ -92,12 +93,12 @@ impl Default for Notices {
 /// The failures, each until it is dismissed.
 #[component(inline_props)]
 pub fn NoticeList(notices: Notices) -> View {
-    let list = create_selector(move || notices.shown().0);
-    let more = create_selector(move || notices.shown().1);
+    let list = memo(move || notices.shown().0);
+    let more = memo(move || notices.shown().1);
     let all = move |_| notices.list.set(Vec::new());
     view! {
         div(class="notices") {
-            (match more.get() {
+            (Dynamic { of: move || match more.get() {
                 0 => View::new(),
                 more => {
                     let text = format!("{more} more failed before.");
@@ -108,7 +109,7 @@ pub fn NoticeList(notices: Notices) -> View {
                         }
                     }
                 }
-            })
+            } })
             Keyed(list=list, key=|notice| notice.key, view=move |notice| {
                 failure_view(notice.failure, dismiss("Dismiss", move |_| notices.dismiss(notice.key)))
             })

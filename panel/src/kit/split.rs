@@ -1,11 +1,12 @@
 //! Splitters between two parts of the page, for mouse and keyboard.
 
 use sycamore::prelude::*;
-use sycamore::web::{create_client_effect, document};
+use sycamore::web::document;
 use wasm_bindgen::JsCast;
 use web_sys::{Element, HtmlElement, KeyboardEvent, PointerEvent};
 
 use super::browser::{preference, set_preference};
+use super::reactive::client_effect;
 
 /// What a splitter moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +71,7 @@ pub fn Splitter(split: Split) -> View {
     );
     let is_dragged = create_signal(false);
     let keep = move || set_preference(split.preference, &size.get_untracked().to_string());
-    create_client_effect(move || {
+    client_effect(move || {
         let root = document()
             .document_element()
             .and_then(|root| root.dyn_into::<HtmlElement>().ok());

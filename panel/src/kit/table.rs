@@ -4,6 +4,7 @@
 
 use std::ops::Range;
 
+use super::reactive::memo;
 use sycamore::prelude::*;
 use wasm_bindgen::JsCast;
 use web_sys::{Element, Event};
@@ -30,8 +31,8 @@ impl Window {
     /// Onto a table of `count` rows.
     pub fn new(count: impl Fn() -> usize + 'static) -> Self {
         let top = create_signal(0_i32);
-        let count = create_selector(count);
-        let first = create_selector(move || {
+        let count = memo(count);
+        let first = memo(move || {
             let first = usize::try_from(top.get() / ROW).unwrap_or(0);
             // Steps of some rows, so that a short way draws nothing anew.
             (first.saturating_sub(ABOVE) / ABOVE * ABOVE).min(count.get())

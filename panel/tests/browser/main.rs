@@ -258,15 +258,15 @@ async fn traffic_stands_in_place_of_the_machine_or_beside_it() {
     page.show("a");
     page.panel.cx.nav.beside.set(false);
     page.get("[data-testid=show-capture]").click();
-    assert!(page.find("#panel-console").is_none() && page.find("[data-testid=capture]").is_some());
+    assert!(page.find("#panel-console").is_none() && page.find("section.capture").is_some());
     page.get("[data-testid=capture-beside]").click();
-    assert!(page.find("#panel-console").is_some() && page.find("[data-testid=capture]").is_some());
+    assert!(page.find("#panel-console").is_some() && page.find("section.capture").is_some());
     // Who chooses a machine then keeps both.
     page.get("[data-vm-id=a]").click();
-    assert!(page.find("[data-testid=capture]").is_some());
+    assert!(page.find("section.capture").is_some());
     page.get("[data-testid=capture-beside]").click();
     page.get("[data-vm-id=a]").click();
-    assert!(page.find("#panel-console").is_some() && page.find("[data-testid=capture]").is_none());
+    assert!(page.find("#panel-console").is_some() && page.find("section.capture").is_none());
 }
 
 #[wasm_bindgen_test]

@@ -76,6 +76,7 @@ pub(crate) fn har_round_trip(capture: &mut Capture) -> Result<()> {
 pub(crate) fn saved(capture: &mut Capture) -> Result<()> {
     let rows = "document.querySelectorAll('[data-testid=capture-saved-row]').length";
     let panel = capture.panel()?;
+    panel.reach("capture-saved")?;
     panel.click_selector("[data-testid=capture-saved] > summary")?;
     panel.click("capture-save")?;
     capture.wait("the capture among the saved ones", &format!("{rows} === 1"))?;
@@ -93,7 +94,7 @@ pub(crate) fn saved(capture: &mut Capture) -> Result<()> {
     capture.wait("the new name", &format!("{open} === 'Name of Before'"))?;
     panel.click("capture-delete")?;
     capture.wait("no saved capture", &format!("{rows} === 0"))?;
-    panel.click("capture-undo")?;
+    panel.click("undo")?;
     capture.wait("the capture again", &format!("{rows} === 1"))?;
     panel.click("capture-clear")?;
     panel.click("capture-compare")?;

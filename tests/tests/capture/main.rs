@@ -71,6 +71,7 @@ impl Capture {
 
     /// Clicks something in the line of a VM among those that get requests.
     fn click_target(&self, vm: &str, test_id: &str) -> Result<()> {
+        self.panel()?.reach(test_id)?;
         self.panel()?.click_selector(&format!(
             "[data-testid=capture-target][data-vm-id={}] [data-testid={test_id}]",
             json!(vm)

@@ -184,6 +184,7 @@ pub(crate) fn limits(capture: &mut Capture) -> Result<()> {
     };
     let panel = capture.panel()?;
     panel.click("capture-clear")?;
+    panel.reach("capture-limits")?;
     panel.click_selector("[data-testid=capture-limits] > summary")?;
     set("body", "nonsense")?;
     panel.wait_error("Per body: expected a whole number", DEFAULT_TIMEOUT)?;
@@ -192,16 +193,16 @@ pub(crate) fn limits(capture: &mut Capture) -> Result<()> {
     let summary = "document.querySelector('[data-testid=capture-summary]').innerText";
     capture.wait(
         "a body that is cut",
-        &format!("{summary}.includes('1 cut (at most 1.0 kB per body)')"),
+        &format!("{summary}.includes('1 cut (at most 1.0 KiB per body)')"),
     )?;
     // Other panels, and this one when it comes again, have the same.
-    let kept = capture.evaluate("JSON.parse(localStorage.getItem('capture-limits')).bodyKb")?;
+    let kept = capture.evaluate("JSON.parse(localStorage.getItem('capture-limits')).bodyKib")?;
     ensure!(kept == 1, "the limit is kept as {kept}");
     set("saved", "0")?;
     panel.click("capture-save")?;
     panel.wait_error("expected saved captures of at most 0 B", DEFAULT_TIMEOUT)?;
-    set("body", "1000")?;
-    set("saved", "1000").map(drop)
+    set("body", "1024")?;
+    set("saved", "1024").map(drop)
 }
 
 pub(crate) fn keep_secrets(capture: &mut Capture) -> Result<()> {

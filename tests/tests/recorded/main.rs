@@ -248,6 +248,7 @@ fn late(recording: &mut Recording) -> Result<()> {
 /// A full capture keeps no more, but what comes goes on to the guest, and without its secrets.
 fn full(recording: &mut Recording) -> Result<()> {
     let panel = recording.panel()?;
+    panel.reach("capture-limits")?;
     panel.click_selector("[data-testid=capture-limits] > summary")?;
     recording.set_limit("capture", "1")?;
     panel.click("capture-clear")?;

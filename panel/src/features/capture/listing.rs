@@ -1,6 +1,5 @@
 //! The order in which exchanges are listed, and what stands in their columns.
 
-use std::cmp::Reverse;
 use std::rc::Rc;
 
 use qemuweb_capture::{Exchange, Filter};
@@ -214,28 +213,30 @@ impl Listing {
     }
 }
 
-/// Sorts what stands in the order of its starts.
+/// Sorts what stands in the order of its starts, which decides among equals.
 fn sort(exchanges: &mut [&Exchange], order: Order) {
-    /// By a key that is made once for each.
-    fn by<K: Ord>(exchanges: &mut [&Exchange], descending: bool, key: impl Fn(&Exchange) -> K) {
-        if descending {
-            exchanges.sort_by_cached_key(|exchange| Reverse(key(exchange)));
-        } else {
-            exchanges.sort_by_cached_key(|exchange| key(exchange));
-        }
+    let column = order.column;
+    let number = |number: u64| (number, String::new());
+    let text = |text: String| (0, text);
+    // From behind, equals stay in their order while the largest comes first.
+    if order.descending {
+        exchanges.reverse();
     }
-    let descending = order.descending;
-    match order.column {
-        Column::Number if descending => exchanges.reverse(),
-        Column::Number => {}
-        Column::Name => by(exchanges, descending, name),
-        Column::Path => by(exchanges, descending, path),
-        Column::Method => by(exchanges, descending, |it| it.request.method.clone()),
-        Column::Status => by(exchanges, descending, |it| it.response.status),
-        Column::Kind => by(exchanges, descending, kind),
-        Column::Size => by(exchanges, descending, size),
-        // Times are positive, so that their bits are in their order.
-        Column::Time => by(exchanges, descending, |it| it.time.max(0.0).to_bits()),
+    if column != Column::Number {
+        exchanges.sort_by_cached_key(|it| match column {
+            Column::Number => number(0),
+            Column::Name => text(name(it)),
+            Column::Path => text(path(it)),
+            Column::Method => text(it.request.method.clone()),
+            Column::Kind => text(kind(it)),
+            Column::Status => number(u64::from(it.response.status)),
+            Column::Size => number(size(it).map_or(0, |size| size.saturating_add(1))),
+            // Times are positive, so that their bits are in their order.
+            Column::Time => number(it.time.max(0.0).to_bits()),
+        });
+        if order.descending {
+            exchanges.reverse();
+        }
     }
 }
 

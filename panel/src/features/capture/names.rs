@@ -4,6 +4,7 @@ use sycamore::prelude::*;
 
 use super::state::Capture;
 use crate::kit::browser::{preference, set_preference};
+use crate::kit::reactive::memo;
 
 /// The preference's name. Its value is what the person typed.
 const PREFERENCE: &str = "capture-names";
@@ -29,7 +30,7 @@ pub fn keep(names: &str) {
 
 /// The field, with what redaction cannot do and what it has learned.
 pub fn field(capture: Capture) -> View {
-    let known = create_selector(move || {
+    let known = memo(move || {
         capture.version.track();
         match capture.log().borrow().learned() {
             0 => String::new(),

@@ -14,6 +14,7 @@ use super::state::{Capture, Choice};
 use super::storage::{self, Saved};
 use crate::kit::buttons::text_button;
 use crate::kit::later::Owner;
+use crate::kit::reactive::effect;
 use crate::kit::text::{bytes, milliseconds, printable};
 
 /// Most differences that are listed.
@@ -38,7 +39,7 @@ pub fn SavedCaptures() -> View {
         differences: create_signal(None),
         owner: Owner::here(),
     };
-    create_effect(move || {
+    effect(move || {
         capture.shelf.track();
         shelf.refresh();
     });

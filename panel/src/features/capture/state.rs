@@ -19,6 +19,7 @@ use super::send::{self, Held};
 use crate::cx::Cx;
 use crate::features::console::state::Consoles;
 use crate::features::machines::state::Machines;
+use crate::kit::reactive::{effect, memo};
 
 /// What components of the capture view hold. Copies are the same capture.
 #[derive(Clone, Copy)]
@@ -151,12 +152,12 @@ impl Capture {
     /// Keeps up with what guests say about the present capture.
     fn listen(self) {
         let cx = self.cx;
-        let id = create_selector(move || {
+        let id = memo(move || {
             self.version.track();
             self.log().borrow().id().to_owned()
         });
         let subscription = create_signal(None::<Subscription>);
-        create_effect(move || {
+        effect(move || {
             let client = cx.client_tracked();
             let capture = id.get_clone();
             let new = client.map(|client| {

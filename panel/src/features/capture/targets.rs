@@ -7,13 +7,14 @@ use sycamore::prelude::*;
 
 use super::send::send;
 use super::state::{Capture, Choice};
+use crate::kit::reactive::memo;
 use crate::kit::text::count;
 
 /// The VMs to which exchanges go.
 #[component]
 pub(super) fn Targets() -> View {
     let capture = Capture::here();
-    let vms = create_selector(move || {
+    let vms = memo(move || {
         let view = |vm: &Rc<VmInfo>| (vm.vm_id.clone(), vm.name.clone());
         capture
             .machines
@@ -43,8 +44,8 @@ pub(super) fn Targets() -> View {
 fn Target(vm_id: String, name: String) -> View {
     let capture = Capture::here();
     let id = create_signal(vm_id.clone());
-    let is_live = create_selector(move || id.with(|id| capture.targets.with(|targets| targets.contains(id))));
-    let status = create_selector(move || {
+    let is_live = memo(move || id.with(|id| capture.targets.with(|targets| targets.contains(id))));
+    let status = memo(move || {
         let status = id.with(|id| {
             capture
                 .machines

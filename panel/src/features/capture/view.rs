@@ -7,18 +7,19 @@ use super::list::List;
 use super::settings::SettingsDialog;
 use super::state::Capture;
 use super::toolbar::Toolbar;
+use crate::kit::reactive::{Dynamic, memo};
 use crate::kit::text::{bytes, count};
 
 /// The view.
 #[component]
 pub fn CaptureView() -> View {
     let capture = Capture::here();
-    let mistake = create_selector(move || capture.parsed.with(|parsed| parsed.as_ref().err().cloned()));
-    let has_secrets = create_selector(move || {
+    let mistake = memo(move || capture.parsed.with(|parsed| parsed.as_ref().err().cloned()));
+    let has_secrets = memo(move || {
         capture.version.track();
         capture.keep_secrets.get() || capture.log().borrow().with_secrets()
     });
-    let class = create_selector(move || {
+    let class = memo(move || {
         if capture.selected.get().is_some() {
             "capture-body with-details"
         } else {
@@ -28,11 +29,11 @@ pub fn CaptureView() -> View {
     view! {
         section(class="capture", aria-label="Page traffic", data-testid="capture") {
             Toolbar {}
-            (match mistake.get_clone() {
+            (Dynamic { of: move || match mistake.get_clone() {
                 Some(mistake) => view! { p(class="form-errors", role="alert", data-testid="error") { (mistake) } },
                 None => View::new(),
-            })
-            (if has_secrets.get() {
+            } })
+            (Dynamic { of: move || if has_secrets.get() {
                 view! {
                     p(class="capture-secrets", role="status", data-testid="capture-secrets") {
                         "With secrets: cookies, passwords and tokens are kept in this capture, and go wherever it goes."
@@ -40,7 +41,7 @@ pub fn CaptureView() -> View {
                 }
             } else {
                 View::new()
-            })
+            } })
             div(class=class.get()) {
                 List {}
                 Details {}
@@ -55,7 +56,7 @@ pub fn CaptureView() -> View {
 #[component]
 fn Status() -> View {
     let capture = Capture::here();
-    let text = create_selector(move || {
+    let text = memo(move || {
         capture.version.track();
         let listed = capture.listed.with(|listed| listed.len());
         let marked = capture.marked.with(|marked| marked.len());

@@ -15,6 +15,7 @@ use sycamore::prelude::*;
 use super::terminal::Console;
 use crate::cx::{Cx, not_connected};
 use crate::features::machines::state::Machines;
+use crate::kit::reactive::{effect, memo};
 
 /// Is called with what a guest prints: its VM, the run, how many bytes of that came before, and the bytes.
 pub type OnOutput = Rc<dyn Fn(&str, u64, u64, &Uint8Array)>;
@@ -53,13 +54,13 @@ impl Consoles {
             captured: create_signal(false),
             kept: *create_signal(Rc::default()),
         };
-        create_effect(move || {
+        effect(move || {
             cx.nav.selected.track();
             consoles.searching.set(false);
             consoles.captured.set(false);
         });
-        let shown = create_selector(move || machines.shown.with(|vm| vm.as_ref().map(|vm| vm.vm_id.clone())));
-        create_effect(move || {
+        let shown = memo(move || machines.shown.with(|vm| vm.as_ref().map(|vm| vm.vm_id.clone())));
+        effect(move || {
             let is_there = cx.client_tracked().is_some();
             let shown = shown.get_clone();
             untrack(|| {

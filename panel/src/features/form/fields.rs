@@ -7,6 +7,7 @@ use web_sys::Event;
 use super::draft::{Draft, Field};
 use super::state::Form;
 use crate::kit::browser::{is_checked, value_of};
+use crate::kit::reactive::memo;
 
 /// A field that one types into.
 pub(super) struct Text {
@@ -52,7 +53,7 @@ pub(super) fn text(form: Form, field: Text) -> View {
 
 /// What is wrong with a field, below it.
 pub(super) fn errors(form: Form, field: Field, id: String) -> View {
-    let errors = create_selector(move || form.errors_of(field));
+    let errors = memo(move || form.errors_of(field));
     view! {
         p(class="field-error", id=id, data-testid="field-error", hidden=errors.with(Vec::is_empty)) {
             (errors.with(|errors| errors.join(". ")))

@@ -13,6 +13,7 @@ use crate::features::machines::words::describe;
 use crate::kit::browser::{is_checked, value_of};
 use crate::kit::files::{self, Chosen};
 use crate::kit::icons::{self, icon};
+use crate::kit::reactive::{Once, memo};
 use crate::kit::text::bytes;
 
 impl Form {
@@ -49,7 +50,7 @@ pub(super) fn source(form: Form, source: Source) -> View {
         set,
     } = source;
     let take = move |found: InputSource| form.change(|draft| set(draft, Some(found)));
-    let current = create_selector(move || form.draft.with(get));
+    let current = memo(move || form.draft.with(get));
     let clear_label = format!("Without this {}", label.to_lowercase());
     let clear_title = clear_label.clone();
     let input_id = format!("{id}-file");
@@ -63,7 +64,7 @@ pub(super) fn source(form: Form, source: Source) -> View {
                     span(class="chosen-name") { (text) }
                     (cookies)
                     button(class="tool", r#type="button", title=title, aria-label=label,
-                        on:click=move |_| form.change(|draft| set(draft, None))) { (icon(icons::CLOSE)) }
+                        on:click=move |_| form.change(|draft| set(draft, None))) { (Once { of: move || icon(icons::CLOSE) }) }
                 }
             }
         }
@@ -164,7 +165,7 @@ fn stored(
     take: impl Fn(&StoredInfo) + Copy + 'static,
 ) -> View {
     let library = form.library;
-    let files = create_selector(move || {
+    let files = memo(move || {
         let mut files = library.stored.get_clone();
         files.retain(|stored| kinds.contains(&stored.kind));
         files
@@ -202,7 +203,7 @@ fn stored(
 /// The disks: those that are there, and the way to add one.
 #[component(inline_props)]
 pub(super) fn Disks(form: Form) -> View {
-    let numbers = create_selector(move || {
+    let numbers = memo(move || {
         form.draft
             .with(|draft| (0..draft.disks.len()).collect::<Vec<_>>())
     });
@@ -235,7 +236,7 @@ pub(super) fn Disks(form: Form) -> View {
 /// A disk that is there.
 #[component(inline_props)]
 fn Disk(form: Form, number: usize) -> View {
-    let disk = create_selector(move || form.draft.with(|draft| draft.disks.get(number).cloned()));
+    let disk = memo(move || form.draft.with(|draft| draft.disks.get(number).cloned()));
     let change = move |change: &dyn Fn(&mut DiskInput)| {
         form.change(|draft| {
             if let Some(disk) = draft.disks.get_mut(number) {
@@ -340,7 +341,7 @@ fn Disk(form: Form, number: usize) -> View {
                 "read-only"
             }
             button(class="tool", r#type="button", title=remove_title, aria-label=remove_label, on:click=remove) {
-                (icon(icons::CLOSE))
+                (Once { of: move || icon(icons::CLOSE) })
             }
             (errors)
         }

@@ -11,6 +11,7 @@ use crate::kit::buttons::icon_button;
 use crate::kit::files;
 use crate::kit::icons;
 use crate::kit::later::Owner;
+use crate::kit::reactive::memo;
 
 /// What kept a profile from being imported.
 #[derive(Clone, Copy)]
@@ -43,7 +44,7 @@ pub fn OwnProfiles() -> View {
         list: create_signal(Vec::new()),
         owner: Owner::here(),
     };
-    let profiles = create_selector(move || library.profiles.get_clone());
+    let profiles = memo(move || library.profiles.get_clone());
     let import = move |event: Event| {
         if let Some(file) = files::chosen(&event) {
             faults.owner.then(read_profile(file), move |read| match read {

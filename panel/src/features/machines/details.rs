@@ -8,6 +8,7 @@ use sycamore::prelude::*;
 use super::state::Machines;
 use super::words;
 use crate::kit::browser::copy;
+use crate::kit::reactive::memo;
 use crate::kit::text;
 
 /// What a VM is, as names and values.
@@ -58,7 +59,7 @@ fn command_line(vm: &VmInfo) -> String {
 pub fn Details() -> View {
     let machines = Machines::here();
     // Progress changes nothing here.
-    let vm = create_selector(move || {
+    let vm = memo(move || {
         machines.shown.with(|vm| {
             vm.as_deref().map(|vm| VmInfo {
                 progress: None,
@@ -66,7 +67,7 @@ pub fn Details() -> View {
             })
         })
     });
-    let lines = create_selector(move || {
+    let lines = memo(move || {
         machines.cx.nav.selected.with(|vm_id| {
             machines.log.with(|log| {
                 // What belongs to no VM may concern any.

@@ -2,7 +2,7 @@
 
 use qemuweb_wire::vm::VmId;
 use sycamore::prelude::*;
-use sycamore::web::{create_client_effect, document};
+use sycamore::web::document;
 use wasm_bindgen::JsCast;
 use web_sys::{FocusEvent, HtmlInputElement, KeyboardEvent, MouseEvent};
 
@@ -12,6 +12,7 @@ use super::words::{self, state_icon};
 use crate::kit::browser::{find, focus};
 use crate::kit::icons::{self, icon};
 use crate::kit::later::{self, Owner};
+use crate::kit::reactive::{Dynamic, Once, client_effect, memo};
 use crate::kit::roving;
 
 /// The sidebar: filter and list.
@@ -42,18 +43,18 @@ pub fn VmList() -> View {
             nav.list_open.set(false);
         }
     };
-    let listed = create_selector(move || machines.listed());
+    let listed = memo(move || machines.listed());
     let owner = Owner::here();
-    create_client_effect(move || {
+    client_effect(move || {
         listed.track();
         owner.soon(move || roving::repair(list));
     });
-    let empty = create_selector(move || (machines.vms.with(Vec::is_empty), listed.with(Vec::is_empty)));
+    let empty = memo(move || (machines.vms.with(Vec::is_empty), listed.with(Vec::is_empty)));
     view! {
         aside(class=if nav.list_open.get() { "sidebar open" } else { "sidebar" }, id="vm-list",
             aria-label="Virtual machines", on:keydown=fold) {
             div(class="filter") {
-                (icon(icons::SEARCH))
+                (Once { of: move || icon(icons::SEARCH) })
                 input(r#type="search", id="filter", placeholder="Filter", aria-label="Filter virtual machines",
                     "spellcheck"="false", autocomplete="off", bind:value=machines.filter, on:keydown=filter_keys)
             }
@@ -62,11 +63,11 @@ pub fn VmList() -> View {
                 on:focusin=move |event: FocusEvent| roving::focusin(&event, list)) {
                 Keyed(list=listed, key=|vm_id| vm_id.clone(), view=move |vm_id| view! { VmRow(machines=machines, vm_id=vm_id) })
             }
-            (match empty.get() {
+            (Dynamic { of: move || match empty.get() {
                 (true, _) => view! { p(class="empty") { "No virtual machines yet. New VM starts one." } },
                 (false, true) => view! { p(class="empty") { "No name, architecture or state matches the filter." } },
                 (false, false) => View::new(),
-            })
+            } })
         }
     }
 }
@@ -77,7 +78,7 @@ fn VmRow(machines: Machines, vm_id: VmId) -> View {
     let nav = machines.cx.nav;
     let id = create_signal(vm_id.clone());
     // What progress does not change.
-    let vm = create_selector(move || {
+    let vm = memo(move || {
         id.with(|id| {
             machines.vms.with(|vms| {
                 let vm = vms.iter().find(|vm| vm.vm_id == *id);
@@ -85,13 +86,10 @@ fn VmRow(machines: Machines, vm_id: VmId) -> View {
             })
         })
     });
-    let state = create_selector(move || vm.with(|vm| vm.as_ref().map(|(state, ..)| state.clone())));
-    let name = create_selector(move || {
-        vm.with(|vm| vm.as_ref().map(|(_, name, _)| name.clone()).unwrap_or_default())
-    });
-    let is_favourite =
-        create_selector(move || vm.with(|vm| vm.as_ref().is_some_and(|(.., favourite)| *favourite)));
-    let is_shown = create_selector(move || {
+    let state = memo(move || vm.with(|vm| vm.as_ref().map(|(state, ..)| state.clone())));
+    let name = memo(move || vm.with(|vm| vm.as_ref().map(|(_, name, _)| name.clone()).unwrap_or_default()));
+    let is_favourite = memo(move || vm.with(|vm| vm.as_ref().is_some_and(|(.., favourite)| *favourite)));
+    let is_shown = memo(move || {
         !nav.launching.get()
             && nav
                 .selected
@@ -117,7 +115,7 @@ fn VmRow(machines: Machines, vm_id: VmId) -> View {
             on:click=move |_| select(), on:keydown=keys, on:contextmenu=menu) {
             (state.get_clone().as_ref().map(state_icon))
             span(class="vm-name") { (name.get_clone()) }
-            (if is_favourite.get() { favourite_mark() } else { View::new() })
+            (Dynamic { of: move || if is_favourite.get() { favourite_mark() } else { View::new() } })
             span(class="vm-state") { (state.with(|state| state.as_ref().map_or("", words::state))) }
         }
     }

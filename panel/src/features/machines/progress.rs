@@ -7,6 +7,7 @@ use sycamore::prelude::*;
 use super::state::Machines;
 use super::words;
 use crate::kit::browser::{preference, set_preference};
+use crate::kit::reactive::{Dynamic, memo};
 use crate::kit::text;
 
 /// What the panel says about a start.
@@ -69,8 +70,8 @@ fn boot_key(profile_id: &str) -> String {
 pub fn ProgressBar() -> View {
     let machines = Machines::here();
     let now = machines.cx.now;
-    let step = create_selector(move || machines.shown.with(|vm| vm.as_deref().and_then(step)));
-    let is_shown = create_selector(move || step.with(Option::is_some));
+    let step = memo(move || machines.shown.with(|vm| vm.as_deref().and_then(step)));
+    let is_shown = memo(move || step.with(Option::is_some));
     let label = move || {
         step.with(|step| step.as_ref().map_or("", |step| step.label))
             .to_owned()
@@ -92,9 +93,9 @@ pub fn ProgressBar() -> View {
             machines.force_stop(&vm.vm_id);
         }
     };
-    let is_starting = create_selector(move || machines.of_shown(|vm| vm.state == VmState::Starting));
+    let is_starting = memo(move || machines.of_shown(|vm| vm.state == VmState::Starting));
     view! {
-        (if is_shown.get() {
+        (Dynamic { of: move || if is_shown.get() {
             view! {
                 div(class="progress", data-testid="progress") {
                     div(class="progress-line") {
@@ -103,21 +104,21 @@ pub fn ProgressBar() -> View {
                         span(class="progress-transfer") { (transfer()) }
                         span(class="spacer")
                         span(class="progress-elapsed") { (elapsed()) }
-                        (if is_starting.get() {
+                        (Dynamic { of: move || if is_starting.get() {
                             view! {
                                 button(class="button small", r#type="button", data-testid="progress-cancel",
                                     on:click=cancel) { "Cancel" }
                             }
                         } else {
                             View::new()
-                        })
+                        } })
                     }
                     progress(class="progress-bar", max="1", value=fraction().to_string(), aria-label="Boot progress")
                 }
             }
         } else {
             View::new()
-        })
+        } })
     }
 }
 

@@ -8,6 +8,9 @@ use qemuweb_wire::VmState;
 use qemuweb_wire::failure::Failure;
 use qemuweb_wire::topic::{LogLine, MachinesDelta, Subject, Topic};
 use qemuweb_wire::vm::{VmId, VmInfo};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 use sycamore::prelude::*;
 
 use crate::cx::Cx;
@@ -15,18 +18,48 @@ use crate::cx::Cx;
 /// Log lines that are kept, of all VMs together.
 const MAX_LOG_LINES: usize = 500;
 
+/// [`MachinesDelta`], read by way of a value: read as the tagged enum that it is, all that a VM consists of would be compiled
+/// once more, for serde's buffer.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct RowsDelta(pub MachinesDelta);
+
+impl<'de> Deserialize<'de> for RowsDelta {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut value = Value::deserialize(deserializer)?;
+        let vm_id = |value: &Value| value["vmId"].as_str().unwrap_or_default().to_owned();
+        let delta = match value["type"].as_str() {
+            Some("changed") => MachinesDelta::Changed {
+                vm: Box::new(serde_json::from_value(value["vm"].take()).map_err(D::Error::custom)?),
+                place: value["place"].as_u64().map_or(usize::MAX, |place| place as usize),
+            },
+            Some("progress") => MachinesDelta::Progress {
+                vm_id: vm_id(&value),
+                progress: serde_json::from_value(value["progress"].take()).map_err(D::Error::custom)?,
+            },
+            Some("removed") => MachinesDelta::Removed { vm_id: vm_id(&value) },
+            other => {
+                return Err(D::Error::custom(format!(
+                    "expected a change of VMs, found {other:?}"
+                )));
+            }
+        };
+        Ok(Self(delta))
+    }
+}
+
 /// The topic of all VMs, which a page keeps once: what the subscription knows and what is shown are the same.
 pub struct Rows;
 
 impl Subject for Rows {
     type State = Vec<Rc<VmInfo>>;
-    type Delta = MachinesDelta;
+    type Delta = RowsDelta;
 
     fn topic(&self) -> Topic {
         Topic::Machines
     }
 
-    fn apply(vms: &mut Vec<Rc<VmInfo>>, delta: &MachinesDelta) {
+    fn apply(vms: &mut Vec<Rc<VmInfo>>, RowsDelta(delta): &RowsDelta) {
         match delta {
             MachinesDelta::Changed { vm, place } => {
                 let vm = Rc::new((**vm).clone());
@@ -250,7 +283,7 @@ mod tests {
     /// Hears of a change as a subscription does.
     fn change(machines: Machines, delta: MachinesDelta) {
         let mut vms = machines.vms.get_clone();
-        Rows::apply(&mut vms, &delta);
+        Rows::apply(&mut vms, &RowsDelta(delta.clone()));
         machines.heard(&vms, Some(&delta));
     }
 
@@ -258,6 +291,37 @@ mod tests {
         MachinesDelta::Changed {
             vm: Box::new(vm),
             place: usize::MAX,
+        }
+    }
+
+    #[test]
+    fn changes_are_read_as_the_wire_has_them() {
+        let progress = Progress {
+            phase: Phase::Load,
+            done: 1,
+            total: None,
+        };
+        for delta in [
+            changed(vm("a", VmState::Running)),
+            MachinesDelta::Progress {
+                vm_id: "a".into(),
+                progress,
+            },
+            MachinesDelta::Removed { vm_id: "a".into() },
+        ] {
+            let json = serde_json::to_value(&delta).unwrap();
+            assert_eq!(
+                serde_json::from_value::<RowsDelta>(json).unwrap(),
+                RowsDelta(delta)
+            );
+        }
+        for wrong in [
+            "{}",
+            r#"{"type":"changed"}"#,
+            "3",
+            r#"{"type":"progress","progress":7}"#,
+        ] {
+            assert!(serde_json::from_str::<RowsDelta>(wrong).is_err(), "{wrong}");
         }
     }
 

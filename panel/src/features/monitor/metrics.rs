@@ -9,6 +9,7 @@ use sycamore::prelude::*;
 use super::state::{MAX_METRICS, Monitors};
 use crate::cx::Tab;
 use crate::features::machines::words;
+use crate::kit::reactive::{Dynamic, memo};
 use crate::kit::text;
 
 /// A chart's size in its own units.
@@ -134,15 +135,15 @@ fn charts(metrics: &[Metrics]) -> Vec<Chart> {
 #[component]
 pub fn MetricsBar() -> View {
     let machines = Monitors::here().machines;
-    let is_shown = create_selector(move || {
+    let is_shown = memo(move || {
         machines.cx.nav.tab.get() != Tab::Monitor && machines.of_shown(|vm| vm.state.is_active())
     });
     view! {
-        (if is_shown.get() {
+        (Dynamic { of: move || if is_shown.get() {
             view! { div(class="metrics-bar", data-testid="metrics-bar") { Charts {} } }
         } else {
             View::new()
-        })
+        } })
     }
 }
 
@@ -150,7 +151,7 @@ pub fn MetricsBar() -> View {
 #[component]
 pub fn MetricsStrip() -> View {
     let monitors = Monitors::here();
-    let times = create_selector(move || monitors.machines.of_shown(words::phase_times));
+    let times = memo(move || monitors.machines.of_shown(words::phase_times));
     view! {
         Charts {}
         p(class="hint") { (NETWORK) }

@@ -6,6 +6,7 @@ use qemuweb_wire::topic::{Machine, MachineDelta, MachineState};
 use sycamore::prelude::*;
 
 use crate::features::machines::state::Machines;
+use crate::kit::reactive::{effect, memo};
 
 /// Measurements that are drawn: those of four minutes.
 pub const MAX_METRICS: usize = 60;
@@ -30,9 +31,9 @@ impl Monitors {
             metrics: create_signal(Vec::new()),
         };
         let cx = machines.cx;
-        let shown = create_selector(move || machines.shown.with(|vm| vm.as_ref().map(|vm| vm.vm_id.clone())));
+        let shown = memo(move || machines.shown.with(|vm| vm.as_ref().map(|vm| vm.vm_id.clone())));
         let subscription = create_signal(None::<Subscription>);
-        create_effect(move || {
+        effect(move || {
             let client = cx.client_tracked();
             let vm_id = shown.get_clone();
             monitors.events.set(Vec::new());

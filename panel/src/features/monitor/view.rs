@@ -14,6 +14,7 @@ use super::state::Monitors;
 use crate::features::machines::state::Machines;
 use crate::kit::browser::value_of;
 use crate::kit::later::Owner;
+use crate::kit::reactive::{Dynamic, effect, memo};
 use crate::kit::text;
 
 /// Requests whose answers are kept on screen.
@@ -43,22 +44,21 @@ pub fn Monitor() -> View {
     let machines = Machines::here();
     let entries = create_signal(Vec::<Entry>::new());
     let owner = Owner::here();
-    let has_machine = create_selector(move || {
-        machines.of_shown(|vm| vm.state.is_active() && vm.state != VmState::Starting)
-    });
+    let has_machine =
+        memo(move || machines.of_shown(|vm| vm.state.is_active() && vm.state != VmState::Starting));
     // Answers belong to the VM that was asked.
-    create_effect(move || {
+    effect(move || {
         machines.cx.nav.selected.track();
         entries.set(Vec::new());
     });
     view! {
         div(class="monitor", id="panel-monitor", role="tabpanel", aria-labelledby="tab-monitor", tabindex="0") {
             MetricsStrip {}
-            (if has_machine.get() {
+            (Dynamic { of: move || if has_machine.get() {
                 view! { Requests(machines=machines, entries=entries, owner=owner) }
             } else {
                 view! { p(class="hint") { "The monitor answers while the machine runs." } }
-            })
+            } })
             Events {}
         }
     }
@@ -196,15 +196,15 @@ fn Events() -> View {
             .map(|event| event_row(event, started))
             .collect()
     };
-    let is_empty = create_selector(move || events.with(Vec::is_empty));
+    let is_empty = memo(move || events.with(Vec::is_empty));
     view! {
         section(aria-labelledby="events-title") {
             h2(id="events-title") { "Events" }
-            (if is_empty.get() {
+            (Dynamic { of: move || if is_empty.get() {
                 view! { p(class="hint") { "QEMU has told nothing yet. Pause, reset or shut down, and it does." } }
             } else {
                 View::new()
-            })
+            } })
             ul(class="log", data-testid="monitor-events", hidden=is_empty.get()) { (rows()) }
         }
     }

@@ -1,27 +1,28 @@
 //! The terminal of one VM: xterm.js, what the guest says, and what a person types.
 
+mod feed;
+mod look;
+
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use js_sys::{Function, Object, Uint8Array};
-use qemuweb_wire::client::{Stream, StreamEvent};
-use qemuweb_wire::failure::Failure;
-use qemuweb_wire::stream::{self, ConsoleFromClient, ConsoleFromHost};
+use js_sys::Function;
+use qemuweb_wire::client::Stream;
+use qemuweb_wire::stream::{self, ConsoleFromClient};
 use qemuweb_wire::vm::{VmId, VmInfo};
 use sycamore::prelude::*;
 use sycamore::web::document;
 use wasm_bindgen::prelude::*;
-use web_sys::{HtmlCanvasElement, HtmlElement, KeyboardEvent, WebGl2RenderingContext};
+use web_sys::{HtmlElement, KeyboardEvent};
 
-use super::keys::{Key, Route, route};
+use self::look::{has_gpu, options, takes_key, theme};
 use super::serial::SerialOrder;
 use super::state::Consoles;
 use super::xterm::{FitAddon, Results, SearchAddon, Size, Terminal, WebglAddon};
-use crate::cx::{Client, Port, not_connected};
-use crate::kit::browser::{color, copy, object, set, token};
+use crate::cx::Port;
+use crate::kit::browser::{color, object, set};
 use crate::kit::later;
-use crate::kit::text;
 
 /// Lines that a terminal keeps beyond the screen.
 const SCROLLBACK: u32 = 10_000;
@@ -171,121 +172,6 @@ impl Console {
         }))
     }
 
-    /// Begins to feed it, unless it is fed already.
-    pub(super) fn connect(self: &Rc<Self>, client: &Client) {
-        if self.stream.borrow().is_some() {
-            return;
-        }
-        let (weak, cx) = (Rc::downgrade(self), self.consoles.cx);
-        let kind = stream::Console {
-            vm_id: self.vm_id.clone(),
-        };
-        let opened = client.open(&kind, move |event| {
-            if let Some(console) = weak.upgrade() {
-                cx.run(|| console.heard(event));
-            }
-        });
-        match opened {
-            Ok(stream) => {
-                *self.stream.borrow_mut() = Some(stream);
-                *self.told.borrow_mut() = None;
-                self.tell_size();
-            }
-            // The connection is lost, which is told elsewhere.
-            Err(_) => self.disconnect(),
-        }
-    }
-
-    /// Feeds it no longer.
-    pub(super) fn disconnect(&self) {
-        let stream = self.stream.take();
-        // It may be what has called us.
-        later::soon(move || drop(stream));
-    }
-
-    /// Has it fed while it is not shown, too.
-    pub(super) fn pin(&self) {
-        self.is_pinned.set(true);
-    }
-
-    pub(super) fn is_pinned(&self) -> bool {
-        self.is_pinned.get()
-    }
-
-    pub(super) fn vm_id(&self) -> &str {
-        &self.vm_id
-    }
-
-    /// Types into the console, behind what was typed before.
-    ///
-    /// # Errors
-    /// A [`Failure`] when the guest leaves too much unread, or there is no connection.
-    pub(super) fn type_in(&self, bytes: &[u8]) -> Result<(), Failure> {
-        match &*self.stream.borrow() {
-            Some(stream) => stream.send(bytes),
-            None => Err(not_connected()),
-        }
-    }
-
-    fn heard(&self, event: StreamEvent<stream::Console, JsValue>) {
-        match event {
-            StreamEvent::Data { offset, bytes } => {
-                if let Some(bytes) = bytes.dyn_ref::<Uint8Array>() {
-                    self.take(offset, bytes);
-                }
-            }
-            StreamEvent::Note(ConsoleFromHost::Run { run, missed }) => {
-                self.tell_lost(missed);
-                self.restarted(run);
-            }
-            StreamEvent::End(failure) => {
-                self.disconnect();
-                // Without a connection everything ends, which is told elsewhere.
-                if let Some(failure) = failure.filter(|_| self.consoles.cx.client().is_some()) {
-                    self.consoles.cx.notices.report(failure);
-                }
-            }
-        }
-    }
-
-    /// Takes output that begins at `offset` of the run. The host sends more when the terminal has taken it in.
-    fn take(&self, offset: u64, bytes: &Uint8Array) {
-        let mut order = self.order.get();
-        let length = bytes.length();
-        let accepted = order.accept(offset, length as usize);
-        self.order.set(order);
-        self.consoles.output(&self.vm_id, order.run(), offset, bytes);
-        let Some(accepted) = accepted else {
-            return self.taken(u64::from(length));
-        };
-        self.tell_lost(accepted.lost);
-        self.pending.borrow_mut().push_back(u64::from(length));
-        // Fits: it is at most the length.
-        let new = bytes.subarray(accepted.skip as u32, length);
-        if self.terminal.write_then(&new, &self.written).is_err() {
-            // It takes no more than 50 MB ahead, which credits do not let come together.
-            self.pending.borrow_mut().pop_back();
-            self.tell_lost(u64::from(length));
-            self.taken(u64::from(length));
-        }
-    }
-
-    /// Notes that the terminal has dealt with so many bytes.
-    fn taken(&self, bytes: u64) {
-        if let Some(stream) = &*self.stream.borrow() {
-            stream.taken(bytes);
-        }
-    }
-
-    /// Says that some output is missing here.
-    fn tell_lost(&self, lost: u64) {
-        if lost > 0 {
-            let lost = text::bytes(lost);
-            self.terminal
-                .write_text(&format!("\x1b[0;2m[{lost} of output were not kept]\x1b[0m\r\n"));
-        }
-    }
-
     /// Empties the terminal if the VM is in another run than before, and says whether it is.
     fn restarted(&self, run: u64) -> bool {
         let mut order = self.order.get();
@@ -327,30 +213,6 @@ impl Console {
     /// Whether a person can see the terminal.
     pub(super) fn is_shown(&self) -> bool {
         self.element.is_connected() && !document().hidden()
-    }
-
-    /// Tells the host how large the terminal is, if it is in view, and whether it has the keyboard. The host tells guests.
-    pub(super) fn tell_size(&self) {
-        let size = self
-            .is_shown()
-            .then(|| (self.terminal.rows(), self.terminal.cols()));
-        let focused = size.is_some() && self.element.contains(document().active_element().as_deref());
-        self.tell(ConsoleFromClient::Size { size, focused });
-    }
-
-    /// Tells the host a size that a script wants.
-    pub fn tell_size_of(&self, rows: u16, cols: u16) {
-        let size = Some((rows, cols));
-        self.tell(ConsoleFromClient::Size { size, focused: true });
-    }
-
-    fn tell(&self, size: ConsoleFromClient) {
-        if let Some(stream) = &*self.stream.borrow()
-            && self.told.borrow().as_ref() != Some(&size)
-        {
-            stream.note(&size);
-            *self.told.borrow_mut() = Some(size);
-        }
     }
 
     /// Shows the terminal in `place`.
@@ -481,129 +343,4 @@ impl Console {
             (false, count) => format!("{} of {count}", index + 1),
         }
     }
-}
-
-/// Whether WebGL is drawn by a GPU: without one, plain elements cost the processor less.
-fn has_gpu() -> bool {
-    /// Of `WEBGL_debug_renderer_info`.
-    const UNMASKED_RENDERER: u32 = 0x9246;
-    let probe = || {
-        let canvas: HtmlCanvasElement = document().create_element("canvas").ok()?.unchecked_into();
-        let context: WebGl2RenderingContext = canvas.get_context("webgl2").ok()??.unchecked_into();
-        context.get_extension("WEBGL_debug_renderer_info").ok()??;
-        let renderer = context.get_parameter(UNMASKED_RENDERER).ok()?.as_string()?;
-        Some(
-            !["SwiftShader", "llvmpipe", "softpipe"]
-                .iter()
-                .any(|software| renderer.contains(software)),
-        )
-    };
-    thread_local! {
-        static FOUND: Cell<Option<bool>> = const { Cell::new(None) };
-    }
-    let found = FOUND.get().unwrap_or_else(|| probe().unwrap_or(false));
-    FOUND.set(Some(found));
-    found
-}
-
-/// Decides about a key that is pressed in the terminal. `true` leaves it to xterm.js.
-fn takes_key(event: &KeyboardEvent, terminal: &Terminal, consoles: Consoles) -> bool {
-    let (name, code) = (event.key(), event.code());
-    let key = Key {
-        key: &name,
-        code: &code,
-        ctrl: event.ctrl_key(),
-        shift: event.shift_key(),
-        alt: event.alt_key(),
-        meta: event.meta_key(),
-    };
-    let is_press = event.type_() == "keydown";
-    match route(key, consoles.captured.get_untracked()) {
-        Route::Guest => true,
-        Route::Captured => {
-            event.stop_propagation();
-            // A key that types a character does so by its default action.
-            if is_press && (key.ctrl || key.alt || key.meta || name.chars().count() > 1) {
-                event.prevent_default();
-            }
-            true
-        }
-        Route::Browser => false,
-        // The browser pastes into xterm's text area, if nobody takes the key before.
-        Route::Paste => {
-            event.stop_propagation();
-            false
-        }
-        Route::Copy => {
-            consume(event);
-            let selected = terminal.selection();
-            if is_press && !selected.is_empty() {
-                copy(selected);
-            }
-            false
-        }
-        Route::Search => {
-            consume(event);
-            if is_press {
-                consoles.searching.set(true);
-            }
-            false
-        }
-        Route::ToggleCapture => {
-            consume(event);
-            if is_press {
-                consoles.captured.set(!consoles.captured.get_untracked());
-            }
-            false
-        }
-    }
-}
-
-fn consume(event: &KeyboardEvent) {
-    event.prevent_default();
-    event.stop_propagation();
-}
-
-fn options() -> Object {
-    object([
-        ("allowProposedApi", true.into()),
-        ("fontFamily", token("--font-mono").into()),
-        ("fontSize", 12.into()),
-        ("scrollback", SCROLLBACK.into()),
-        ("theme", theme()),
-        ("overviewRuler", object([("width", 10.into())]).into()),
-        // xterm.js 6 compares the default colour with itself where it is inverted, and makes both grey: the theme's colours have
-        // contrast enough of their own.
-        ("minimumContrastRatio", 1.into()),
-    ])
-}
-
-/// The terminal's colours, by xterm's names and by the page's tokens.
-const THEME: [(&str, &str); 22] = [
-    ("background", "--console-background"),
-    ("foreground", "--console-text"),
-    ("cursor", "--console-cursor"),
-    ("cursorAccent", "--console-background"),
-    ("selectionBackground", "--console-selection"),
-    ("overviewRulerBorder", "--console-background"),
-    ("black", "--ansi-black"),
-    ("red", "--ansi-red"),
-    ("green", "--ansi-green"),
-    ("yellow", "--ansi-yellow"),
-    ("blue", "--ansi-blue"),
-    ("magenta", "--ansi-magenta"),
-    ("cyan", "--ansi-cyan"),
-    ("white", "--ansi-white"),
-    ("brightBlack", "--ansi-bright-black"),
-    ("brightRed", "--ansi-bright-red"),
-    ("brightGreen", "--ansi-bright-green"),
-    ("brightYellow", "--ansi-bright-yellow"),
-    ("brightBlue", "--ansi-bright-blue"),
-    ("brightMagenta", "--ansi-bright-magenta"),
-    ("brightCyan", "--ansi-bright-cyan"),
-    ("brightWhite", "--ansi-bright-white"),
-];
-
-fn theme() -> JsValue {
-    object(THEME.map(|(name, style)| (name, color(style).into()))).into()
 }
