@@ -182,7 +182,7 @@ fn main() {
                 panel.type_keys("stty -echo; sleep 20; stty echo\n")?;
                 std::thread::sleep(Duration::from_secs(1));
                 paste(panel, &text(5 << 20))?;
-                panel.wait_error("does not read its console", DEFAULT_TIMEOUT)?;
+                panel.wait_error("does not take its input", DEFAULT_TIMEOUT)?;
                 panel.click_selector(".notices [aria-label=Dismiss]")?;
                 panel.wait_prompt(vm)?;
                 panel.expect(vm, "echo still here", "still here")

@@ -6,7 +6,7 @@ use sycamore::prelude::*;
 use crate::cx::Cx;
 use crate::kit::buttons::dismiss;
 use crate::kit::icons::{self, icon};
-use crate::kit::reactive::memo;
+use crate::kit::reactive::{Dynamic, Once, memo};
 
 /// Warnings that were put away last as long as the page.
 #[component(inline_props)]
@@ -17,7 +17,7 @@ pub fn CapabilityWarnings(cx: Cx) -> View {
             .with(|capabilities| capabilities.as_ref().map(|it| it.missing()).unwrap_or_default())
     });
     view! {
-        (match (hidden.get(), missing.get_clone()) {
+        (Dynamic { of: move || match (hidden.get(), missing.get_clone()) {
             (true, _) => View::new(),
             (false, missing) if missing.is_empty() => View::new(),
             (false, missing) => {
@@ -35,7 +35,7 @@ pub fn CapabilityWarnings(cx: Cx) -> View {
                     }
                 }
             }
-        })
+        } })
     }
 }
 
@@ -53,7 +53,7 @@ fn warning(missing: MissingCapability) -> View {
     };
     view! {
         li(class=class, role=role, data-testid="capability-warning") {
-            (icon(icons::WARNING))
+            (Once { of: move || icon(icons::WARNING) })
             p { b { (name) } (consequence) (advice) }
         }
     }

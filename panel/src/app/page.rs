@@ -136,6 +136,10 @@ impl Page {
                 let capabilities = state.capabilities.clone();
                 self.cx.capabilities.set(Some(capabilities.clone()));
                 events::tell(|| Event::Capabilities { capabilities });
+                // What failed before this page came.
+                for failure in &state.failures {
+                    self.cx.notices.report(failure.clone());
+                }
             }
             Some(HostDelta::Failed { failure }) => {
                 self.cx.notices.report(failure.clone());

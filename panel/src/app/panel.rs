@@ -18,7 +18,7 @@ use crate::features::machines::state::Machines;
 use crate::kit::dialog::ConfirmDialog;
 use crate::kit::menu::MenuPopover;
 use crate::kit::notices::NoticeList;
-use crate::kit::reactive::memo;
+use crate::kit::reactive::{Dynamic, memo};
 use crate::kit::split::{Split, Splitter};
 use crate::kit::undo::UndoBar;
 
@@ -73,14 +73,14 @@ pub fn Panel(reconnect: fn(Machines)) -> View {
                         }
                     })
                     div(class=if both.get() { "panes both" } else { "panes" }) {
-                        (match (is_waiting.get(), shows_launcher.get()) {
+                        (Dynamic { of: move || match (is_waiting.get(), shows_launcher.get()) {
                             _ if !shows_machine.get() => View::new(),
                             (true, _) => view! { p(class="waiting", role="status") { "Connecting to the VM host…" } },
                             (false, true) => view! { LauncherView {} },
                             (false, false) => view! { VmView {} },
-                        })
-                        (if both.get() { view! { Splitter(split=PANES) } } else { View::new() })
-                        (if nav.traffic.get() { view! { CaptureView {} } } else { View::new() })
+                        } })
+                        (Dynamic { of: move || if both.get() { view! { Splitter(split=PANES) } } else { View::new() } })
+                        (Dynamic { of: move || if nav.traffic.get() { view! { CaptureView {} } } else { View::new() } })
                     }
                 }
             }

@@ -17,7 +17,7 @@ use crate::kit::dialog::ConfirmDialog;
 use crate::kit::failure_view::headline;
 use crate::kit::icons::{self, icon};
 use crate::kit::notices::NoticeList;
-use crate::kit::reactive::memo;
+use crate::kit::reactive::{Dynamic, Once, memo};
 use crate::kit::text;
 
 /// The popup. `reconnect` looks for the host again.
@@ -55,7 +55,7 @@ pub fn Popup(machines: Machines, reconnect: fn(Machines)) -> View {
         Lost(machines=machines, reconnect=reconnect)
         CapabilityWarnings(cx=cx)
         NoticeList(notices=cx.notices)
-        (if is_empty.get() {
+        (Dynamic { of: move || if is_empty.get() {
             view! { p(class="empty") { (empty_text()) } }
         } else {
             view! {
@@ -63,13 +63,13 @@ pub fn Popup(machines: Machines, reconnect: fn(Machines)) -> View {
                     Indexed(list=rows, view=move |vm| view! { Row(machines=machines, vm=vm) })
                 }
             }
-        })
+        } })
         div(class="popup-actions") {
             button(class="button primary",
                 r#type="button", data-testid="popup-launch", disabled=!cx.can_launch(),
-                on:click=move |_| machines.launch_default()) { (icon(icons::START)) "Boot Linux" }
+                on:click=move |_| machines.launch_default()) { (Once { of: move || icon(icons::START) }) "Boot Linux" }
             button(class="button", r#type="button", data-testid="popup-open-tab", on:click=move |_| open_panel(None)) {
-                (icon(icons::POP_OUT)) "Open panel in a tab"
+                (Once { of: move || icon(icons::POP_OUT) }) "Open panel in a tab"
             }
         }
         ConfirmDialog(confirm=cx.confirm)

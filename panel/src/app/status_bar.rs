@@ -9,7 +9,7 @@ use sycamore::prelude::*;
 use crate::cx::Connection;
 use crate::features::machines::state::Machines;
 use crate::features::machines::words::{self, state_icon};
-use crate::kit::reactive::memo;
+use crate::kit::reactive::{Dynamic, memo};
 use crate::kit::text;
 
 /// The facts of the status bar, in order, each with what it is.
@@ -68,14 +68,14 @@ pub fn StatusBar() -> View {
     };
     view! {
         footer(class="status-bar", data-testid="status-bar", aria-label="Status") {
-            (match state.get_clone() {
+            (Dynamic { of: move || match state.get_clone() {
                 Some(state) => {
                     let (shape, text) = (state_icon(&state), state_text(&state));
                     view! { span(class="status-item", aria-live="polite") { (shape) (text) } }
                 }
                 None => View::new(),
-            })
-            (match facts.get_clone() {
+            } })
+            (Dynamic { of: move || match facts.get_clone() {
                 Some(facts) => {
                     let items: Vec<View> = facts
                         .into_iter()
@@ -84,7 +84,7 @@ pub fn StatusBar() -> View {
                     view! { span(class="status-item clock", title="Uptime") { (uptime.get_clone()) } (items) }
                 }
                 None => View::new(),
-            })
+            } })
             span(class="spacer")
             span(class="status-item summary") { (summary()) }
         }

@@ -11,7 +11,7 @@ use crate::kit::browser::open_panel;
 use crate::kit::buttons::tool;
 use crate::kit::icons::{self, icon};
 use crate::kit::later::Owner;
-use crate::kit::reactive::{client_effect, memo};
+use crate::kit::reactive::{Dynamic, Once, client_effect, memo};
 use crate::kit::roving;
 
 /// The toolbar.
@@ -48,34 +48,34 @@ pub fn Toolbar() -> View {
                 r#type="button", tabindex="-1", data-testid="list-toggle", title="Virtual machines",
                 aria-label="Virtual machines", aria-expanded=nav.list_open.get().to_string(),
                 aria-controls="vm-list",
-                on:click=move |_| nav.list_open.set(!nav.list_open.get_untracked())) { (icon(icons::MENU)) }
+                on:click=move |_| nav.list_open.set(!nav.list_open.get_untracked())) { (Once { of: move || icon(icons::MENU) }) }
             button(class="tool labelled", r#type="button", tabindex="0", data-testid="new-vm",
                 title="New virtual machine (N)", on:click=move |_| nav.open_launcher(LauncherTab::Guests)) {
-                (icon(icons::ADD)) span { "New VM" }
+                (Once { of: move || icon(icons::ADD) }) span { "New VM" }
             }
             span(class="separator", role="separator")
-            (tool(icons::START, "start", "Start", move || !possible.get().start, on_shown(Machines::start)))
-            (pause(machines, nav, move || possible.get()))
-            (tool(icons::STOP, "stop", "Shut down", move || !possible.get().stop, on_shown(Machines::stop)))
-            (tool(icons::FORCE_STOP, "force-stop", "Force stop", move || !possible.get().force_stop,
-                on_shown(Machines::ask_force_stop)))
-            (tool(icons::RESET, "reset", "Reset", move || !possible.get().reset, on_shown(Machines::ask_reset)))
-            (tool(icons::REMOVE, "remove", "Remove (Delete)", move || !possible.get().remove,
-                on_shown(Machines::remove)))
-            (tool(icons::CLONE, "clone", "Clone", move || !possible.get().clone, on_shown(Machines::clone_vm)))
-            (favourite(machines, move || !possible.get().clone))
+            (Once { of: move || tool(icons::START, "start", "Start", move || !possible.get().start, on_shown(Machines::start)) })
+            (Once { of: move || pause(machines, nav, move || possible.get()) })
+            (Once { of: move || tool(icons::STOP, "stop", "Shut down", move || !possible.get().stop, on_shown(Machines::stop)) })
+            (Once { of: move || tool(icons::FORCE_STOP, "force-stop", "Force stop", move || !possible.get().force_stop,
+                on_shown(Machines::ask_force_stop)) })
+            (Once { of: move || tool(icons::RESET, "reset", "Reset", move || !possible.get().reset, on_shown(Machines::ask_reset)) })
+            (Once { of: move || tool(icons::REMOVE, "remove", "Remove (Delete)", move || !possible.get().remove,
+                on_shown(Machines::remove)) })
+            (Once { of: move || tool(icons::CLONE, "clone", "Clone", move || !possible.get().clone, on_shown(Machines::clone_vm)) })
+            (Once { of: move || favourite(machines, move || !possible.get().clone) })
             span(class="separator", role="separator")
             button(class="tool labelled", r#type="button", tabindex="-1", data-testid="show-capture",
                 title="The page's requests, to send to virtual machines", aria-pressed=nav.traffic.get().to_string(),
                 on:click=move |_| nav.traffic.set(!nav.traffic.get_untracked())) {
-                (icon(icons::TRAFFIC)) span { "Traffic" }
+                (Once { of: move || icon(icons::TRAFFIC) }) span { "Traffic" }
             }
             span(class="spacer")
-            (tool(icons::HELP, "help", "Keyboard shortcuts (?)", || false, move |_| page.help.set(true)))
-            (tool(icons::POP_OUT, "pop-out", "Open in a tab", || false, move |_| {
+            (Once { of: move || tool(icons::HELP, "help", "Keyboard shortcuts (?)", || false, move |_| page.help.set(true)) })
+            (Once { of: move || tool(icons::POP_OUT, "pop-out", "Open in a tab", || false, move |_| {
                 let vm_id = nav.selected.get_clone_untracked();
                 open_panel(vm_id.as_deref());
-            }))
+            }) })
         }
     }
 }
@@ -97,7 +97,7 @@ fn pause(machines: Machines, nav: Nav, possible: impl Fn() -> Possible + Copy + 
     view! {
         button(class="tool", r#type="button", tabindex="-1", data-testid="pause", title=name(), aria-label=name(),
             disabled=is_disabled(), on:click=toggle) {
-            (if resumes.get() { icon(icons::RESUME) } else { icon(icons::BARS) })
+            (Dynamic { of: move || if resumes.get() { icon(icons::RESUME) } else { icon(icons::BARS) } })
         }
     }
 }
@@ -113,7 +113,7 @@ fn favourite(machines: Machines, is_disabled: impl Fn() -> bool + 'static) -> Vi
     view! {
         button(class="tool", r#type="button", tabindex="-1", data-testid="favourite", title="Favourite",
             aria-label="Favourite", aria-pressed=is_one.get().to_string(), disabled=is_disabled(), on:click=toggle) {
-            (if is_one.get() { icon(icons::STAR) } else { icon(icons::STAR_OUTLINE) })
+            (Dynamic { of: move || if is_one.get() { icon(icons::STAR) } else { icon(icons::STAR_OUTLINE) } })
         }
     }
 }

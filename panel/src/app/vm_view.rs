@@ -14,7 +14,7 @@ use crate::features::monitor::view::Monitor;
 use crate::kit::browser::open_panel;
 use crate::kit::failure_view::failure_view;
 use crate::kit::files;
-use crate::kit::reactive::memo;
+use crate::kit::reactive::{Dynamic, Once, memo};
 use crate::kit::roving;
 
 /// The VM that is shown.
@@ -50,31 +50,31 @@ pub fn VmView() -> View {
                 div(class="tabs", role="tablist", aria-label="Views of the virtual machine", r#ref=tabs,
                     on:keydown=move |event: KeyboardEvent| roving::keydown(&event, tabs, roving::Axis::Horizontal),
                     on:focusin=move |event: FocusEvent| roving::focusin(&event, tabs)) {
-                    (tab(Tab::Console, "Console", "tab-console", "panel-console"))
-                    (tab(Tab::Details, "Details", "tab-details", "panel-details"))
-                    (tab(Tab::Monitor, "Monitor", "tab-monitor", "panel-monitor"))
-                    (tab(Tab::Settings, "Settings", "tab-settings", "panel-settings"))
+                    (Once { of: move || tab(Tab::Console, "Console", "tab-console", "panel-console") })
+                    (Once { of: move || tab(Tab::Details, "Details", "tab-details", "panel-details") })
+                    (Once { of: move || tab(Tab::Monitor, "Monitor", "tab-monitor", "panel-monitor") })
+                    (Once { of: move || tab(Tab::Settings, "Settings", "tab-settings", "panel-settings") })
                 }
                 span(class="spacer")
-                (if nav.tab.get() == Tab::Console { view! { ConsoleTools {} } } else { View::new() })
+                (Dynamic { of: move || if nav.tab.get() == Tab::Console { view! { ConsoleTools {} } } else { View::new() } })
             }
             ProgressBar {}
-            (match failure.get_clone() {
+            (Dynamic { of: move || match failure.get_clone() {
                 Some(failure) => {
                     let start = view! {
-                        (if asks_in_tab.get() { open_in_tab(machines) } else { View::new() })
+                        (Dynamic { of: move || if asks_in_tab.get() { open_in_tab(machines) } else { View::new() } })
                         button(class="button small", r#type="button", on:click=restart) { "Start again" }
                     };
                     failure_view(failure, start)
                 }
                 None => View::new(),
-            })
-            (match nav.tab.get() {
+            } })
+            (Dynamic { of: move || match nav.tab.get() {
                 Tab::Console => view! { ConsoleView {} },
                 Tab::Details => view! { Details {} },
                 Tab::Monitor => view! { Monitor {} },
                 Tab::Settings => view! { Settings {} },
-            })
+            } })
             MetricsBar {}
         }
     }

@@ -4,6 +4,7 @@ use sycamore::prelude::*;
 use web_sys::MouseEvent;
 
 use super::icons::{self, Icon, icon};
+use super::reactive::Once;
 
 /// A button of a toolbar that shows an icon; `name` is its tooltip and accessible name. The toolbar gives it its tab stop.
 pub fn tool(
@@ -17,7 +18,7 @@ pub fn tool(
     let label = title.clone();
     view! {
         button(class="tool", r#type="button", tabindex="-1", data-testid=test_id, title=title, aria-label=label,
-            disabled=is_disabled(), on:click=click) { (icon(shape)) }
+            disabled=is_disabled(), on:click=click) { (Once { of: move || icon(shape) }) }
     }
 }
 
@@ -32,7 +33,7 @@ pub fn icon_button(
     let label = title.clone();
     view! {
         button(class="tool", r#type="button", data-testid=test_id, title=title, aria-label=label, on:click=click) {
-            (icon(shape))
+            (Once { of: move || icon(shape) })
         }
     }
 }

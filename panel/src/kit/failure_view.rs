@@ -5,6 +5,7 @@ use sycamore::prelude::*;
 
 use super::browser::copy;
 use super::icons::{self, icon};
+use super::reactive::Once;
 
 /// The one line that tells a failure: what failed, and the first cause, which says more than that QEMU ended.
 pub fn headline(failure: &Failure) -> String {
@@ -31,7 +32,7 @@ pub fn failure_view(failure: Failure, actions: View) -> View {
     });
     view! {
         div(class="failure", role="alert", data-testid="error") {
-            (icon(icons::WARNING))
+            (Once { of: move || icon(icons::WARNING) })
             div(class="failure-text") {
                 p(class="failure-message") { (message) }
                 (next_step)

@@ -5,7 +5,7 @@ use sycamore::prelude::*;
 
 use super::buttons::dismiss;
 use super::failure_view::failure_view;
-use super::reactive::memo;
+use super::reactive::{Dynamic, memo};
 
 /// Failures that are shown at a time; how many older ones there are is told.
 const MAX_SHOWN: usize = 3;
@@ -98,7 +98,7 @@ pub fn NoticeList(notices: Notices) -> View {
     let all = move |_| notices.list.set(Vec::new());
     view! {
         div(class="notices") {
-            (match more.get() {
+            (Dynamic { of: move || match more.get() {
                 0 => View::new(),
                 more => {
                     let text = format!("{more} more failed before.");
@@ -109,7 +109,7 @@ pub fn NoticeList(notices: Notices) -> View {
                         }
                     }
                 }
-            })
+            } })
             Keyed(list=list, key=|notice| notice.key, view=move |notice| {
                 failure_view(notice.failure, dismiss("Dismiss", move |_| notices.dismiss(notice.key)))
             })

@@ -24,3 +24,32 @@ pub fn client_effect(act: impl FnMut() + 'static) {
         effect(act);
     }
 }
+
+/// A part of a view that changes: `(Dynamic { of: move || … })`, which draws as `(…)` does. [`view!`] takes a struct of a closure
+/// as it is; what is not written as one it compiles for each place.
+pub struct Dynamic<F> {
+    /// Makes the part, anew whenever what it depends on changes.
+    pub of: F,
+}
+
+impl<F: FnMut() -> View + 'static> From<Dynamic<F>> for View {
+    fn from(part: Dynamic<F>) -> Self {
+        fn boxed(part: Box<dyn FnMut() -> View>) -> View {
+            View::from_dynamic(part)
+        }
+        boxed(Box::new(part.of))
+    }
+}
+
+/// A part of a view that is made once: `(Once { of: || icon(…) })`. A call by itself would be drawn as if it could change, with an
+/// effect and two marks around it.
+pub struct Once<F> {
+    /// Makes the part.
+    pub of: F,
+}
+
+impl<F: FnOnce() -> View> From<Once<F>> for View {
+    fn from(part: Once<F>) -> Self {
+        (part.of)()
+    }
+}

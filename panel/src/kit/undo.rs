@@ -5,6 +5,7 @@ use std::rc::Rc;
 use sycamore::prelude::*;
 
 use super::buttons::dismiss;
+use super::reactive::{Dynamic, Once};
 
 /// What was done, and how it is undone.
 #[derive(Clone)]
@@ -45,7 +46,7 @@ pub fn UndoBar(undo: Undo) -> View {
     let offer = undo.0;
     view! {
         div(class="undo-bar", role="status") {
-            (match offer.get_clone() {
+            (Dynamic { of: move || match offer.get_clone() {
                 None => View::new(),
                 Some(Offer { text, action }) => {
                     let bring_back = move |_| {
@@ -56,11 +57,11 @@ pub fn UndoBar(undo: Undo) -> View {
                         p(class="undo") {
                             (text)
                             button(class="button small", r#type="button", data-testid="undo", on:click=bring_back) { "Undo" }
-                            (dismiss("Dismiss", move |_| offer.set(None)))
+                            (Once { of: move || dismiss("Dismiss", move |_| offer.set(None)) })
                         }
                     }
                 }
-            })
+            } })
         }
     }
 }

@@ -9,6 +9,7 @@ use super::toolbar::type_in;
 use crate::kit::browser::copy;
 use crate::kit::buttons::{text_button, tool};
 use crate::kit::icons;
+use crate::kit::reactive::Once;
 use crate::kit::text::{bytes, milliseconds, printable};
 
 /// Most characters of a body that are shown.
@@ -40,7 +41,7 @@ pub fn Details() -> View {
                     (fetch_button)
                     (type_button)
                     span(class="spacer")
-                    (tool(icons::CLOSE, "capture-close", "Close (Escape)", || false, move |_| selected.set(None)))
+                    (Once { of: move || tool(icons::CLOSE, "capture-close", "Close (Escape)", || false, move |_| selected.set(None)) })
                 }
                 div(class="capture-sections") { (sections) }
             }

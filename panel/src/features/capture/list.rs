@@ -11,7 +11,7 @@ use super::log::Row;
 use super::state::Capture;
 use super::toolbar::{NEEDS_DEVTOOLS, can_record, request_menu};
 use crate::kit::icons::{self, icon};
-use crate::kit::reactive::memo;
+use crate::kit::reactive::{Dynamic, Once, memo};
 use crate::kit::table::{Window, target};
 use crate::kit::text::printable;
 
@@ -89,14 +89,14 @@ pub fn List() -> View {
         div(class=if has_notes.get() { "capture-list has-notes" } else { "capture-list" }, role="grid", tabindex="0", aria-label="Requests", aria-multiselectable="true",
             aria-rowcount=(capture.listed.with(|listed| listed.len()) + 1).to_string(), aria-activedescendant=active(),
             on:keydown=keys) {
-            div(class="capture-head", role="row", aria-rowindex="1") { (head(capture)) }
+            div(class="capture-head", role="row", aria-rowindex="1") { (Once { of: move || head(capture) }) }
             div(class="capture-rows", role="rowgroup", data-testid="capture-rows", r#ref=body,
                 on:scroll=move |event: Event| window.scrolled(&event)) {
                 div(class="capture-space", role="presentation", style=window.space()) {
                     Keyed(list=places, key=Place::clone, view=place_view)
                 }
             }
-            (if capture.listed.with(|listed| listed.is_empty()) {
+            (Dynamic { of: move || if capture.listed.with(|listed| listed.is_empty()) {
                 view! {
                     div(class="empty") {
                         p { (hint(capture)) }
@@ -105,7 +105,7 @@ pub fn List() -> View {
                 }
             } else {
                 View::new()
-            })
+            } })
         }
     }
 }

@@ -7,6 +7,7 @@ use super::names;
 use super::state::Capture;
 use crate::kit::dialog::modal;
 use crate::kit::notices::NoticeList;
+use crate::kit::reactive::{Dynamic, Once};
 use crate::kit::undo::UndoBar;
 
 /// The dialog.
@@ -20,17 +21,17 @@ pub(super) fn SettingsDialog() -> View {
         dialog(class="dialog wide", r#ref=dialog, aria-labelledby="capture-settings-title", data-testid="capture-settings-dialog",
             on:close=move |_| is_open.set(false)) {
             h2(id="capture-settings-title") { "Captures" }
-            (if is_open.get() {
+            (Dynamic { of: move || if is_open.get() {
                 view! {
                     NoticeList(notices=capture.cx.notices)
                     UndoBar(undo=capture.cx.undo)
                 }
             } else {
                 View::new()
-            })
+            } })
             div(class="dialog-scroll") {
-                (saved())
-                (names::field(capture))
+                (Once { of: move || saved() })
+                (Once { of: move || names::field(capture) })
                 BoundsForm {}
             }
             div(class="dialog-buttons") {

@@ -17,7 +17,7 @@ use crate::kit::buttons::tool;
 use crate::kit::dialog::Confirm;
 use crate::kit::icons::{self, icon};
 use crate::kit::menu::{Item, pop_below};
-use crate::kit::reactive::memo;
+use crate::kit::reactive::{Once, memo};
 use crate::kit::roving;
 
 /// Where it is kept whether the traffic stands beside the VM.
@@ -49,10 +49,10 @@ pub fn Toolbar() -> View {
             button(class="tool labelled record", r#type="button", data-testid="capture-record", tabindex="0",
                 disabled=!can_record, title=record_title, aria-pressed=capture.recording.get().to_string(),
                 on:click=move |_| record(capture)) {
-                (icon(icons::RECORD)) span { (if capture.recording.get() { "Stop" } else { "Record" }) }
+                (Once { of: move || icon(icons::RECORD) }) span { (if capture.recording.get() { "Stop" } else { "Record" }) }
             }
-            (tool(icons::CLEAR, "capture-clear", "Clear", || false, move |_| clear(capture)))
-            (tool(icons::RESET, "capture-reload", "Reload the page to capture it", move || !can_record, move |_| reload(capture)))
+            (Once { of: move || tool(icons::CLEAR, "capture-clear", "Clear", || false, move |_| clear(capture)) })
+            (Once { of: move || tool(icons::RESET, "capture-reload", "Reload the page to capture it", move || !can_record, move |_| reload(capture)) })
             input(r#type="search", class="mono", data-testid="capture-filter", aria-label="Filter requests",
                 title="text, /regex/, method:, status-code:, domain:, mime-type:, larger-than:, -not",
                 placeholder="Filter: text, /regex/, domain:, -not", "spellcheck"="false", autocomplete="off",
@@ -60,15 +60,15 @@ pub fn Toolbar() -> View {
             button(class="tool labelled", r#type="button", data-testid="capture-send-menu", tabindex="-1",
                 title="Send requests to virtual machines", aria-haspopup="dialog", aria-pressed=is_live.get().to_string(),
                 on:click=move |event: MouseEvent| pop_below(&event, targets)) {
-                (icon(icons::SEND)) span { (if is_live.get() { "Live" } else { "Send" }) }
+                (Once { of: move || icon(icons::SEND) }) span { (if is_live.get() { "Live" } else { "Send" }) }
             }
             button(class="tool", r#type="button", data-testid="capture-beside", tabindex="-1",
                 title="Beside the virtual machine", aria-label="Beside the virtual machine",
-                aria-pressed=nav.beside.get().to_string(), on:click=stand_beside) { (icon(icons::PANES)) }
+                aria-pressed=nav.beside.get().to_string(), on:click=stand_beside) { (Once { of: move || icon(icons::PANES) }) }
             button(class="tool", r#type="button", data-testid="capture-more", tabindex="-1", title="More",
                 aria-label="More", aria-haspopup="menu",
-                on:click=move |event: MouseEvent| capture.cx.menu.below(&event, more(capture))) { (icon(icons::MORE)) }
-            (files::import_input(capture))
+                on:click=move |event: MouseEvent| capture.cx.menu.below(&event, more(capture))) { (Once { of: move || icon(icons::MORE) }) }
+            (Once { of: move || files::import_input(capture) })
         }
         div(class="menu capture-send", "popover"="auto", role="dialog", aria-label="Send requests", r#ref=targets) {
             Targets {}

@@ -7,7 +7,7 @@ use super::list::List;
 use super::settings::SettingsDialog;
 use super::state::Capture;
 use super::toolbar::Toolbar;
-use crate::kit::reactive::memo;
+use crate::kit::reactive::{Dynamic, memo};
 use crate::kit::text::{bytes, count};
 
 /// The view.
@@ -29,11 +29,11 @@ pub fn CaptureView() -> View {
     view! {
         section(class="capture", aria-label="Page traffic", data-testid="capture") {
             Toolbar {}
-            (match mistake.get_clone() {
+            (Dynamic { of: move || match mistake.get_clone() {
                 Some(mistake) => view! { p(class="form-errors", role="alert", data-testid="error") { (mistake) } },
                 None => View::new(),
-            })
-            (if has_secrets.get() {
+            } })
+            (Dynamic { of: move || if has_secrets.get() {
                 view! {
                     p(class="capture-secrets", role="status", data-testid="capture-secrets") {
                         "With secrets: cookies, passwords and tokens are kept in this capture, and go wherever it goes."
@@ -41,7 +41,7 @@ pub fn CaptureView() -> View {
                 }
             } else {
                 View::new()
-            })
+            } })
             div(class=class.get()) {
                 List {}
                 Details {}

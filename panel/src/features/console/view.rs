@@ -15,7 +15,7 @@ use crate::kit::browser::{copy, focus, preference, set_preference};
 use crate::kit::buttons::tool;
 use crate::kit::icons::{self, icon};
 use crate::kit::later::Owner;
-use crate::kit::reactive::{client_effect, memo};
+use crate::kit::reactive::{Dynamic, Once, client_effect, memo};
 
 /// Where the choice to speak output to screen readers is kept.
 const SCREEN_READER: &str = "console.screenReader";
@@ -33,7 +33,7 @@ pub fn ConsoleView() -> View {
         div(class=if consoles.captured.get() { "console-frame captured" } else { "console-frame" }, id="panel-console",
             role="tabpanel", aria-labelledby="tab-console") {
             SearchBar(consoles=consoles)
-            (if consoles.captured.get() {
+            (Dynamic { of: move || if consoles.captured.get() {
                 view! {
                     p(class="capture-notice", role="status") {
                         "All keys go to the guest that the browser gives away: Ctrl+N, Ctrl+T and Ctrl+W may stay with it. Press " kbd { (CAPTURE_CHORD) } " to release the keyboard."
@@ -41,7 +41,7 @@ pub fn ConsoleView() -> View {
                 }
             } else {
                 View::new()
-            })
+            } })
             div(class="console", data-testid="console", r#ref=place)
         }
     }
@@ -165,18 +165,18 @@ pub fn ConsoleTools() -> View {
         div(class="tools", role="group", aria-label="Console") {
             button(class="tool", r#type="button", data-testid="capture", title=capture_title,
                 aria-label="Capture the keyboard",
-                aria-pressed=consoles.captured.get().to_string(), on:click=capture) { (icon(icons::KEYBOARD)) }
+                aria-pressed=consoles.captured.get().to_string(), on:click=capture) { (Once { of: move || icon(icons::KEYBOARD) }) }
             button(class="tool", r#type="button", title="Search (Ctrl+F)", aria-label="Search the console",
                 aria-pressed=consoles.searching.get().to_string(),
-                on:click=move |_| consoles.searching.set(!consoles.searching.get_untracked())) { (icon(icons::SEARCH)) }
+                on:click=move |_| consoles.searching.set(!consoles.searching.get_untracked())) { (Once { of: move || icon(icons::SEARCH) }) }
             button(class="tool", r#type="button", title="Copy the selection, or all output", aria-label="Copy output",
-                on:click=copy_all) { (icon(icons::COPY)) }
+                on:click=copy_all) { (Once { of: move || icon(icons::COPY) }) }
             button(class="tool", r#type="button", title="Type the terminal’s size into the guest (stty rows … cols …)",
                 aria-label="Type the terminal’s size into the guest", data-testid="send-size", disabled=!runs.get(),
-                on:click=send_size) { (icon(icons::RESIZE)) }
+                on:click=send_size) { (Once { of: move || icon(icons::RESIZE) }) }
             button(class="tool", r#type="button", title="Announce output to screen readers",
                 aria-label="Announce output to screen readers",
-                aria-pressed=speaks.get().to_string(), on:click=speak) { (icon(icons::SPEAK)) }
+                aria-pressed=speaks.get().to_string(), on:click=speak) { (Once { of: move || icon(icons::SPEAK) }) }
         }
     }
 }
@@ -236,7 +236,7 @@ fn SearchBar(consoles: Consoles) -> View {
             .unwrap_or_default()
     };
     view! {
-        (if consoles.searching.get() {
+        (Dynamic { of: move || if consoles.searching.get() {
             view! {
                 div(class="search-bar", role="search", on:keydown=keys) {
                     input(r#type="search", data-testid="console-search", placeholder="Find in console",
@@ -244,13 +244,13 @@ fn SearchBar(consoles: Consoles) -> View {
                         "spellcheck"="false", autocomplete="off", r#ref=field, bind:value=term,
                         on:input=move |_| find(true, true))
                     span(class="search-result", aria-live="polite") { (result()) }
-                    (tool(icons::UP, "search-previous", "Previous match (Shift+Enter)", || false, move |_| find(false, false)))
-                    (tool(icons::DOWN, "search-next", "Next match (Enter)", || false, move |_| find(true, false)))
-                    (tool(icons::CLOSE, "search-close", "Close (Escape)", || false, move |_| close()))
+                    (Once { of: move || tool(icons::UP, "search-previous", "Previous match (Shift+Enter)", || false, move |_| find(false, false)) })
+                    (Once { of: move || tool(icons::DOWN, "search-next", "Next match (Enter)", || false, move |_| find(true, false)) })
+                    (Once { of: move || tool(icons::CLOSE, "search-close", "Close (Escape)", || false, move |_| close()) })
                 }
             }
         } else {
             View::new()
-        })
+        } })
     }
 }

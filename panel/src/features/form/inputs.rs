@@ -13,7 +13,7 @@ use crate::features::machines::words::describe;
 use crate::kit::browser::{is_checked, value_of};
 use crate::kit::files::{self, Chosen};
 use crate::kit::icons::{self, icon};
-use crate::kit::reactive::memo;
+use crate::kit::reactive::{Once, memo};
 use crate::kit::text::bytes;
 
 impl Form {
@@ -64,7 +64,7 @@ pub(super) fn source(form: Form, source: Source) -> View {
                     span(class="chosen-name") { (text) }
                     (cookies)
                     button(class="tool", r#type="button", title=title, aria-label=label,
-                        on:click=move |_| form.change(|draft| set(draft, None))) { (icon(icons::CLOSE)) }
+                        on:click=move |_| form.change(|draft| set(draft, None))) { (Once { of: move || icon(icons::CLOSE) }) }
                 }
             }
         }
@@ -341,7 +341,7 @@ fn Disk(form: Form, number: usize) -> View {
                 "read-only"
             }
             button(class="tool", r#type="button", title=remove_title, aria-label=remove_label, on:click=remove) {
-                (icon(icons::CLOSE))
+                (Once { of: move || icon(icons::CLOSE) })
             }
             (errors)
         }

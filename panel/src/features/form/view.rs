@@ -12,7 +12,7 @@ use super::{actions, fields, inputs};
 use crate::features::library::state::Library;
 use crate::kit::browser::{copy, value_of};
 use crate::kit::icons::{self, icon};
-use crate::kit::reactive::memo;
+use crate::kit::reactive::{Dynamic, Once, memo};
 
 /// The settings of the VM that is shown.
 #[component]
@@ -22,14 +22,14 @@ pub fn Settings() -> View {
     let selected = memo(move || machines.cx.nav.selected.get_clone());
     view! {
         div(class="settings", id="panel-settings", role="tabpanel", aria-labelledby="tab-settings") {
-            (match selected.get_clone().and_then(|vm_id| machines.vm(&vm_id)) {
+            (Dynamic { of: move || match selected.get_clone().and_then(|vm_id| machines.vm(&vm_id)) {
                 Some(vm) => {
                     let draft = Draft::of(vm.name.clone(), (*vm.definition).clone());
                     let form = Form::new(library, draft, Some(&vm));
                     view! { VmForm(form=form) }
                 }
                 None => View::new(),
-            })
+            } })
         }
     }
 }
@@ -59,12 +59,12 @@ pub fn VmForm(form: Form) -> View {
     };
     view! {
         form(class="form", on:submit=save) {
-            (fields::text(form, fields::Text {
+            (Once { of: move || fields::text(form, fields::Text {
                 id: "vm-name", label: "Name", kind: "text", field: None,
                 placeholder: |draft| Draft { name: String::new(), ..draft.clone() }.effective_name(),
                 get: |draft| draft.name.clone(), set: |draft, text| draft.name = text,
-            }))
-            (if is_active.get() {
+            }) })
+            (Dynamic { of: move || if is_active.get() {
                 view! {
                     p(class="hint") { "It runs with the hardware that it was started with: stop it to change that." }
                     div(class="form-buttons") {
@@ -74,7 +74,7 @@ pub fn VmForm(form: Form) -> View {
                 }
             } else {
                 view! { Hardware(form=form, is_new=is_new) }
-            })
+            } })
         }
     }
 }
@@ -98,52 +98,52 @@ fn Hardware(form: Form, is_new: bool) -> View {
     view! {
         (template)
         p(class="hint", data-testid="profile-help") { (help()) }
-        (inputs::source(form, inputs::Source {
+        (Once { of: move || inputs::source(form, inputs::Source {
             id: "kernel", label: "Kernel", field: Field::Kernel, kinds: &[FileKind::Kernel, FileKind::Initrd],
             get: |draft| draft.kernel.clone(),
             set: |draft, source| (draft.kernel, draft.kernel_kind) = (source, None),
-        }))
-        (inputs::source(form, inputs::Source {
+        }) })
+        (Once { of: move || inputs::source(form, inputs::Source {
             id: "initrd", label: "Initrd", field: Field::Initrd, kinds: &[FileKind::Initrd],
             get: |draft| draft.initrd.clone(), set: |draft, source| draft.initrd = source,
-        }))
-        (fields::text(form, fields::Text {
+        }) })
+        (Once { of: move || fields::text(form, fields::Text {
             id: "cmdline", label: "Command line", kind: "text", field: Some(Field::Cmdline),
             placeholder: |draft| draft.profile.default_inputs.kernel_cmdline.clone().unwrap_or_default(),
             get: |draft| draft.cmdline.clone(), set: |draft, text| draft.cmdline = text,
-        }))
+        }) })
         inputs::Disks(form=form)
-        (fields::text(form, fields::Text {
+        (Once { of: move || fields::text(form, fields::Text {
             id: "memory", label: "Memory (MiB)", kind: "number", field: Some(Field::Memory),
             placeholder: |draft| draft.profile.memory_mib.to_string(),
             get: |draft| draft.memory.clone(), set: |draft, text| draft.memory = text,
-        }))
-        (fields::text(form, fields::Text {
+        }) })
+        (Once { of: move || fields::text(form, fields::Text {
             id: "smp", label: "vCPUs", kind: "number", field: Some(Field::Smp),
             placeholder: |draft| draft.profile.smp.to_string(),
             get: |draft| draft.smp.clone(), set: |draft, text| draft.smp = text,
-        }))
-        (fields::text(form, fields::Text {
+        }) })
+        (Once { of: move || fields::text(form, fields::Text {
             id: "cpu", label: "CPU model", kind: "text", field: Some(Field::Cpu),
             placeholder: |draft| draft.profile.cpu.clone().unwrap_or_default(),
             get: |draft| draft.cpu.clone(), set: |draft, text| draft.cpu = text,
-        }))
-        (fields::devices(form))
-        (fields::boot(form))
-        (fields::text(form, fields::Text {
+        }) })
+        (Once { of: move || fields::devices(form) })
+        (Once { of: move || fields::boot(form) })
+        (Once { of: move || fields::text(form, fields::Text {
             id: "extra-args", label: "More QEMU arguments", kind: "text", field: Some(Field::ExtraArgs),
             placeholder: |_| "-name 'my machine' -rtc clock=vm".to_owned(),
             get: |draft| draft.extra_args.clone(), set: |draft, text| draft.extra_args = text,
-        }))
+        }) })
         p(class="hint") { "Guest memory: at most " (largest_guest_mib().to_string()) " MiB fit into the browser." }
-        (effective(form))
-        (problems(form))
+        (Once { of: move || effective(form) })
+        (Once { of: move || problems(form) })
         p(class="hint", role="status", hidden=form.notice.with(Option::is_none)) {
             (form.notice.get_clone().unwrap_or_default())
         }
         div(class="form-buttons") {
             button(class="button primary", r#type="submit", data-testid="launch-custom", disabled=!cx.can_launch()) {
-                (icon(icons::START)) (start)
+                (Once { of: move || icon(icons::START) }) (start)
             }
             button(class="button", r#type="button", data-testid="save-vm", disabled=!cx.can_launch(),
                 on:click=move |_| actions::submit(form, false)) { "Save without starting" }
@@ -209,7 +209,7 @@ fn effective(form: Form) -> View {
             summary { "Effective QEMU command line" }
             pre(class="command-line", tabindex="0", data-testid="command-line") { (line.get_clone()) }
             button(class="button small", r#type="button", data-testid="copy-command-line",
-                on:click=move |_| copy(line.get_clone_untracked())) { (icon(icons::COPY)) "Copy" }
+                on:click=move |_| copy(line.get_clone_untracked())) { (Once { of: move || icon(icons::COPY) }) "Copy" }
             ul(class="notes") { (items()) }
         }
     }
@@ -226,20 +226,20 @@ fn problems(form: Form) -> View {
             .collect()
     };
     view! {
-        (match asked.get_clone() {
+        (Dynamic { of: move || match asked.get_clone() {
             none if none.is_empty() => View::new(),
             some => {
                 let items = list(some);
                 view! { ul(class="form-errors", role="alert", data-testid="error") { (items) } }
             }
-        })
-        (match general.get_clone() {
+        } })
+        (Dynamic { of: move || match general.get_clone() {
             // Told already, or nothing to tell.
             none if none.is_empty() || !asked.with(Vec::is_empty) => View::new(),
             some => {
                 let items = list(some);
                 view! { ul(class="form-errors", data-testid="machine-errors") { (items) } }
             }
-        })
+        } })
     }
 }

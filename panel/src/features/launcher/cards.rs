@@ -8,7 +8,7 @@ use super::state::{Launcher, expected_boot};
 use crate::features::machines::state::Machines;
 use crate::features::machines::words::{self, state_icon};
 use crate::kit::icons::{self, icon};
-use crate::kit::reactive::memo;
+use crate::kit::reactive::{Once, memo};
 use crate::kit::text;
 
 /// VMs that are offered before the templates.
@@ -33,7 +33,7 @@ pub fn FirstRun() -> View {
             p { "A machine goes on when DevTools closes. Stop it here or from the toolbar button." }
             button(class="button primary",
                 r#type="button", data-testid="launch-default", disabled=!machines.cx.can_launch(),
-                on:click=move |_| machines.launch_default()) { (icon(icons::START)) "Boot Linux" }
+                on:click=move |_| machines.launch_default()) { (Once { of: move || icon(icons::START) }) "Boot Linux" }
         }
     }
 }
@@ -146,7 +146,7 @@ pub fn Card(profile: VmProfile) -> View {
             button(class="button", r#type="button", data-testid="launch", aria-label=label,
                 disabled=!machines.cx.can_launch(), on:pointerenter=move |_| machines.prepare(&pointed),
                 on:focus=move |_| machines.prepare(&focused), on:click=move |_| machines.launch(&launched)) {
-                (icon(icons::START)) "Launch"
+                (Once { of: move || icon(icons::START) }) "Launch"
             }
         }
     });

@@ -11,7 +11,7 @@ use crate::cx::LauncherTab;
 use crate::features::form::view::VmForm;
 use crate::features::library::stored::stored_files;
 use crate::features::machines::state::Machines;
-use crate::kit::reactive::memo;
+use crate::kit::reactive::{Dynamic, Once, memo};
 use crate::kit::roving;
 
 /// The launcher.
@@ -34,17 +34,17 @@ pub fn LauncherView() -> View {
                 div(class="tabs", role="tablist", aria-label="Ways to a new virtual machine", r#ref=tabs,
                     on:keydown=move |event: KeyboardEvent| roving::keydown(&event, tabs, roving::Axis::Horizontal),
                     on:focusin=move |event: FocusEvent| roving::focusin(&event, tabs)) {
-                    (tab(LauncherTab::Guests, "Guests", "launcher-guests"))
-                    (tab(LauncherTab::Files, "Files", "launcher-files"))
-                    (tab(LauncherTab::Custom, "Custom", "launcher-custom"))
+                    (Once { of: move || tab(LauncherTab::Guests, "Guests", "launcher-guests") })
+                    (Once { of: move || tab(LauncherTab::Files, "Files", "launcher-files") })
+                    (Once { of: move || tab(LauncherTab::Custom, "Custom", "launcher-custom") })
                 }
             }
             div(class="launcher", id="launcher-panel", role="tabpanel", tabindex="-1", aria-label="New virtual machine") {
-                (match nav.launcher.get() {
+                (Dynamic { of: move || match nav.launcher.get() {
                     LauncherTab::Guests => view! { Guests {} },
                     LauncherTab::Files => view! { Files {} },
                     LauncherTab::Custom => view! { Custom {} },
-                })
+                } })
             }
         }
     }
@@ -67,7 +67,7 @@ fn Guests() -> View {
     let is_first = memo(move || machines.vms.with(Vec::is_empty));
     let cards = cards(true);
     view! {
-        (if is_first.get() { view! { FirstRun {} } } else { View::new() })
+        (Dynamic { of: move || if is_first.get() { view! { FirstRun {} } } else { View::new() } })
         Recent {}
         section(aria-labelledby="built-in-title") {
             h2(id="built-in-title") { "Built-in guests" }
@@ -82,7 +82,7 @@ fn Files() -> View {
     let launcher = Launcher::here();
     let cards = cards(false);
     view! {
-        (stored_files(move |stored| launcher.offer(stored)))
+        (Once { of: move || stored_files(move |stored| launcher.offer(stored)) })
         section(aria-labelledby="needy-title") {
             h2(id="needy-title") { "Templates for your images" }
             div(class="cards") { (cards) }

@@ -15,7 +15,7 @@ use crate::kit::failure_view::failure_view;
 use crate::kit::files::{self, Chosen};
 use crate::kit::icons;
 use crate::kit::later::Owner;
-use crate::kit::reactive::memo;
+use crate::kit::reactive::{Dynamic, memo};
 use crate::kit::text;
 
 /// The names of the VMs that boot from a file.
@@ -104,7 +104,7 @@ pub fn stored_files(offer: impl Fn(&StoredInfo) + Copy + 'static) -> View {
                 input(r#type="file", id="store-file", data-testid="store-file",
                     disabled=!cx.can_launch() || library.storing.with(Option::is_some), on:change=chosen)
                 span(role="status", data-testid="storing") { (busy()) }
-                (if library.storing.with(|storing| storing.as_ref().is_some_and(|it| it.cancel.is_some())) {
+                (Dynamic { of: move || if library.storing.with(|storing| storing.as_ref().is_some_and(|it| it.cancel.is_some())) {
                     text_button("cancel-storing", "Cancel", move |_| {
                         if let Some(cancel) = library.storing.get_clone_untracked().and_then(|it| it.cancel) {
                             cancel.cancel();
@@ -112,12 +112,12 @@ pub fn stored_files(offer: impl Fn(&StoredInfo) + Copy + 'static) -> View {
                     })
                 } else {
                     View::new()
-                })
+                } })
             }
-            (match failure.get_clone() {
+            (Dynamic { of: move || match failure.get_clone() {
                 None => View::new(),
                 Some(found) => failure_view(found, text_button("dismiss", "Dismiss", move |_| failure.set(None))),
-            })
+            } })
         }
     }
 }

@@ -12,7 +12,7 @@ use super::words::{self, state_icon};
 use crate::kit::browser::{find, focus};
 use crate::kit::icons::{self, icon};
 use crate::kit::later::{self, Owner};
-use crate::kit::reactive::{client_effect, memo};
+use crate::kit::reactive::{Dynamic, Once, client_effect, memo};
 use crate::kit::roving;
 
 /// The sidebar: filter and list.
@@ -54,7 +54,7 @@ pub fn VmList() -> View {
         aside(class=if nav.list_open.get() { "sidebar open" } else { "sidebar" }, id="vm-list",
             aria-label="Virtual machines", on:keydown=fold) {
             div(class="filter") {
-                (icon(icons::SEARCH))
+                (Once { of: move || icon(icons::SEARCH) })
                 input(r#type="search", id="filter", placeholder="Filter", aria-label="Filter virtual machines",
                     "spellcheck"="false", autocomplete="off", bind:value=machines.filter, on:keydown=filter_keys)
             }
@@ -63,11 +63,11 @@ pub fn VmList() -> View {
                 on:focusin=move |event: FocusEvent| roving::focusin(&event, list)) {
                 Keyed(list=listed, key=|vm_id| vm_id.clone(), view=move |vm_id| view! { VmRow(machines=machines, vm_id=vm_id) })
             }
-            (match empty.get() {
+            (Dynamic { of: move || match empty.get() {
                 (true, _) => view! { p(class="empty") { "No virtual machines yet. New VM starts one." } },
                 (false, true) => view! { p(class="empty") { "No name, architecture or state matches the filter." } },
                 (false, false) => View::new(),
-            })
+            } })
         }
     }
 }
@@ -115,7 +115,7 @@ fn VmRow(machines: Machines, vm_id: VmId) -> View {
             on:click=move |_| select(), on:keydown=keys, on:contextmenu=menu) {
             (state.get_clone().as_ref().map(state_icon))
             span(class="vm-name") { (name.get_clone()) }
-            (if is_favourite.get() { favourite_mark() } else { View::new() })
+            (Dynamic { of: move || if is_favourite.get() { favourite_mark() } else { View::new() } })
             span(class="vm-state") { (state.with(|state| state.as_ref().map_or("", words::state))) }
         }
     }

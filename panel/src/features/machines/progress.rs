@@ -7,7 +7,7 @@ use sycamore::prelude::*;
 use super::state::Machines;
 use super::words;
 use crate::kit::browser::{preference, set_preference};
-use crate::kit::reactive::memo;
+use crate::kit::reactive::{Dynamic, memo};
 use crate::kit::text;
 
 /// What the panel says about a start.
@@ -95,7 +95,7 @@ pub fn ProgressBar() -> View {
     };
     let is_starting = memo(move || machines.of_shown(|vm| vm.state == VmState::Starting));
     view! {
-        (if is_shown.get() {
+        (Dynamic { of: move || if is_shown.get() {
             view! {
                 div(class="progress", data-testid="progress") {
                     div(class="progress-line") {
@@ -104,21 +104,21 @@ pub fn ProgressBar() -> View {
                         span(class="progress-transfer") { (transfer()) }
                         span(class="spacer")
                         span(class="progress-elapsed") { (elapsed()) }
-                        (if is_starting.get() {
+                        (Dynamic { of: move || if is_starting.get() {
                             view! {
                                 button(class="button small", r#type="button", data-testid="progress-cancel",
                                     on:click=cancel) { "Cancel" }
                             }
                         } else {
                             View::new()
-                        })
+                        } })
                     }
                     progress(class="progress-bar", max="1", value=fraction().to_string(), aria-label="Boot progress")
                 }
             }
         } else {
             View::new()
-        })
+        } })
     }
 }
 

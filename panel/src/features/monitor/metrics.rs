@@ -9,7 +9,7 @@ use sycamore::prelude::*;
 use super::state::{MAX_METRICS, Monitors};
 use crate::cx::Tab;
 use crate::features::machines::words;
-use crate::kit::reactive::memo;
+use crate::kit::reactive::{Dynamic, memo};
 use crate::kit::text;
 
 /// A chart's size in its own units.
@@ -139,11 +139,11 @@ pub fn MetricsBar() -> View {
         machines.cx.nav.tab.get() != Tab::Monitor && machines.of_shown(|vm| vm.state.is_active())
     });
     view! {
-        (if is_shown.get() {
+        (Dynamic { of: move || if is_shown.get() {
             view! { div(class="metrics-bar", data-testid="metrics-bar") { Charts {} } }
         } else {
             View::new()
-        })
+        } })
     }
 }
 

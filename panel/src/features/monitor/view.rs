@@ -14,7 +14,7 @@ use super::state::Monitors;
 use crate::features::machines::state::Machines;
 use crate::kit::browser::value_of;
 use crate::kit::later::Owner;
-use crate::kit::reactive::{effect, memo};
+use crate::kit::reactive::{Dynamic, effect, memo};
 use crate::kit::text;
 
 /// Requests whose answers are kept on screen.
@@ -54,11 +54,11 @@ pub fn Monitor() -> View {
     view! {
         div(class="monitor", id="panel-monitor", role="tabpanel", aria-labelledby="tab-monitor", tabindex="0") {
             MetricsStrip {}
-            (if has_machine.get() {
+            (Dynamic { of: move || if has_machine.get() {
                 view! { Requests(machines=machines, entries=entries, owner=owner) }
             } else {
                 view! { p(class="hint") { "The monitor answers while the machine runs." } }
-            })
+            } })
             Events {}
         }
     }
@@ -200,11 +200,11 @@ fn Events() -> View {
     view! {
         section(aria-labelledby="events-title") {
             h2(id="events-title") { "Events" }
-            (if is_empty.get() {
+            (Dynamic { of: move || if is_empty.get() {
                 view! { p(class="hint") { "QEMU has told nothing yet. Pause, reset or shut down, and it does." } }
             } else {
                 View::new()
-            })
+            } })
             ul(class="log", data-testid="monitor-events", hidden=is_empty.get()) { (rows()) }
         }
     }
