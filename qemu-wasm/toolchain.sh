@@ -5,6 +5,7 @@
 #   toolchain.sh [--print-output] guest   packages: guest/packages.txt
 #   toolchain.sh [--print-output] check   packages: check/packages.txt
 #   toolchain.sh [--print-output] boots   packages: check/boots/packages.txt
+#   toolchain.sh [--print-output] native  packages: native-packages.txt
 # The root is keyed by the hash of its package list. QEMUWEB_TOOLCHAIN_ROOT=/ takes the running system instead (our
 # Dockerfile does so, having installed the same list).
 set -euo pipefail
@@ -19,7 +20,8 @@ case ${1:-} in
   qemu) list=$QEMU_WASM_DIR/toolchain-packages.txt ;;
   guest | check) list=$QEMU_WASM_DIR/$1/packages.txt ;;
   boots) list=$QEMU_WASM_DIR/check/boots/packages.txt ;;
-  *) fail "unknown toolchain '${1:-}'" "say: toolchain.sh [--print-output] qemu|guest|check|boots" ;;
+  native) list=$QEMU_WASM_DIR/native-packages.txt ;;
+  *) fail "unknown toolchain '${1:-}'" "say: toolchain.sh [--print-output] qemu|guest|check|boots|native" ;;
 esac
 
 if [[ -n ${QEMUWEB_TOOLCHAIN_ROOT:-} ]]; then

@@ -13,7 +13,7 @@ CHECK=$QEMU_WASM_DIR/check
 guest=$("$QEMU_WASM_DIR/guest/build.sh" --print-output | tail -1)
 root=$("$QEMU_WASM_DIR/toolchain.sh" --print-output check | tail -1)
 tcg_inputs=("=${root##*/}" "=$(source_line qemu)" "$CHECK/build-tcg-tests.sh" "$CHECK/tcg/run.sh")
-mapfile -t inputs < <(find "$CHECK" -type f ! -name '*.md' ! -name '*.mjs' ! -path '*/tcg/*' | LC_ALL=C sort)
+mapfile -t inputs < <(find "$CHECK" -type f ! -name '*.md' ! -name '*.mjs' ! -name test.sh ! -path '*/tcg/*' | LC_ALL=C sort)
 output=$CACHE/check/$(hash_of "=${guest##*/}" "${tcg_inputs[@]}" "${inputs[@]}")
 if [[ ${1:-} == --print-output || -e $output/.complete ]]; then
   printf '%s\n' "$output"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The same guest twice: on one of our QEMU outputs in Node, and on Debian's native QEMU under TCG. Same kernel, initramfs,
+// The same guest twice: on one of our QEMU outputs in Node, and on native QEMU (../native.sh) under TCG. Same kernel, initramfs,
 // machine and processor; each gives a console with a shell. `i386` is an x86-64 guest with Debian's kernel, which runs
 // 32-bit programs.
 import { execFileSync, spawn } from 'node:child_process';
@@ -33,6 +33,11 @@ const MACHINES = {
     append: () => 'console=ttyAMA0 quiet',
   },
 };
+/** The path of a program of native QEMU. */
+export function native(program) {
+  return join(recipe('native.sh'), program);
+}
+
 export const ARCHITECTURES = ['x86_64', 'aarch64'];
 
 const OUR_TSC_KHZ = 1_000_000;
@@ -101,7 +106,7 @@ export async function bootNative(arch, initramfs = 'initramfs.cpio') {
   process.on('exit', () => rmSync(directory, { recursive: true, force: true }));
   writeFileSync(join(directory, 'kernel'), kernel);
   writeFileSync(join(directory, 'initrd'), initrd);
-  return atPrompt(new NativeConsole(`qemu-system-${machine.system}`, [...machine.arguments, ...COMMON, '-accel', 'tcg',
+  return atPrompt(new NativeConsole(native(`qemu-system-${machine.system}`), [...machine.arguments, ...COMMON, '-accel', 'tcg',
     '-chardev', 'stdio,id=serial0,signal=off', '-kernel', join(directory, 'kernel'), '-initrd', join(directory, 'initrd'),
     '-append', machine.append(hostTscKhz())]));
 }

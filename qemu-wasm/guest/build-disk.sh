@@ -11,17 +11,18 @@ set -euo pipefail
 GUEST=$QEMU_WASM_DIR/guest
 SIZE=2G
 
-output=$CACHE/guest-disk/$(hash_of "=$SUITE" "$GUEST"/src/*.[ch] "$GUEST"/disk/* "$GUEST/build-disk.sh")
+programs=$("$GUEST/build-programs.sh" --print-output | tail -1)
+output=$CACHE/guest-disk/$(hash_of "=$SUITE" "=${programs##*/}" "$GUEST"/disk/* "$GUEST/build-disk.sh")
 if [[ ${1:-} == --print-output ]]; then
   printf '%s\n' "$output"
   exit
 fi
 (($#)) || set -- x86_64 aarch64
 
-need_tools mmdebstrap:mmdebstrap mke2fs:e2fsprogs qemu-img:qemu-utils cpio:cpio gzip:gzip
+need_tools mmdebstrap:mmdebstrap mke2fs:e2fsprogs qemu-img:qemu-utils
 check_namespaces
 need_space "$CACHE/guest-disk" 4000
-guest_output=$("$GUEST/build.sh" | tail -1)
+"$GUEST/build-programs.sh" "$@" >/dev/null
 lock "$output"
 mkdir -p "$output"
 
@@ -36,10 +37,8 @@ for architecture; do
     emulator=$(command -v "qemu-$architecture-static")
   fi
   say "Debian disk image for $architecture (log: $image.log)"
-  init=$output/init-$architecture
-  gzip -dc "$guest_output/$architecture/initramfs.cpio.gz" | cpio --quiet -i --to-stdout usr/sbin/qemuweb-init >"$init"
   in_namespace bash -euc '
-    guest=$1 image=$2 debian=$3 console=$4 init=$5 emulator=$6 mirror=$7 suite=$8 size=$9
+    guest=$1 image=$2 debian=$3 console=$4 program=$5 emulator=$6 mirror=$7 suite=$8 size=$9
     mount --make-rprivate /
     mount -t proc proc /proc
     root=$image.root
@@ -58,7 +57,8 @@ for architecture; do
       --include="$(grep -E "^[a-z]" "$guest/disk/packages.txt" | paste -sd,)" \
       --aptopt="APT::Install-Recommends \"false\"" --dpkgopt="path-exclude=/usr/share/man/*" \
       --dpkgopt="path-exclude=/usr/share/locale/*" "$suite" "$root" "deb $mirror $suite main"
-    install -m 755 "$init" "$root/usr/sbin/qemuweb-init"
+    install -m 755 "$program" "$root/usr/bin/qemuweb-guest"
+    for name in qemuweb-agent page-capture; do ln -s qemuweb-guest "$root/usr/bin/$name"; done
     install -m 644 "$guest/disk/qemuweb-agent.service" "$root/etc/systemd/system/"
     install -D -m 644 "$guest/disk/autologin.conf" "$root/etc/systemd/system/serial-getty@.service.d/autologin.conf"
     install -m 644 "$guest/disk/ethernet.network" "$root/etc/systemd/network/"
@@ -74,13 +74,12 @@ for architecture; do
     mke2fs -q -t ext4 -L qemuweb -O ^has_journal -d "$root" "$image.raw" "$size"
     qemu-img convert -c -O qcow2 "$image.raw" "$image.new"
     rm -rf "$root" "$image.raw"
-  ' disk "$GUEST" "$image" "$debian" "$console" "$init" "$emulator" "$(debian_mirror)" "$SUITE" "$SIZE" >"$image.log" 2>&1 || {
+  ' disk "$GUEST" "$image" "$debian" "$console" "$programs/$architecture/qemuweb-guest" "$emulator" "$(debian_mirror)" "$SUITE" "$SIZE" >"$image.log" 2>&1 || {
     tail -5 "$image.log" >&2
     fail "the disk image for $architecture could not be made (log: $image.log)" \
       "see the log; images of another processor need binfmt_misc in the kernel and, without root, Linux 6.7 or later"
   }
   mv "$image.new" "$image"
-  rm -f "$init"
 done
 [[ ! -e $output/debian-x86_64.qcow2 || ! -e $output/debian-aarch64.qcow2 ]] || touch "$output/.complete"
 printf '%s\n' "$output"

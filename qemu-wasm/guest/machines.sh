@@ -2,6 +2,8 @@
 # The fastest arguments found for each machine (README.md has the figures), and a native QEMU to run them on.
 # Sourced by measure-boot.sh and test.sh.
 
+PATH=$("$(dirname "${BASH_SOURCE[0]}")/../native.sh" | tail -1):$PATH
+
 MACHINES='q35 pc microvm virt'
 
 # machine_architecture MACHINE -> x86_64 or aarch64
@@ -57,7 +59,7 @@ unpack_images() {
 }
 
 # vm_start MACHINE DIRECTORY [ARGUMENT...]: starts QEMU on the images in DIRECTORY. Its console, agent port, capture ports and
-# QMP monitor are pipes in there; what came out of them is in DIRECTORY/CHANNEL.log. VM_PID is QEMU's.
+# QMP monitor are pipes in there; what came out of them is in DIRECTORY/CHANNEL.log, save for the agent's. VM_PID is QEMU's.
 vm_start() {
   local machine=$1 directory=$2 channel
   shift 2
@@ -73,9 +75,9 @@ vm_start() {
     -chardev "pipe,id=qmp0,path=$directory/qmp" -mon chardev=qmp0,mode=control "$@" 2>"$directory/qemu.log" &
   VM_PID=$!
   # Both ends of each pipe stay open, so that neither side sees it end.
-  exec {VM_CONSOLE}<>"$directory/console.in" {VM_AGENT}<>"$directory/agent.in" {VM_QMP}<>"$directory/qmp.in" \
+  exec {VM_CONSOLE}<>"$directory/console.in" {VM_AGENT_IN}<>"$directory/agent.in" {VM_AGENT_OUT}<>"$directory/agent.out" {VM_QMP}<>"$directory/qmp.in" \
     {VM_CAPTURE}<>"$directory/capture.in" {VM_PACKETS}<>"$directory/packets.in"
-  for channel in console agent capture packets qmp; do
+  for channel in console capture packets qmp; do
     : >"$directory/$channel.log"
     cat "$directory/$channel.out" >"$directory/$channel.log" &
   done
@@ -86,7 +88,7 @@ vm_start() {
 vm_stop() {
   kill "$VM_PID" 2>/dev/null || true
   wait "$VM_PID" 2>/dev/null || true
-  exec {VM_CONSOLE}>&- {VM_AGENT}>&- {VM_QMP}>&- {VM_CAPTURE}>&- {VM_PACKETS}>&-
+  exec {VM_CONSOLE}>&- {VM_AGENT_IN}>&- {VM_AGENT_OUT}>&- {VM_QMP}>&- {VM_CAPTURE}>&- {VM_PACKETS}>&-
 }
 
 # vm_wait DIRECTORY SECONDS PATTERN: waits until the console has said PATTERN (an extended regular expression).

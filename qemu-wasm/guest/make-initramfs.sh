@@ -97,7 +97,10 @@ while IFS= read -r file; do
   mode=0644
   [[ ! -x $file ]] || mode=0755
   entries+=("file ${file#"$here/initramfs"} $file $mode 0 0")
-done < <(find "$here/initramfs/etc" "$here/initramfs/usr" -type f | sort)
+done < <(find "$here/initramfs/etc" -type f | sort)
+# Our own programs: one file, by several names.
+entries+=("file /usr/bin/qemuweb-guest /qemuweb/programs/$architecture/qemuweb-guest 0755 0 0")
+for name in qemuweb-agent page-capture; do entries+=("slink /usr/bin/$name qemuweb-guest 0777 0 0"); done
 # The programs that build-tools.sh made, and the certificates of the authorities that curl trusts.
 for tool in curl tcpdump; do
   entries+=("file /usr/bin/$tool /qemuweb/tools/$architecture/$tool 0755 0 0")
@@ -107,7 +110,7 @@ cat "$work"/ca-certificates/usr/share/ca-certificates/mozilla/*.crt >"$work/auth
 entries+=("file /etc/ssl/certs/ca-certificates.crt $work/authorities 0644 0 0")
 packages[ca-certificates]=1
 
-entries+=("file /init $init 0755 0 0" "file /usr/sbin/qemuweb-init $init 0755 0 0")
+entries+=("file /init $init 0755 0 0")
 
 # Directories first (parents before children), then the rest.
 {

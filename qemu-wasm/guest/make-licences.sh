@@ -19,6 +19,8 @@ cp -L /usr/share/common-licenses/* "$licences/common-licenses/"
 Source packages of the Debian distribution from which the guest images are made, with the binary packages taken.
 Each can be had from Debian's archive under this name and version; the notices lie beside this file.
 The first process of the images (/init) is QemuWeb's own: qemu-wasm/guest/src, Apache-2.0 OR MIT, with the kernel's nolibc headers (MIT).
+So is /usr/bin/qemuweb-guest: crates/guest-tools, Apache-2.0 OR MIT, with the crates in guest-crates.txt, Rust's standard library
+(Apache-2.0 OR MIT) and musl (MIT, Copyright 2005-2020 Rich Felker and others).
 END
 note() { # PACKAGE DEB
   local version source source_version

@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0 OR MIT
-"""Writes out/guest-build.json in the packing directory given: what the images are, of what, how large (see build.sh)."""
+"""Writes out/guest-build.json in the packing directory given: what the images are, of what, how large (see build.sh).
+
+    write-manifest.py PACKING-DIRECTORY ARCHITECTURE...
+
+What the file says of other architectures is kept.
+"""
 
 import gzip
 import hashlib
@@ -44,8 +49,10 @@ def sources() -> list:
 
 def main() -> None:
     packing = pathlib.Path(sys.argv[1])
-    manifest = {}
-    for architecture, (kernel, debian) in IMAGES.items():
+    path = packing / "out" / "guest-build.json"
+    manifest = json.loads(path.read_text()) if path.exists() else {}
+    for architecture in sys.argv[2:]:
+        kernel, debian = IMAGES[architecture]
         out = packing / "out" / architecture
         files = {name: describe(out / name) for name in (f"{kernel}.gz", "initramfs.cpio.gz")}
         manifest[architecture] = {
@@ -54,7 +61,7 @@ def main() -> None:
             "packages": packages(packing, architecture, debian),
             "sources": sources(),
         }
-    (packing / "out" / "guest-build.json").write_text(json.dumps(manifest, indent=2) + "\n")
+    path.write_text(json.dumps(manifest, indent=2) + "\n")
 
 
 main()

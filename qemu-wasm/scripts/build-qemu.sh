@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0 OR MIT
-# Configures and builds the emulators. Runs inside the toolchain root, with
+# Configures all emulators and builds those of the architectures named. Runs inside the toolchain root, with
 #   /qemuweb/recipe  this directory    /qemuweb/sources/qemu  QEMU's source, patched, our new files laid over it
 #   /qemuweb/deps    the libraries     /qemuweb/build         the build directory, kept until the output is complete
 set -euo pipefail
@@ -19,4 +19,5 @@ if [[ ! -e build.ninja ]]; then
     --extra-cflags="-O3 -I$PREFIX/include" -Doptimization=3 -Ddebug=false \
     || { tail -40 meson-logs/meson-log.txt config.log 2>/dev/null; exit 1; }
 fi
-ninja qemu-system-x86_64.js qemu-system-aarch64.js test-coroutine.js
+programs=("${@/%/.js}")
+ninja "${programs[@]/#/qemu-system-}" test-coroutine.js

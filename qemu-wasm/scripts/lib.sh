@@ -5,6 +5,7 @@
 QEMU_WASM_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 CACHE=${QEMUWEB_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/qemuweb}
 SUITE=trixie
+ARCHITECTURES=(x86_64 aarch64)
 # An ordinary user's path lacks chroot and mmdebstrap's helpers.
 PATH=$PATH:/usr/sbin:/sbin
 
@@ -44,6 +45,78 @@ hash_of() {
       *) printf 'file %s %s\n' "${item#"$QEMU_WASM_DIR"/}" "$(sha256sum <"$item")" ;;
     esac
   done | sha256sum | cut -c1-16
+}
+
+# wanted_architectures [ARCHITECTURE]...: sets WANTED to those named, or all
+wanted_architectures() {
+  local name
+  WANTED=("$@")
+  (($#)) || WANTED=("${ARCHITECTURES[@]}")
+  for name in "${WANTED[@]}"; do
+    [[ " ${ARCHITECTURES[*]} " == *" $name "* ]] || fail "unknown argument '$name'" \
+      "say: ${0##*/} [--print-output | --plan] [ARCHITECTURE]..., of ${ARCHITECTURES[*]}"
+  done
+}
+
+# has OUTPUT ARCHITECTURE...: whether a directory of outputs has all of these architectures
+has() {
+  local output=$1 name
+  shift
+  for name; do
+    [[ -e $output/.complete-$name ]] || return 1
+  done
+}
+
+# lay_over NEW OUTPUT: moves what NEW has into OUTPUT, file by file, so that whoever reads there meanwhile finds whole files
+lay_over() {
+  local file
+  while IFS= read -r file; do
+    mkdir -p "$2/$(dirname "$file")"
+    mv "$1/$file" "$2/$file"
+  done < <(cd "$1" && find . -type f)
+  rm -rf "$1"
+}
+
+# step_ahead SECONDS CORE-SECONDS WHAT: a line of a plan, SECONDS<TAB>WHAT: how long a step takes on this machine, about. Of the
+# two figures, the former is time that more cores do not shorten.
+step_ahead() {
+  printf '%d\t%s\n' $(($1 + $2 / $(nproc))) "$3"
+}
+
+# root_ahead NAME: the same for a toolchain root, if the cache has none
+root_ahead() {
+  [[ -e $("$QEMU_WASM_DIR/toolchain.sh" --print-output "$1")/.complete ]] || step_ahead 80 20 "the Debian root of the $1 toolchain"
+}
+
+# with_progress WHAT LOG COMMAND...: runs COMMAND, whose output goes to the end of LOG, and tells how far it is: in percent if it
+# says so as ninja does, else how long it has been at it. On a terminal in place, else a line every half a minute.
+with_progress() {
+  local what=$1 log=$2 status=0 teller
+  shift 2
+  touch "$log"
+  tell_progress "$what" "$log" "$(stat -c %s "$log")" &
+  teller=$!
+  "$@" >>"$log" 2>&1 || status=$?
+  kill "$teller" 2>/dev/null || true
+  wait "$teller" 2>/dev/null || true
+  [[ ! -t 2 ]] || printf '\r\033[K' >&2
+  return "$status"
+}
+
+tell_progress() { # WHAT LOG BYTES-OF-LOG-BEFORE
+  local start=$SECONDS last=0 count text
+  # What was started in the background outlives an interrupted script.
+  while sleep 2 && kill -0 $$ 2>/dev/null; do
+    printf -v text '%d:%02d' $(((SECONDS - start) / 60)) $(((SECONDS - start) % 60))
+    count=$(tail -c +"$(($3 + 1))" "$2" | grep -aoE '^\[[0-9]+/[0-9]+\]' | tail -1 | tr -d '[]' || true)
+    [[ -z $count ]] || text="$((100 * ${count%/*} / ${count#*/})) % ($count), $text"
+    if [[ -t 2 ]]; then
+      printf '\r[%(%H:%M:%S)T] %s: %s\033[K' -1 "$1" "$text" >&2
+    elif ((SECONDS - start >= last + 30)); then
+      last=$((SECONDS - start))
+      say "$1: $text"
+    fi
+  done
 }
 
 # Waits until we are the only builder of PATH (two scripts may be started at once).

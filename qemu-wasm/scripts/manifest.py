@@ -63,16 +63,20 @@ def main() -> None:
     manifest = {
         "qemu_version": next(s["version"] for s in sources if s["package"] == "qemu").split("+")[0],
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "targets": ["x86_64-softmmu", "aarch64-softmmu"],
+        "targets": [f"{p.stem.removeprefix('qemu-system-')}-softmmu" for p in sorted(args.out.glob("qemu-system-*.js"))],
         "sources": sources,
         "firmware": listed("firmware.txt"),
         "patches_and_new_files": {str(p.relative_to(RECIPE)): digest(p)["sha256"] for p in ours},
         "toolchain": installed(args.root),
         "flags": flags(),
         "outputs": {str(p.relative_to(args.out)): digest(p)
-                    for p in sorted(args.out.rglob("*")) if p.is_file() and p.name != "qemu-build.json"},
+                    for p in sorted(args.out.rglob("*"))
+                    if p.is_file() and p.name != "qemu-build.json" and not p.name.startswith(".")},
     }
-    (args.out / "qemu-build.json").write_text(json.dumps(manifest, indent=2) + "\n")
+    # In one step: an output to which an architecture is added may be in use.
+    new = args.out / ".qemu-build.json"
+    new.write_text(json.dumps(manifest, indent=2) + "\n")
+    new.rename(args.out / "qemu-build.json")
 
 
 if __name__ == "__main__":

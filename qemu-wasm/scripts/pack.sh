@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0 OR MIT
-# Lays out the output directory: emulators, firmware, licences, qemu-build.json. Sourced by build.sh.
+# Lays out what an architecture adds to the output directory, and what all have in common: emulators, firmware, licences.
+# Sourced by build.sh.
 
 # Firmware that our machines load: SeaBIOS (pc, q35), its microvm build and qboot, the option ROMs that start a kernel given
 # with -kernel, and the VGA BIOSes of std and virtio VGA. None is needed by `virt`, which starts a kernel directly.
@@ -17,11 +18,12 @@ UEFI=(
   aarch64-vars.qcow2 qemu-efi-aarch64/usr/share/AAVMF/AAVMF_VARS.fd
 )
 
-# pack_uefi FIRMWARE OUT
+# pack_uefi FIRMWARE OUT ARCHITECTURE
 pack_uefi() {
   local firmware=$1 out=$2 at
   mkdir -p "$out/uefi"
   for ((at = 0; at < ${#UEFI[@]}; at += 2)); do
+    [[ ${UEFI[at]} == "$3"-* ]] || continue
     case ${UEFI[at]} in
       *.qcow2) python3 "$QEMU_WASM_DIR/scripts/flash-image.py" "$firmware/${UEFI[at + 1]}" ;;
       *) cat "$firmware/${UEFI[at + 1]}" ;;
@@ -29,19 +31,20 @@ pack_uefi() {
   done
 }
 
-# pack BUILD QEMU-SOURCE FIRMWARE OUT ROOT
+# pack BUILD QEMU-SOURCE FIRMWARE OUT ROOT ARCHITECTURE...
 pack() {
   local build=$1 source=$2 firmware=$3 out=$4 root=$5 file arch name sha licences licence
+  shift 5
   rm -rf "$out"
   mkdir -p "$out/pc-bios/keymaps" "$out/licences"
-  for arch in x86_64 aarch64; do
+  for arch; do
     cp "$build/qemu-system-$arch.js" "$build/qemu-system-$arch.wasm" "$out/"
+    pack_uefi "$firmware" "$out" "$arch"
   done
   for file in "${FIRMWARE[@]}"; do
     cp --dereference "$firmware/$file" "$out/pc-bios/"
   done
   cp "$source/pc-bios/keymaps/en-us" "$out/pc-bios/keymaps/"
-  pack_uefi "$firmware" "$out"
 
   while read -r file sha _ licences; do
     name=${file%%_*}
@@ -55,5 +58,4 @@ pack() {
   done
   cp "${root%/}/usr/share/doc/emscripten/copyright" "$out/licences/emscripten-copyright"
   cp "${root%/}/usr/share/emscripten/system/lib/libc/musl/COPYRIGHT" "$out/licences/musl-COPYRIGHT"
-  python3 "$QEMU_WASM_DIR/scripts/manifest.py" --root "$root" --out "$out"
 }

@@ -1,6 +1,7 @@
 //! Bad input gets a clear error in the panel, and nothing else breaks.
 
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -98,6 +99,23 @@ fn main() {
         Ok(())
     }));
     trials.extend(
+        Scenario::new("an extension of one architecture", || {
+            let mut desk = Desk::open_with(doctored(without_aarch64)?)?;
+            desk.open_panel()?;
+            Ok(desk)
+        })
+        .step("a machine of the other one says what to do", |desk| {
+            let panel = desk.panel()?;
+            let vm = panel.launch("linux-aarch64-virt-nographic")?;
+            panel.wait_state(&vm, "crashed", REFUSAL)?;
+            panel.wait_error("cargo xtask build", DEFAULT_TIMEOUT)?;
+            panel
+                .wait_error("no machines of aarch64", DEFAULT_TIMEOUT)
+                .map(drop)
+        })
+        .trials(),
+    );
+    trials.extend(
         Scenario::new("no SharedArrayBuffer", || {
             // Every Chromium that can run the extension has it: take it from the VM host before its script starts.
             let extension = doctored(|directory| {
@@ -126,6 +144,28 @@ fn main() {
         .trials(),
     );
     qemuweb_e2e::run(trials)
+}
+
+/// Leaves out what `cargo xtask run` does on a machine where only x86_64 was asked for.
+fn without_aarch64(directory: &Path) -> Result<()> {
+    for (file, pointer) in [
+        ("qemu/qemu-build.json", "/outputs"),
+        ("guest/guest-build.json", ""),
+    ] {
+        let file = directory.join(file);
+        let mut description: Value = serde_json::from_slice(&fs::read(&file)?)?;
+        let listed = description
+            .pointer_mut(pointer)
+            .and_then(Value::as_object_mut)
+            .with_context(|| format!("{} lists nothing", file.display()))?;
+        listed.retain(|name, _| !name.contains("aarch64"));
+        fs::remove_file(&file)?;
+        fs::write(&file, description.to_string())?;
+    }
+    for program in ["js", "wasm"] {
+        fs::remove_file(directory.join(format!("qemu/qemu-system-aarch64.{program}")))?;
+    }
+    Ok(fs::remove_dir_all(directory.join("guest/aarch64"))?)
 }
 
 /// Demands that `startVm` with these arguments is refused with an error that has `word` in it.

@@ -1,7 +1,20 @@
-// Run in panel.html?automation: `start` boots one VM and reports what happens to it through the function
+// Run in panel.html?automation: `start` or `restart` boots one VM and reports what happens to it through the function
 // `qemuwebEvent`, which the driver has bound. Console bytes travel as base64, in `data`.
 globalThis.automation = {
   async start(vmId, profile, inputs, overrides) {
+    await this.follow(vmId);
+    const files = [...(this.input?.files ?? [])];
+    await window.qemuweb.startVm(vmId, profile, inputs, overrides, files);
+  },
+
+  // Starts a VM again with what it was defined with.
+  async restart(vmId) {
+    await this.follow(vmId);
+    await window.qemuweb.restartVm(vmId);
+    window.qemuweb.watchVm(vmId);
+  },
+
+  async follow(vmId) {
     await window.qemuwebReady;
     await window.qemuweb.init();
     window.qemuweb.onEvent((event) => {
@@ -9,8 +22,6 @@ globalThis.automation = {
       const { data, ...rest } = event;
       qemuwebEvent(JSON.stringify(data ? { ...rest, data: this.base64(data) } : rest));
     });
-    const files = [...(this.input?.files ?? [])];
-    await window.qemuweb.startVm(vmId, profile, inputs, overrides, files);
   },
 
   // The element that the driver puts the person's files into.

@@ -2,6 +2,7 @@
 
 mod capture;
 mod engine;
+mod panel;
 mod redact;
 
 use std::fmt::Write as _;
@@ -11,7 +12,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use qemuweb_driver::{Browser, Extension, LaunchOptions};
-use qemuweb_vm_config::VmOverrides;
+use qemuweb_vm_config::{Arch, VmOverrides};
 use serde_json::{Value, json};
 
 use crate::boot::{Launch, Page, Vm};
@@ -50,11 +51,11 @@ struct Row {
 }
 
 impl Row {
-    /// Ours over the reference for times, the reference over ours for rates: lower is better.
+    /// Ours over the reference for times and sizes, the reference over ours for rates: lower is better.
     fn ratio(&self) -> Option<f64> {
         let reference = self.reference?;
         match self.unit {
-            "s" | "ns" => Some(self.ours / reference),
+            "s" | "ms" | "ns" | "MB" | "bytes" => Some(self.ours / reference),
             "MB/s" => Some(reference / self.ours),
             _ => None,
         }
@@ -66,15 +67,13 @@ pub(crate) fn main(flags: &Bench) -> Result<()> {
         BenchCmd::Boot(flags) => boot(flags),
         BenchCmd::Capture(flags) => capture::main(flags),
         BenchCmd::Engine(flags) => engine::main(flags),
+        BenchCmd::Panel(flags) => panel::main(flags),
     }
 }
 
 fn boot(flags: &Boot) -> Result<()> {
-    let paths = build::everything(&Needs {
-        native_qemu: true,
-        ..Needs::run()
-    })?;
-    let images = build::cached_images(&paths)?;
+    let paths = build::everything(&Needs::run(), &Arch::ALL)?;
+    let images = build::cached_images(&paths, &Arch::ALL)?;
     let subject = Subject::of(&paths, &images)?;
     let mut rows = Vec::new();
     for (arch, profile) in PROFILES {
@@ -163,7 +162,7 @@ fn boot_row(name: String, paths: &Paths, images: &Images, launch: &Launch) -> Re
         name,
         unit: "s",
         ours: boot_seconds_in_chromium(paths, launch)?,
-        reference: Some(boot_seconds_natively(images, launch)?),
+        reference: Some(boot_seconds_natively(paths, images, launch)?),
     })
 }
 
@@ -181,13 +180,13 @@ fn boot_seconds_in_chromium(paths: &Paths, launch: &Launch) -> Result<f64> {
     Ok(seconds)
 }
 
-fn boot_seconds_natively(images: &Images, launch: &Launch) -> Result<f64> {
-    // QEMU 7.2 lets Debian's kernel crash at times (in do_sync_core).
+fn boot_seconds_natively(paths: &Paths, images: &Images, launch: &Launch) -> Result<f64> {
+    // Native QEMU lets Debian's kernel crash at times (7.2 in do_sync_core).
     const TRIES: usize = 3;
     let mut result = Ok(0.0);
     for _ in 0..TRIES {
         eprintln!("booting {} in native QEMU", launch.profile);
-        let mut vm = NativeVm::launch(launch, &images.guest)?;
+        let mut vm = NativeVm::launch(paths, launch, &images.guest)?;
         result = wait_for_banner(&mut vm).map(|()| vm.launched.elapsed().as_secs_f64());
         if result.is_ok() {
             break;
@@ -232,7 +231,7 @@ fn idle(paths: &Paths, images: &Images) -> Result<[Row; 2]> {
     vm.force_stop()?;
     browser.close()?;
 
-    let mut vm = NativeVm::launch(&launch, &images.guest)?;
+    let mut vm = NativeVm::launch(paths, &launch, &images.guest)?;
     wait_prompt(&mut vm, deadline)?;
     std::thread::sleep(SETTLE);
     let native_cpu = procfs::cpu_percent(&[vm.pid()], IDLE);
@@ -276,8 +275,7 @@ fn as_json(name: &str, rows: &[Row]) -> Value {
 
 fn as_table(rows: &[Row]) -> String {
     let cell = |value: Option<f64>| value.map_or_else(String::new, |value| format!("{value:.2}"));
-    let mut table =
-        String::from("| row | unit | QemuWeb | native QEMU | ratio |\n|---|---|---:|---:|---:|\n");
+    let mut table = String::from("| row | unit | QemuWeb | reference | ratio |\n|---|---|---:|---:|---:|\n");
     for row in rows {
         // Writing to a string cannot fail.
         let _ = writeln!(
@@ -330,7 +328,7 @@ fn save(paths: &Paths, subject: &Subject, section: &Section, rows: &[Row]) -> Re
         "### {date} UTC, {}\n\nEngine {}. {}\n\n{}\n",
         subject.commit,
         subject.qemu,
-        machine()?,
+        machine(paths)?,
         as_table(rows)
     );
     let text = with_entry(&text, section, &entry);
@@ -353,7 +351,7 @@ fn with_entry(text: &str, section: &Section, entry: &str) -> String {
 }
 
 /// One line on the machine and the programs.
-fn machine() -> Result<String> {
+fn machine(paths: &Paths) -> Result<String> {
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let field = |name: &str| {
         cpuinfo
@@ -370,7 +368,7 @@ fn machine() -> Result<String> {
         "{} × {}, {chromium}, native QEMU {}; load average {}.",
         cores,
         field("model name").unwrap_or("unknown processor"),
-        native::version("x86_64")?,
+        native::version(paths, "x86_64")?,
         load.split(' ').take(3).collect::<Vec<_>>().join(" ")
     ))
 }

@@ -1,7 +1,7 @@
 //! One VM in a headless Chromium, started and followed through the extension's page for automation
 //! (`panel.html?automation`, whose `window.qemuweb` is the client of the VM host).
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -9,11 +9,13 @@ use anyhow::{Context, Result, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use qemuweb_driver::{BindingCall, Browser, Extension, LogEntry, Session, format_log};
-use qemuweb_runtime::VmState;
-use qemuweb_runtime::protocol::{Event, LogLevel, VmInfo};
 use qemuweb_vm_config::{
-    Attachment, DEFAULT_PROFILE_ID, DiskInput, InputSource, Media, VmInputs, VmOverrides,
+    Arch, Attachment, DEFAULT_PROFILE_ID, DiskInput, InputSource, Media, VmInputs, VmOverrides, find_profile,
 };
+use qemuweb_wire::topic::{LogLevel, LogLine};
+use qemuweb_wire::vm::VmInfo;
+use qemuweb_wire::{Failure, VmState};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::console::Console;
@@ -42,6 +44,13 @@ impl Launch {
         }
     }
 
+    /// The architecture of the machine.
+    pub(crate) fn arch(&self) -> Result<Arch> {
+        let profile =
+            find_profile(&self.profile).with_context(|| format!("unknown profile {}", self.profile))?;
+        Ok(profile.arch)
+    }
+
     /// Whether nothing but the default profile was asked for.
     pub(crate) fn is_default(&self) -> bool {
         self.profile == DEFAULT_PROFILE_ID
@@ -50,7 +59,7 @@ impl Launch {
     }
 
     /// Adds a file and returns the source that names it.
-    pub(crate) fn attach(&mut self, file: &std::path::Path) -> Result<InputSource> {
+    pub(crate) fn attach(&mut self, file: &Path) -> Result<InputSource> {
         let size = file
             .metadata()
             .with_context(|| format!("cannot open {}", file.display()))?
@@ -68,7 +77,7 @@ impl Launch {
     /// Adds a disk image, for a drive of this kind or of the one that its content asks for, as it was in a snapshot.
     pub(crate) fn attach_disk(
         &mut self,
-        file: &std::path::Path,
+        file: &Path,
         media: Option<Media>,
         snapshot: Option<String>,
     ) -> Result<()> {
@@ -102,6 +111,12 @@ impl Page {
         Ok(Self(page))
     }
 
+    /// Evaluates an expression once the page has its client of the VM host.
+    pub(crate) fn evaluate(&self, expression: &str) -> Result<Value> {
+        let connected = format!("window.qemuwebReady.then(() => {expression})");
+        self.0.evaluate_within(&connected, ACCEPT)
+    }
+
     /// Has the VM host prepare for a launch, as for a person who reaches for the button.
     pub(crate) fn prepare(&self, launch: &Launch) -> Result<()> {
         let prepare = format!(
@@ -123,6 +138,23 @@ pub(crate) struct Vm {
     /// When the launch was asked for.
     pub(crate) launched: Instant,
     ended: Option<Ended>,
+}
+
+/// What the page tells, as far as we have use for it (`panel/src/app/events.rs`).
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase")]
+enum Event {
+    /// Console output of a run; the bytes are beside it.
+    SerialOut { run: u64 },
+    /// A VM has ended.
+    VmStopped { state: VmState },
+    /// Something failed.
+    Error { failure: Failure },
+    /// A line for the log.
+    Log(LogLine),
+    /// Anything else.
+    #[serde(other)]
+    Other,
 }
 
 /// How a VM ended.
@@ -156,13 +188,8 @@ impl Vm {
     }
 
     /// As [`Self::launch_from`], with this id: a VM that has it and has ended is started again.
-    pub(crate) fn launch_as(id: &str, Page(page): Page, launch: &Launch, console: Console) -> Result<Self> {
-        let events = page.add_binding("qemuwebEvent")?;
-        page.evaluate(include_str!("automation.js"))?;
-        if !launch.files.is_empty() {
-            let files: Vec<_> = launch.files.iter().map(PathBuf::as_path).collect();
-            page.set_files("automation.fileInput()", &files)?;
-        }
+    pub(crate) fn launch_as(id: &str, page: Page, launch: &Launch, console: Console) -> Result<Self> {
+        let files: Vec<_> = launch.files.iter().map(PathBuf::as_path).collect();
         let arguments: Vec<String> = [
             json!(id),
             json!(launch.profile),
@@ -172,8 +199,29 @@ impl Vm {
         .iter()
         .map(Value::to_string)
         .collect();
+        let call = format!("automation.start({})", arguments.join(", "));
+        Self::begin(id, page, &files, &call, console)
+    }
+
+    /// Starts a VM that the host has, with what it was defined with.
+    pub(crate) fn restart(id: &str, page: Page, console: Console) -> Result<Self> {
+        Self::begin(
+            id,
+            page,
+            &[],
+            &format!("automation.restart({})", json!(id)),
+            console,
+        )
+    }
+
+    fn begin(id: &str, Page(page): Page, files: &[&Path], call: &str, console: Console) -> Result<Self> {
+        let events = page.add_binding("qemuwebEvent")?;
+        page.evaluate(include_str!("automation.js"))?;
+        if !files.is_empty() {
+            page.set_files("automation.fileInput()", files)?;
+        }
         let launched = Instant::now();
-        page.evaluate_within(&format!("automation.start({})", arguments.join(", ")), ACCEPT)
+        page.evaluate_within(call, ACCEPT)
             .context("the VM host refused the start")?;
         let mut vm = Vm {
             page,
@@ -236,6 +284,11 @@ impl Vm {
     /// Cuts its power and closes its page.
     pub(crate) fn close(mut self, browser: &Browser) -> Result<()> {
         self.force_stop()?;
+        self.leave(browser)
+    }
+
+    /// Closes its page.
+    pub(crate) fn leave(self, browser: &Browser) -> Result<()> {
         browser.close_target(&self.page)
     }
 
@@ -243,18 +296,15 @@ impl Vm {
     fn take(&mut self, text: &str) -> Result<Happened> {
         let mut json: Value = serde_json::from_str(text).context("the page sent an event that is no JSON")?;
         let data = json["data"].take();
-        // A newer host may know events that we have no use for.
-        let Ok(event) = serde_json::from_value::<Event>(json) else {
-            return Ok(Happened::Nothing);
-        };
+        let event = serde_json::from_value(json).context("the page sent an event that this xtask cannot read")?;
         match event {
-            Event::SerialOut { run, .. } if run == self.run => {
+            Event::SerialOut { run } if run == self.run => {
                 let data = data.as_str().context("console output without bytes")?;
                 self.console
                     .push(&BASE64.decode(data).context("console output that is no base64")?);
                 return Ok(Happened::Output);
             }
-            Event::VmStopped { state, .. } => {
+            Event::VmStopped { state } => {
                 let why = match self.info().ok().and_then(|info| info.failure) {
                     Some(failure) => format!("the VM {}: {failure}", state.name()),
                     None => format!("the VM is {state}"),
@@ -265,13 +315,13 @@ impl Vm {
                 });
                 return Ok(Happened::Ended(why));
             }
-            Event::Error { failure, .. } => eprintln!("error: {failure}"),
-            Event::Log {
+            Event::Error { failure } => eprintln!("error: {failure}"),
+            Event::Log(LogLine {
                 level: LogLevel::Warning | LogLevel::Error,
                 message,
                 ..
-            } => eprintln!("qemuweb: {message}"),
-            _ => {}
+            }) => eprintln!("qemuweb: {message}"),
+            Event::SerialOut { .. } | Event::Log(_) | Event::Other => {}
         }
         Ok(Happened::Nothing)
     }

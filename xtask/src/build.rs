@@ -4,10 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use qemuweb_vm_config::Arch;
 
 use crate::flags::Build;
 use crate::licences;
 use crate::paths::Paths;
+use crate::plan;
 use crate::process;
 use crate::setup::{self, Needs};
 use crate::wasm;
@@ -35,78 +37,129 @@ pub(crate) fn main(flags: &Build) -> Result<()> {
         images: !flags.extension_only,
         ..Needs::build()
     };
-    setup::ensure(&needs)?;
     let paths = Paths::find()?;
+    plan::tell(&paths, &needs, &Arch::ALL)?;
+    setup::ensure(&needs)?;
     let images = if flags.extension_only {
-        cached_images(&paths)?
+        cached_images(&paths, &Arch::ALL)?
     } else {
-        build_images(&paths)?
+        build_images(&paths, &Arch::ALL)?
     };
     let extension = stage(&paths, &images)?;
     println!("{}", extension.display());
     Ok(())
 }
 
-/// Everything that running the extension takes: tools, images, the staged extension.
-pub(crate) fn everything(needs: &Needs) -> Result<Paths> {
-    setup::ensure(needs)?;
+/// Everything that running the extension with VMs of these architectures takes: tools, images, the staged extension, which has
+/// the other architectures that the cache has, too.
+pub(crate) fn everything(needs: &Needs, architectures: &[Arch]) -> Result<Paths> {
     let paths = Paths::find()?;
-    let images = build_images(&paths)?;
+    plan::tell(&paths, needs, architectures)?;
+    setup::ensure(needs)?;
+    let images = build_images(&paths, architectures)?;
     stage(&paths, &images)?;
     Ok(paths)
 }
 
+/// What the programs for guests are compiled for: see `qemu-wasm/guest/build-programs.sh`.
+pub(crate) const GUEST_TARGETS: [&str; 2] = ["x86_64-unknown-linux-musl", "aarch64-unknown-linux-musl"];
+
+/// The recipes of QEMU and of the guests, each of which takes architectures.
+pub(crate) const IMAGE_RECIPES: [&str; 2] = ["qemu-wasm/build.sh", "qemu-wasm/guest/build.sh"];
+
 /// Runs the recipes; what the cache has already is not built again.
-pub(crate) fn build_images(paths: &Paths) -> Result<Images> {
+pub(crate) fn build_images(paths: &Paths, architectures: &[Arch]) -> Result<Images> {
+    let [qemu, guest] = IMAGE_RECIPES.map(|script| Recipe::of_images(script, architectures).run(paths));
     Ok(Images {
-        qemu: run_recipe(paths, "qemu-wasm/build.sh", &[])?,
-        guest: run_recipe(paths, "qemu-wasm/guest/build.sh", &[])?,
+        qemu: qemu?,
+        guest: guest?,
     })
 }
 
-fn run_recipe(paths: &Paths, script: &str, arguments: &[&str]) -> Result<PathBuf> {
-    if let Some(made) = recipe_output(paths, script, arguments)?.filter(|output| is_complete(output)) {
-        return Ok(made);
-    }
-    eprintln!("$ {}", [&[script], arguments].concat().join(" "));
-    let printed = process::output(paths.script(script).args(arguments))?;
-    let output = PathBuf::from(printed.lines().last().unwrap_or_default());
-    if !is_complete(&output) {
-        bail!("{script} ended well, but {} is not complete", output.display());
-    }
-    Ok(output)
+/// What the cache has; an error when it has not all.
+pub(crate) fn cached_images(paths: &Paths, architectures: &[Arch]) -> Result<Images> {
+    let [qemu, guest] = IMAGE_RECIPES.map(|script| -> Result<PathBuf> {
+        Recipe::of_images(script, architectures)
+            .made(paths)?
+            .with_context(|| format!("the cache has no output of {script}: run `cargo xtask build`"))
+    });
+    Ok(Images {
+        qemu: qemu?,
+        guest: guest?,
+    })
 }
 
 /// The initramfs with programs that check and measure the engine, made if the cache lacks it.
 pub(crate) fn check_images(paths: &Paths) -> Result<PathBuf> {
-    run_recipe(paths, "qemu-wasm/check/build.sh", &[])
+    Recipe::new("qemu-wasm/check/build.sh", &[]).run(paths)
 }
 
 /// What people bring to boot, made if the cache lacks it: `set` is `some` or `all`.
 pub(crate) fn boot_images(paths: &Paths, set: &str) -> Result<PathBuf> {
-    run_recipe(paths, "qemu-wasm/check/boots/build-boots.sh", &[set])
+    Recipe::new("qemu-wasm/check/boots/build-boots.sh", &[set]).run(paths)
 }
 
-/// What the cache has; an error when it has not all.
-pub(crate) fn cached_images(paths: &Paths) -> Result<Images> {
-    let cached = |script: &str| -> Result<PathBuf> {
-        recipe_output(paths, script, &[])?
-            .filter(|output| is_complete(output))
-            .with_context(|| format!("the cache has no output of {script}: run `cargo xtask build`"))
-    };
-    Ok(Images {
-        qemu: cached("qemu-wasm/build.sh")?,
-        guest: cached("qemu-wasm/guest/build.sh")?,
-    })
+/// Native QEMU to compare with, made if the cache lacks it: a directory of programs.
+pub(crate) fn native_qemu(paths: &Paths) -> Result<PathBuf> {
+    Recipe::new("qemu-wasm/native.sh", &[]).run(paths)
 }
 
-fn recipe_output(paths: &Paths, script: &str, arguments: &[&str]) -> Result<Option<PathBuf>> {
-    let printed = process::output(paths.script(script).arg("--print-output").args(arguments))?;
-    Ok(printed.lines().last().map(PathBuf::from))
+/// A script that makes a directory in the cache, and prints its path as the last line.
+struct Recipe<'a> {
+    script: &'a str,
+    arguments: Vec<&'a str>,
+    /// Files that the directory has when it is complete.
+    stamps: Vec<String>,
 }
 
-fn is_complete(output: &Path) -> bool {
-    output.join(".complete").is_file()
+impl<'a> Recipe<'a> {
+    fn new(script: &'a str, arguments: &[&'a str]) -> Self {
+        Recipe {
+            script,
+            arguments: arguments.to_vec(),
+            stamps: vec![".complete".to_owned()],
+        }
+    }
+
+    fn of_images(script: &'a str, architectures: &[Arch]) -> Self {
+        Recipe {
+            script,
+            arguments: architectures.iter().map(|arch| arch.as_str()).collect(),
+            stamps: architectures
+                .iter()
+                .map(|arch| format!(".complete-{arch}"))
+                .collect(),
+        }
+    }
+
+    /// Its output, made if the cache lacks it.
+    fn run(&self, paths: &Paths) -> Result<PathBuf> {
+        if let Some(made) = self.made(paths)? {
+            return Ok(made);
+        }
+        let Recipe {
+            script, arguments, ..
+        } = self;
+        eprintln!("$ {script} {}", arguments.join(" "));
+        let printed = process::output(paths.script(script).args(arguments))?;
+        let output = PathBuf::from(printed.lines().last().unwrap_or_default());
+        if !self.is_complete(&output) {
+            bail!("{script} ended well, but {} is not complete", output.display());
+        }
+        Ok(output)
+    }
+
+    /// Its output, if the cache has it.
+    fn made(&self, paths: &Paths) -> Result<Option<PathBuf>> {
+        let mut script = paths.script(self.script);
+        let printed = process::output(script.arg("--print-output").args(&self.arguments))?;
+        let output = printed.lines().last().map(PathBuf::from);
+        Ok(output.filter(|output| self.is_complete(output)))
+    }
+
+    fn is_complete(&self, output: &Path) -> bool {
+        self.stamps.iter().all(|stamp| output.join(stamp).is_file())
+    }
 }
 
 /// Builds our own code and lays everything out as the browser loads it.

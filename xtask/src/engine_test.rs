@@ -10,6 +10,7 @@ use std::fs;
 
 use anyhow::{Context, Result, ensure};
 use qemuweb_driver::{Browser, LaunchOptions};
+use qemuweb_vm_config::Arch;
 
 use crate::boot::{Launch, Vm};
 use crate::build::{self, Images};
@@ -35,7 +36,7 @@ struct Guest {
     cpu: &'static str,
 }
 
-/// The processors are those with the most instructions that native QEMU 7.2 and our guests' kernels know, too.
+/// The processors are those with the most instructions that native QEMU and our guests' kernels know, too.
 const GUESTS: [Guest; 2] = [
     Guest {
         target: "x86_64",
@@ -50,19 +51,17 @@ const GUESTS: [Guest; 2] = [
 ];
 
 pub(crate) fn main(flags: &EngineTest) -> Result<()> {
-    let paths = build::everything(&Needs {
-        native_qemu: true,
-        ..Needs::run()
-    })?;
-    let images = build::cached_images(&paths)?;
+    let paths = build::everything(&Needs::run(), &Arch::ALL)?;
+    let images = build::cached_images(&paths, &Arch::ALL)?;
     let wanted = |step: &str| flags.only.as_deref().is_none_or(|only| step.contains(only));
     let mut summary = Summary::default();
-    if wanted("node") {
-        test::run(
-            "node",
-            paths.script("qemu-wasm/check/test.sh").arg("--full"),
-            &mut summary,
-        )?;
+    for (name, script) in [
+        ("node", "qemu-wasm/check/test.sh"),
+        ("qemu", "qemu-wasm/test/run.sh"),
+    ] {
+        if wanted(name) {
+            test::run(name, paths.script(script).arg("--full"), &mut summary)?;
+        }
     }
     for guest in &GUESTS {
         let mut step = |kind: &str, result: &dyn Fn() -> Result<Counts>| {
@@ -120,7 +119,7 @@ fn output(terminal: &mut impl Terminal, command: &str) -> Result<String> {
 
 /// The differential test: random code has to leave the same registers and memory in Chromium and in native QEMU.
 fn random(paths: &Paths, images: &Images, launch: &Launch, flags: &EngineTest) -> Result<Counts> {
-    let mut native = NativeVm::launch(launch, &images.guest)?;
+    let mut native = NativeVm::launch(paths, launch, &images.guest)?;
     wait_prompt(&mut native, Deadline::after(Some(LIMIT))?)?;
     let (seed, blocks) = (flags.seed.unwrap_or(1), flags.blocks.unwrap_or(2000));
     in_chromium(paths, launch, |vm| {

@@ -48,18 +48,32 @@ xflags::xflags! {
 
         /// Run all tests; the last line says how many passed and failed.
         cmd test {
-            /// Only the steps whose name contains this text: tidy, build, native, browser, scripts, e2e.
+            /// Only the steps whose name contains this text: tidy, build, native, browser, scripts, e2e, crash, soak, fuzz.
             optional --only step: String
         }
 
         /// Test the engine in full: QEMU's own TCG tests, random code against native QEMU, what people bring to boot, and UEFI variables.
         cmd engine-test {
-            /// Only the parts whose name contains this text: node, chromium x86_64 random, chromium aarch64 tcg, boots, boots Xen, variables, ...
+            /// Only the parts whose name contains this text: node, qemu, chromium x86_64 random, chromium aarch64 tcg, boots, boots Xen, variables, ...
             optional --only part: String
             /// Seed of the random code in Chromium (1).
             optional --seed number: u64
             /// Blocks of random code in Chromium (2000).
             optional --blocks count: u32
+        }
+
+        /// End the browser, the VM host or the service worker at random moments, and see what is left of what was stored.
+        cmd crash-test {
+            /// How often (30).
+            optional --rounds count: u32
+            /// Of the random moments and actions; a round that failed names it.
+            optional --seed number: u64
+        }
+
+        /// One browser for hours, in which VMs start and stop and panels open and close, with its memory watched.
+        cmd soak {
+            /// For how many minutes (120).
+            optional --minutes count: f64
         }
 
         /// Build QEMU, the guests and the extension into target/extension.
@@ -86,6 +100,20 @@ xflags::xflags! {
                 optional --save
                 /// Only the rows whose name contains this text; of `redact` alone, nothing but Rust and Node is needed.
                 optional --only row: String
+            }
+
+            /// What a person waits for in the panel, against the build of an earlier commit.
+            cmd panel {
+                /// Print one JSON object.
+                optional --json
+                /// Also write the results to docs/benchmarks.md.
+                optional --save
+                /// Only the rows whose name contains this text, such as popup, yes.
+                optional --only row: String
+                /// The commit to compare with (69ea233).
+                optional --reference commit: String
+                /// How often each build is measured (9); what takes long, a third as often.
+                optional --times count: u32
             }
 
             /// What guest code costs, row by row, and boots, in Chromium and natively.

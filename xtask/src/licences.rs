@@ -10,6 +10,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
+use crate::build::GUEST_TARGETS;
 use crate::paths::Paths;
 use crate::{process, wasm};
 
@@ -26,7 +27,18 @@ pub(crate) fn collect(paths: &Paths, extension: &Path) -> Result<()> {
         licences.join("xterm.js.txt"),
     )
     .context("cannot copy the licence of xterm.js")?;
-    fs::write(licences.join("rust-crates.txt"), rust_crates(paths)?)?;
+    let modules: Vec<&str> = wasm::MODULES.iter().map(|module| module.package).collect();
+    for (name, roots, target, into) in [
+        ("rust-crates.txt", &modules[..], wasm::TARGET, "wasm/*.wasm"),
+        (
+            "guest-crates.txt",
+            &["qemuweb-guest-tools"],
+            GUEST_TARGETS[0],
+            "/usr/bin/qemuweb-guest of the guests",
+        ),
+    ] {
+        fs::write(licences.join(name), rust_crates(paths, roots, target, into)?)?;
+    }
     for part in ["qemu", "guest"] {
         let brought = extension.join(part).join("licences");
         if brought.is_dir() {
@@ -37,15 +49,15 @@ pub(crate) fn collect(paths: &Paths, extension: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Name, version, source and licence texts of every crate that is compiled into our modules.
-fn rust_crates(paths: &Paths) -> Result<String> {
+/// Name, version, source and licence texts of every foreign crate that is compiled into these packages.
+fn rust_crates(paths: &Paths, roots: &[&str], target: &str, into: &str) -> Result<String> {
     let mut command = process::cargo(&paths.root);
     command.args([
         "metadata",
         "--locked",
         "--format-version=1",
         "--filter-platform",
-        wasm::TARGET,
+        target,
     ]);
     let metadata: Value = serde_json::from_str(&process::output(&mut command)?)?;
     let packages: BTreeMap<&str, &Value> = array(&metadata["packages"])
@@ -60,7 +72,7 @@ fn rust_crates(paths: &Paths) -> Result<String> {
     let mut reached = BTreeSet::new();
     let mut ahead: Vec<&str> = packages
         .iter()
-        .filter(|(_, package)| wasm::MODULES.iter().any(|module| package["name"] == module.package))
+        .filter(|(_, package)| roots.iter().any(|name| package["name"] == *name))
         .map(|(id, _)| *id)
         .collect();
     while let Some(id) = ahead.pop() {
@@ -87,7 +99,7 @@ fn rust_crates(paths: &Paths) -> Result<String> {
         .filter(|package| !package["source"].is_null())
         .collect();
     foreign.sort_by_key(|package| (package["name"].as_str(), package["version"].as_str()));
-    let mut text = String::from("Rust crates compiled into wasm/*.wasm\n");
+    let mut text = format!("Rust crates compiled into {into}\n");
     for package in foreign {
         let field = |name: &str| package[name].as_str().unwrap_or("not stated");
         write!(

@@ -1,4 +1,4 @@
-//! Every chore of QemuWeb is one verb: `cargo xtask run`, `test`, `engine-test`, `build`, `bench`, `fuzz`, `tidy`, `package`,
+//! Every chore of QemuWeb is one verb: `cargo xtask run`, `test`, `engine-test`, `crash-test`, `soak`, `build`, `bench`, `fuzz`, `tidy`, `package`,
 //! `setup`.
 //!
 //! One file per verb; [`flags`] says what each takes, [`process`] runs other programs, [`setup`] sees to the tools.
@@ -7,18 +7,22 @@ mod bench;
 mod boot;
 mod build;
 mod console;
+mod crash_test;
 mod engine_test;
 mod flags;
 mod fuzz;
 mod licences;
 mod native;
 mod package;
+mod parts;
 mod paths;
+mod plan;
 mod process;
 mod procfs;
 mod run;
 mod setup;
 mod shell;
+mod soak;
 mod summary;
 mod test;
 mod tidy;
@@ -38,6 +42,8 @@ fn main() -> ExitCode {
         XtaskCmd::Test(flags) => test::main(&flags),
         XtaskCmd::Bench(flags) => bench::main(&flags),
         XtaskCmd::EngineTest(flags) => engine_test::main(&flags),
+        XtaskCmd::CrashTest(flags) => crash_test::main(&flags),
+        XtaskCmd::Soak(flags) => soak::main(&flags),
         XtaskCmd::Fuzz(flags) => fuzz::main(&flags),
         XtaskCmd::Tidy(_) => tidy::main(),
         XtaskCmd::Package(_) => package::main(),

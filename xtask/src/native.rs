@@ -1,4 +1,4 @@
-//! Debian's native QEMU under TCG with the machine that the extension would start: what we compare with.
+//! Native QEMU (`qemu-wasm/native.sh`) under TCG with the machine that the extension would start: what we compare with.
 
 use std::fs::{self, File};
 use std::io::{PipeReader, Read};
@@ -11,7 +11,9 @@ use anyhow::{Context, Result, bail};
 use qemuweb_vm_config::{InputSource, QemuArgsResult, build_qemu_args, find_profile};
 
 use crate::boot::Launch;
+use crate::build;
 use crate::console::Console;
+use crate::paths::Paths;
 use crate::process;
 use crate::shell::{Happened, Terminal};
 
@@ -28,7 +30,8 @@ pub(crate) struct NativeVm {
 
 impl NativeVm {
     /// Starts the same machine; built-in images are those in `guest`, the output of the guests' recipe.
-    pub(crate) fn launch(launch: &Launch, guest: &Path) -> Result<Self> {
+    pub(crate) fn launch(paths: &Paths, launch: &Launch, guest: &Path) -> Result<Self> {
+        let programs = build::native_qemu(paths)?;
         let profile =
             find_profile(&launch.profile).with_context(|| format!("unknown profile {}", launch.profile))?;
         let built = build_qemu_args(&profile, &launch.inputs, Some(&launch.overrides));
@@ -37,7 +40,7 @@ impl NativeVm {
         }
         let images = tempfile::Builder::new().prefix("qemuweb-native-").tempdir()?;
         let arguments = native_arguments(&built, &launch.files, guest, images.path())?;
-        let program = format!("qemu-system-{}", built.arch);
+        let program = programs.join(format!("qemu-system-{}", built.arch));
         let (reader, writer) = std::io::pipe()?;
         let launched = Instant::now();
         let child = Command::new(&program)
@@ -45,7 +48,7 @@ impl NativeVm {
             .stdin(Stdio::piped())
             .stdout(writer)
             .spawn()
-            .with_context(|| format!("cannot start {program}"))?;
+            .with_context(|| format!("cannot start {}", program.display()))?;
         Ok(NativeVm {
             child,
             output: read_on(reader),
@@ -99,8 +102,9 @@ impl Drop for NativeVm {
 }
 
 /// The version of a native QEMU, as it names it itself.
-pub(crate) fn version(arch: &str) -> Result<String> {
-    let printed = process::output(Command::new(format!("qemu-system-{arch}")).arg("--version"))?;
+pub(crate) fn version(paths: &Paths, arch: &str) -> Result<String> {
+    let program = build::native_qemu(paths)?.join(format!("qemu-system-{arch}"));
+    let printed = process::output(Command::new(program).arg("--version"))?;
     Ok(printed
         .lines()
         .next()

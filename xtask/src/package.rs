@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use qemuweb_vm_config::Arch;
 use serde_json::Value;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
@@ -16,7 +17,7 @@ use crate::setup::Needs;
 const MAX_PACKAGE: u64 = 2 << 30;
 
 pub(crate) fn main() -> Result<()> {
-    let paths = build::everything(&Needs::build())?;
+    let paths = build::everything(&Needs::build(), &Arch::ALL)?;
     let (file, size) = write(&paths.extension(), &paths.target)?;
     println!("{} ({:.1} MiB)", file.display(), size as f64 / f64::from(1 << 20));
     Ok(())

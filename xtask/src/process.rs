@@ -74,6 +74,14 @@ pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
         .find(|file| file.is_file())
 }
 
+/// Has a command take programs from `directory` first, by its `$PATH`.
+pub(crate) fn prefer_programs_of(command: &mut Command, directory: &Path) -> Result<()> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let directories = std::iter::once(directory.to_owned()).chain(std::env::split_paths(&path));
+    command.env("PATH", std::env::join_paths(directories)?);
+    Ok(())
+}
+
 /// The cargo that runs us.
 pub(crate) fn cargo(root: &Path) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));

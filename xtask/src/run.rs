@@ -121,7 +121,7 @@ fn unknown_profile(id: &str) -> String {
 }
 
 fn headless(flags: &Run, launch: &Launch) -> Result<u8> {
-    let paths = build::everything(&Needs::run())?;
+    let paths = build::everything(&Needs::run(), &[launch.arch()?])?;
     let browser = Browser::launch(&LaunchOptions::default())?;
     let extension = browser.load_extension(&paths.extension())?;
     // Standard output is for the result: that of the command, the JSON object, or else the console itself.
@@ -237,7 +237,7 @@ fn headed(launch: &Launch) -> Result<u8> {
              `--headless --exec 'uname -a'` runs a command in it"
         );
     }
-    let paths = build::everything(&Needs::run())?;
+    let paths = build::everything(&Needs::run(), &[launch.arch()?])?;
     let mut browser = Browser::launch(&LaunchOptions {
         headless: false,
         ..LaunchOptions::default()

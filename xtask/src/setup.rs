@@ -1,7 +1,7 @@
 //! The tools that the verbs need: installed where that is possible, named where it is not.
 //!
-//! On Debian, packages are installed with `apt-get` (through `sudo` when not root) after saying so. The WebAssembly
-//! target comes from rustup, the wasm-bindgen CLI from `cargo install` into the cache, npm packages from `npm ci`.
+//! On Debian, packages are installed with `apt-get` (through `sudo` when not root) after saying so. Rust's targets
+//! come from rustup, the wasm-bindgen CLI from `cargo install` into the cache, npm packages from `npm ci`.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 use qemuweb_driver::find_chromium;
 
 use crate::paths::Paths;
+use crate::plan::Step;
 use crate::process::{self, find_program};
 
 /// What a verb needs.
@@ -20,10 +21,8 @@ pub(crate) struct Needs {
     pub(crate) tests: bool,
     /// What builds the extension: the WebAssembly target, wasm-bindgen, wasm-opt, xterm.js.
     pub(crate) extension: bool,
-    /// What builds QEMU and the guests.
+    /// What builds QEMU and the guests, and gets native QEMU to compare with.
     pub(crate) images: bool,
-    /// Native QEMU, to compare with.
-    pub(crate) native_qemu: bool,
 }
 
 impl Needs {
@@ -34,7 +33,6 @@ impl Needs {
             tests: true,
             extension: true,
             images: true,
-            native_qemu: true,
         }
     }
 
@@ -45,7 +43,6 @@ impl Needs {
             tests: false,
             extension: true,
             images: true,
-            native_qemu: false,
         }
     }
 
@@ -58,18 +55,50 @@ impl Needs {
     }
 }
 
+/// How packages are installed: what is there stays there, as it is.
+const INSTALL: [&str; 4] = [
+    "install",
+    "--no-install-recommends",
+    "--no-remove",
+    "--no-upgrade",
+];
+/// In seconds. Machines that have just been started often have an update running.
+const LOCK_TIMEOUT: &str = "DPkg::Lock::Timeout=600";
+
 /// A program that is missing, and the Debian package that has it.
 struct Missing {
     program: &'static str,
     package: &'static str,
 }
 
+/// What [`ensure`] will do.
+pub(crate) fn ahead(paths: &Paths, needs: &Needs) -> Result<Vec<Step>> {
+    let mut steps = Vec::new();
+    let missing = missing_programs(needs);
+    if !missing.is_empty() {
+        let programs: Vec<&str> = missing.iter().map(|missing| missing.program).collect();
+        steps.push(Step::new(60, 0, format!("packages with {}", programs.join(", "))));
+    }
+    if needs.extension {
+        if !wasm_bindgen_dir(paths)?.join("wasm-bindgen").is_file() {
+            steps.push(Step::new(20, 240, "the program wasm-bindgen"));
+        }
+        if !paths.root.join("node_modules").is_dir() {
+            steps.push(Step::new(20, 0, "npm packages"));
+        }
+    }
+    Ok(steps)
+}
+
 /// Sees to everything in `needs`.
 pub(crate) fn ensure(needs: &Needs) -> Result<()> {
     let paths = Paths::find()?;
     install_packages(&missing_programs(needs))?;
+    if needs.images {
+        ensure_targets(&paths, &crate::build::GUEST_TARGETS)?;
+    }
     if needs.extension {
-        ensure_wasm_target(&paths)?;
+        ensure_targets(&paths, &[crate::wasm::TARGET])?;
         ensure_wasm_bindgen(&paths)?;
         ensure_npm_packages(&paths)?;
     }
@@ -105,12 +134,6 @@ fn missing_programs(needs: &Needs) -> Vec<Missing> {
             wanted.push(("newuidmap", "uidmap"));
         }
     }
-    if needs.native_qemu {
-        wanted.extend([
-            ("qemu-system-x86_64", "qemu-system-x86"),
-            ("qemu-system-aarch64", "qemu-system-arm"),
-        ]);
-    }
     let mut missing: Vec<Missing> = wanted
         .into_iter()
         .filter(|(program, _)| find_program(program).is_none())
@@ -141,7 +164,7 @@ fn install_packages(missing: &[Missing]) -> Result<()> {
             packages.join(", ")
         );
     }
-    let command_line = format!("apt-get install --no-install-recommends {}", packages.join(" "));
+    let command_line = format!("apt-get {} {}", INSTALL.join(" "), packages.join(" "));
     let sudo = !rustix::process::geteuid().is_root();
     if sudo && find_program("sudo").is_none() {
         bail!(
@@ -160,7 +183,7 @@ fn install_packages(missing: &[Missing]) -> Result<()> {
         }
         command
             .env("DEBIAN_FRONTEND", "noninteractive")
-            .args(["-q", "-y"])
+            .args(["-q", "-y", "-o", LOCK_TIMEOUT])
             .args(arguments);
         process::run(&mut command)
     };
@@ -168,9 +191,12 @@ fn install_packages(missing: &[Missing]) -> Result<()> {
     if let Err(error) = apt(&["update"]) {
         eprintln!("warning: {error:#}");
     }
-    let mut arguments = vec!["install", "--no-install-recommends"];
-    arguments.extend(packages);
-    apt(&arguments)
+    apt(&[&INSTALL[..], &packages].concat()).with_context(|| {
+        format!(
+            "if apt-get would have to take packages away, it refuses: get {} in another way",
+            programs.join(", ")
+        )
+    })
 }
 
 fn is_debian() -> bool {
@@ -178,29 +204,33 @@ fn is_debian() -> bool {
     release.lines().any(|line| line == "ID=debian") && find_program("apt-get").is_some()
 }
 
-fn ensure_wasm_target(paths: &Paths) -> Result<()> {
+/// Sees to it that Rust can build for these targets.
+fn ensure_targets(paths: &Paths, targets: &[&str]) -> Result<()> {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let sysroot = process::output(
         Command::new(rustc)
             .args(["--print", "sysroot"])
             .current_dir(&paths.root),
     )?;
-    if PathBuf::from(sysroot)
-        .join("lib/rustlib")
-        .join(crate::wasm::TARGET)
-        .is_dir()
-    {
+    let libraries = PathBuf::from(sysroot).join("lib/rustlib");
+    let missing: Vec<&str> = targets
+        .iter()
+        .copied()
+        .filter(|target| !libraries.join(target).is_dir())
+        .collect();
+    if missing.is_empty() {
         return Ok(());
     }
     if find_program("rustup").is_none() {
         bail!(
             "this Rust has no target {} and there is no rustup to add it: install rustup, or the target",
-            crate::wasm::TARGET
+            missing.join(", ")
         );
     }
     process::run(
         Command::new("rustup")
-            .args(["target", "add", crate::wasm::TARGET])
+            .args(["target", "add"])
+            .args(missing)
             .current_dir(&paths.root),
     )
 }

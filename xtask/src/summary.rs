@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use crate::parts::Parts;
+
 /// Lines that [`Trace`] keeps of the end of an output, and of those that speak of a failure.
 const LINES: usize = 40;
 
@@ -14,6 +16,8 @@ pub(crate) struct Summary {
     broken: Vec<String>,
     /// What they printed about it, to be read without a search in everything that was printed.
     reasons: Vec<(String, Trace)>,
+    /// What took how long.
+    pub(crate) parts: Parts,
 }
 
 /// What an output says about a failure: the first lines that speak of one, and its last lines.
@@ -125,6 +129,7 @@ impl Summary {
             trace.last.iter().for_each(|line| println!("{line}"));
             println!("----");
         }
+        self.parts.print_slowest();
         for broken in &self.broken {
             println!("failed in {broken}");
         }

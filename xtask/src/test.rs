@@ -1,18 +1,20 @@
-//! `cargo xtask test`: every test there is, in six steps, and their sum in the last line.
+//! `cargo xtask test`: every test there is, step by step, and their sum in the last line. Of what takes long there is a short
+//! form here, and a verb of its own: `engine-test`, `crash-test`, `soak`, `fuzz`.
 
 use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
+use qemuweb_vm_config::Arch;
 use serde_json::Value;
 
 use crate::build;
-use crate::flags::Test;
+use crate::flags::{Fuzz, Test};
 use crate::paths::Paths;
 use crate::process::{self, find_program};
 use crate::setup::{self, Needs, wasm_bindgen_dir};
 use crate::summary::{Counts, Summary, Trace};
-use crate::{tidy, wasm};
+use crate::{crash_test, fuzz, soak, tidy, wasm};
 
 /// Scripts that test what `qemu-wasm/` builds.
 const SCRIPTS: [&str; 3] = [
@@ -21,36 +23,47 @@ const SCRIPTS: [&str; 3] = [
     "qemu-wasm/check/test.sh",
 ];
 
+/// Of the short forms of verbs: rounds, and seconds for each fuzz target.
+const CRASHES: u32 = 3;
+const SOAK_ROUNDS: usize = 4;
+const FUZZ_SECONDS: u32 = 2;
+
 /// Runs some tests and adds what came of them.
 type Step = fn(&Paths, &mut Summary) -> Result<()>;
 
 pub(crate) fn main(flags: &Test) -> Result<()> {
     setup::ensure(&Needs::all())?;
     let paths = Paths::find()?;
-    let steps: [(&str, Step); 6] = [
+    let steps: [(&str, Step); 9] = [
         ("tidy", tidy_step),
         ("build", build_step),
         ("native", native),
         ("browser", browser),
         ("scripts", scripts),
         ("e2e", end_to_end),
+        ("crash", crash),
+        ("soak", soak),
+        ("fuzz", fuzz),
     ];
     let wanted = |name: &str| flags.only.as_deref().is_none_or(|only| name.contains(only));
     if !steps.iter().any(|(name, _)| wanted(name)) {
         bail!(
-            "no step has {:?} in its name: tidy, build, native, browser, scripts, e2e",
-            flags.only
+            "no step has {:?} in its name: {}",
+            flags.only.as_deref().unwrap_or_default(),
+            steps.map(|(name, _)| name).join(", ")
         );
     }
     let mut summary = Summary::default();
     for (name, step) in steps {
         if wanted(name) {
             println!("==== {name}");
+            summary.parts.begin(name);
             let start = Instant::now();
             // A step that cannot even start is a failure like any other; those after it still have their say.
             if let Err(error) = step(&paths, &mut summary) {
                 summary.add_one(name, &Err(error));
             }
+            summary.parts.end();
             println!("==== {name}: {} s", start.elapsed().as_secs());
         }
     }
@@ -69,7 +82,7 @@ fn tidy_step(_: &Paths, summary: &mut Summary) -> Result<()> {
 
 /// QEMU, the guests and the extension come out of a build.
 fn build_step(paths: &Paths, summary: &mut Summary) -> Result<()> {
-    let images = build::build_images(paths);
+    let images = build::build_images(paths, &Arch::ALL);
     let staged = images.and_then(|images| build::stage(paths, &images)).map(drop);
     summary.add_one("build", &staged);
     Ok(())
@@ -84,6 +97,7 @@ fn native(paths: &Paths, summary: &mut Summary) -> Result<()> {
         "qemuweb-e2e",
         "--no-fail-fast",
     ]);
+    process::prefer_programs_of(&mut cargo, &build::native_qemu(paths)?)?;
     run("native", &mut cargo, summary)
 }
 
@@ -144,7 +158,7 @@ fn scripts(paths: &Paths, summary: &mut Summary) -> Result<()> {
 
 /// Whether our QEMU takes what the builder makes.
 fn accepted(paths: &Paths, summary: &mut Summary) -> Result<()> {
-    let images = build::cached_images(paths)?;
+    let images = build::cached_images(paths, &Arch::ALL)?;
     let mut cargo = process::cargo(&paths.root);
     cargo
         .args([
@@ -178,13 +192,35 @@ fn end_to_end(paths: &Paths, summary: &mut Summary) -> Result<()> {
     run("e2e", &mut cargo, summary)
 }
 
+/// Ends at random moments.
+fn crash(paths: &Paths, summary: &mut Summary) -> Result<()> {
+    crash_test::run(paths, CRASHES, fastrand::u64(..), summary);
+    Ok(())
+}
+
+fn soak(paths: &Paths, summary: &mut Summary) -> Result<()> {
+    soak::run(paths, |rounds| rounds < SOAK_ROUNDS, summary);
+    Ok(())
+}
+
+fn fuzz(_: &Paths, summary: &mut Summary) -> Result<()> {
+    let flags = Fuzz {
+        only: None,
+        seconds: Some(FUZZ_SECONDS),
+    };
+    summary.add_one("fuzz", &fuzz::main(&flags));
+    Ok(())
+}
+
 /// Runs a command that prints how many tests passed and failed.
 pub(crate) fn run(step: &str, command: &mut Command, summary: &mut Summary) -> Result<()> {
     let mut counts = Counts::default();
     let mut trace = Trace::default();
+    summary.parts.begin(step);
     let succeeded = process::stream(command, |line| {
         counts.read(line);
         trace.read(line);
+        summary.parts.read(line);
     })?;
     summary.add(step, counts, succeeded);
     if !succeeded {

@@ -164,9 +164,13 @@ impl Package {
         let url = package_url(&format!("{GUEST}{path}"));
         self.file(url, async move {
             let guests = guests.await?;
-            let file = path
-                .split_once('/')
-                .and_then(|(arch, name)| guests.0.get(arch)?.files.get(name));
+            let file = match path.split_once('/') {
+                Some((arch, name)) => {
+                    let guest = guests.0.get(arch).ok_or_else(|| left_out(arch))?;
+                    guest.files.get(name)
+                }
+                None => None,
+            };
             // A file that is not there fails when it is fetched.
             Ok(file.map(|file| file.uncompressed_size.unwrap_or(file.size)))
         })
@@ -208,10 +212,7 @@ async fn program(
     meter.expect_file();
     let name = format!("qemu-system-{arch}.wasm");
     let build = build.await?;
-    let output = build.outputs.get(&name).ok_or_else(|| {
-        Failure::new(format!("this package was built without {name}"))
-            .with_next_step("Choose a VM of the other architecture.")
-    })?;
+    let output = build.outputs.get(&name).ok_or_else(|| left_out(arch.as_str()))?;
     meter.learn_size(output.bytes);
     let binary = fetch(&qemu_url(&name), false, Some(&meter)).await?;
     let compiled = async {
@@ -232,6 +233,13 @@ async fn program(
         .with_next_step("Install the extension again."));
     }
     Ok(module?.unchecked_into())
+}
+
+/// `cargo xtask run` packs what the VM needs that it starts.
+fn left_out(arch: &str) -> Failure {
+    Failure::new(format!("this build of QemuWeb has no machines of {arch}")).with_next_step(
+        "Build it with all of them, cargo xtask build, and reload it; or choose a VM of the other architecture.",
+    )
 }
 
 async fn sha256(data: &Uint8Array) -> Result<String, Failure> {

@@ -9,11 +9,13 @@ use base64::engine::general_purpose::{NO_PAD, STANDARD};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::jsonl::is_control;
+
 /// Takes base64 whose last character has bits to spare, which some writers do not clear.
 const LENIENT: GeneralPurpose =
     GeneralPurpose::new(&alphabet::STANDARD, NO_PAD.with_decode_allow_trailing_bits(true));
 
-/// A body. In JSON it is text if it is UTF-8 and base64 otherwise.
+/// A body. In JSON it is text if it is UTF-8 whose escapes make it at most twice as long, and base64 otherwise.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Body {
     /// The media type with its parameters; empty when unknown.
@@ -170,7 +172,8 @@ impl Serialize for Body {
         let text = self
             .data
             .as_deref()
-            .and_then(|data| std::str::from_utf8(data).ok());
+            .and_then(|data| std::str::from_utf8(data).ok())
+            .filter(|text| escaped_length(text) <= 2 * text.len());
         let base64 = self.data.as_deref().filter(|_| text.is_none());
         Json {
             mime_type: Cow::Borrowed(&self.mime_type),
@@ -181,6 +184,16 @@ impl Serialize for Body {
         }
         .serialize(serializer)
     }
+}
+
+/// How many bytes a text has as a string in JSON lines, whose control characters are all escaped.
+fn escaped_length(text: &str) -> usize {
+    let length = |character: char| match character {
+        '"' | '\\' | '\u{8}' | '\t' | '\n' | '\u{c}' | '\r' => 2,
+        character if is_control(character) => 6,
+        character => character.len_utf8(),
+    };
+    text.chars().map(length).sum()
 }
 
 impl<'de> Deserialize<'de> for Body {

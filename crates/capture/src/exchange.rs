@@ -200,6 +200,11 @@ impl Exchange {
         self.started + self.time.max(0.0)
     }
 
+    /// When it started, as JSON has it: ISO 8601, in UTC.
+    pub fn started_text(&self) -> String {
+        crate::time::format(self.started)
+    }
+
     /// The media type of the response without parameters, in lower case; empty when unknown.
     pub fn mime_type(&self) -> String {
         let body = self

@@ -231,6 +231,26 @@ mod tests {
     }
 
     #[test]
+    fn a_body_of_control_characters_makes_no_long_line() {
+        for (body, limit) in [
+            ("\u{1}".repeat(100_000), 140_000),
+            ("\u{85}".repeat(50_000), 140_000),
+            ("\u{202e}".repeat(50_000), 301_000),
+            ("\"\\\n".repeat(30_000), 181_000),
+            ("text ".repeat(20_000), 101_000),
+        ] {
+            let mut exchange = Exchange::default();
+            exchange.response.body = Some(crate::Body::new("text/plain", body.into_bytes()));
+            let line = line(&exchange);
+            assert!(line.len() < limit, "{}", line.len());
+            let Ok(Line::Exchange { exchange: read, .. }) = read(line.as_bytes()) else {
+                panic!("it is not read");
+            };
+            assert_eq!(*read, exchange);
+        }
+    }
+
+    #[test]
     fn deep_nesting_is_an_error() {
         let deep = format!("{{\"v\":1,\"type\":\"exchange\",\"x\":{}", "[".repeat(100_000));
         assert!(matches!(read(deep.as_bytes()), Err(LineError::Json(_))));

@@ -195,7 +195,7 @@ impl<A: Clone + 'static> Core<A> {
         self.hub.act(Effect::OpenStream { stream, client, port });
         if is_known {
             self.with_service(&vm_id, service, |service, cx| {
-                service.stream_opened(stream, client, cx)
+                service.stream_opened(stream, kind, cx)
             });
         } else {
             self.hub.end_stream(stream, Some(unknown(&vm_id)));

@@ -401,12 +401,6 @@ impl<A: Clone + 'static> Core<A> {
                 .iter()
                 .all(|vm| !vm.machine.life.is_active() && vm.variables_to_come.is_none())
     }
-
-    /// Something failed that belongs to no VM and no call, in whoever carries the effects out.
-    pub fn note_failure(&mut self, failure: Failure) -> Vec<Effect<A>> {
-        self.hub.fail(failure);
-        self.finish()
-    }
 }
 
 /// What to say when there is no such VM.

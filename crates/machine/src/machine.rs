@@ -133,10 +133,10 @@ impl Machine {
         self.touch();
     }
 
-    /// QEMU wrote a line.
-    pub(crate) fn note_line(&mut self, line: &str) {
-        let end = line.floor_char_boundary(LONGEST_LINE);
-        self.last_lines.push(line[..end].to_owned());
+    /// QEMU wrote a line, of which at most [`LONGEST_LINE`] bytes are kept and told.
+    pub(crate) fn note_line(&mut self, line: &mut String) {
+        line.truncate(line.floor_char_boundary(LONGEST_LINE));
+        self.last_lines.push(line.clone());
         let excess = self.last_lines.len().saturating_sub(LAST_LINES);
         self.last_lines.drain(..excess);
     }

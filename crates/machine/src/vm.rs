@@ -159,8 +159,8 @@ impl<A: Clone + 'static> Vm<A> {
             FromWorker::Loaded => self
                 .machine
                 .finish_phase(hub.now, Phase::Load, Some(Phase::Machine)),
-            FromWorker::Output(line) => {
-                self.machine.note_line(&line);
+            FromWorker::Output(mut line) => {
+                self.machine.note_line(&mut line);
                 hub.log(self.id(), LogLevel::Info, line);
             }
             FromWorker::Exited(code) => {
@@ -213,7 +213,7 @@ impl<A: Clone + 'static> Vm<A> {
     fn dismiss(&mut self, control: Control, hub: &mut Hub<A>) {
         for asker in control.into_waiting() {
             match asker {
-                Asker::Call(ticket) => {
+                Asker::Call(ticket) | Asker::Obeyed(ticket) => {
                     let failure = Failure::new("QEMU ended before it answered");
                     hub.clients.reply::<()>(ticket, Err(failure));
                 }
@@ -289,7 +289,7 @@ impl<A: Clone + 'static> Vm<A> {
         match asker {
             Asker::Nobody => {}
             Asker::Call(ticket) => hub.clients.reply(ticket, answer),
-            Asker::Done(ticket) => hub.clients.reply(ticket, answer.map(drop)),
+            Asker::Obeyed(ticket) | Asker::Done(ticket) => hub.clients.reply(ticket, answer.map(drop)),
             Asker::Service(service, reason) => {
                 self.with_service(hub, service, |service, cx| service.answered(reason, answer, cx));
             }

@@ -222,7 +222,7 @@ impl World {
                     },
                     _ => Topic::Machine { vm_id },
                 };
-                drop(self.subscribe(self.slot(client), topic));
+                self.subscribe(self.slot(client), topic);
             }
             Deed::OpenConsole { client, vm } => {
                 let stream = qemuweb_wire::stream::StreamKind::Console {

@@ -1,4 +1,4 @@
-//! What a VM has beside its life: console, monitor, meter, agent and captures.
+//! What a VM has beside its life: console, monitor, meter and captures.
 #![allow(clippy::unwrap_used, reason = "a panic here is a failed test with a place")]
 
 mod world;
@@ -34,15 +34,6 @@ fn running() -> (World, ClientId) {
 
 fn shown(world: &World, stream: StreamId) -> &[u8] {
     &world.streams[&stream].bytes
-}
-
-fn size(world: &mut World, stream: StreamId, rows: u16, cols: u16, focused: bool) {
-    let note = json!({"type": "size", "size": [rows, cols], "focused": focused});
-    world.on_stream(stream, &StreamMessage::Note { note }, None);
-}
-
-fn heard(world: &mut World, channel: &'static str) -> String {
-    String::from_utf8(world.qemu("a").1.rings[channel].taken.clone()).unwrap()
 }
 
 #[test]
@@ -140,28 +131,6 @@ fn a_machine_that_is_off_swallows_what_is_typed() {
         );
         assert_eq!(world.streams[&stream].credit, (round + 1) * WINDOW);
     }
-}
-
-#[test]
-fn the_guest_is_told_the_size_of_the_terminal_that_has_the_keyboard() {
-    let (mut world, client) = running();
-    let (first, second) = (world.open_console(client, "a"), world.open_console(client, "a"));
-    size(&mut world, first, 24, 80, false);
-    size(&mut world, second, 50, 60, false);
-    // Nobody has the keyboard: what both can show.
-    assert_eq!(heard(&mut world, "agent0"), "resize 24 80\nresize 24 60\n");
-    size(&mut world, second, 50, 60, true);
-    size(&mut world, second, 50, 60, true);
-    size(&mut world, first, 30, 80, false);
-    assert_eq!(
-        heard(&mut world, "agent0"),
-        "resize 24 80\nresize 24 60\nresize 50 60\n"
-    );
-    // An agent that has just come is told again.
-    world.event("a", "VSERPORT_CHANGE", json!({"id": "agent0", "open": true}));
-    assert!(heard(&mut world, "agent0").ends_with("resize 50 60\nresize 50 60\n"));
-    world.on_stream(second, &StreamMessage::End { failure: None }, None);
-    assert!(heard(&mut world, "agent0").ends_with("resize 30 80\n"));
 }
 
 #[test]
@@ -274,7 +243,7 @@ fn a_machine_is_measured_while_somebody_looks() {
     // A machine that does not answer is not asked again and again.
     world.qemu("a").1.answers = false;
     world.pass(60_000.0);
-    assert_eq!(world.core.most_kept() < 1_000_000, true);
+    assert!(world.core.most_kept() < 1_000_000);
     world.say(client, &ClientMessage::Unsubscribe { id: topic }, Vec::new());
 }
 

@@ -24,6 +24,9 @@ pub enum Arch {
 }
 
 impl Arch {
+    /// All there are.
+    pub const ALL: [Self; 2] = [Self::X86_64, Self::Aarch64];
+
     /// The name used in JSON, in file names and by `uname -m`.
     pub fn as_str(self) -> &'static str {
         match self {

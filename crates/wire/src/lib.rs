@@ -12,6 +12,7 @@
 //! [`message`] has the envelopes, [`client::QemuClient`] the client. Everything here is pure and tested natively; what needs
 //! the browser lives in `web` and exists on wasm32 only. `PROTOCOL.md` and `schema/` are made from the types by a test.
 
+pub mod agent;
 pub mod call;
 pub mod capabilities;
 pub mod client;

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::agent::AgentOperation;
 use crate::failure::Failure;
 use crate::vm::VmId;
 
@@ -22,6 +23,13 @@ pub enum StreamKind {
     Console {
         /// Which VM.
         vm_id: VmId,
+    },
+    /// Something that the guest's agent does: a command, a file. See [`Agent`](crate::agent::Agent).
+    Agent {
+        /// Which VM.
+        vm_id: VmId,
+        /// What it does.
+        operation: AgentOperation,
     },
 }
 

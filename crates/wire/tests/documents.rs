@@ -6,6 +6,7 @@
 use std::fmt::Write;
 
 use expect_test::expect_file;
+use qemuweb_wire::agent::{AgentFromClient, AgentFromHost};
 use qemuweb_wire::call::{Call, Defined};
 use qemuweb_wire::message::{ClientMessage, HostMessage, VERSION};
 use qemuweb_wire::stored::StoredInfo;
@@ -37,6 +38,8 @@ fn schema() -> Value {
     add::<MachineDelta>(g, p, "delta of machine");
     add::<ConsoleFromClient>(g, p, "client's note on console");
     add::<ConsoleFromHost>(g, p, "host's note on console");
+    add::<AgentFromClient>(g, p, "client's note to an agent");
+    add::<AgentFromHost>(g, p, "host's note of an agent");
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": format!("QemuWeb's protocol, version {VERSION}"),

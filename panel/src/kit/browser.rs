@@ -108,7 +108,7 @@ pub fn color(name: &str) -> String {
         return String::new();
     };
     // A colour is a valid value, and an element can stand in the body.
-    let _ = probe
+    probe
         .style()
         .set_css_text(&format!("forced-color-adjust: none; color: var({name})"));
     let _ = body.append_child(&probe);

@@ -117,12 +117,3 @@ void consoles_write(const char *text)
         write(consoles[i].fd, text, strlen(text));
     }
 }
-
-void consoles_resize(unsigned rows, unsigned columns)
-{
-    for (unsigned i = 0; i < n_consoles; i++) {
-        if (!is_screen(&consoles[i])) {
-            set_size(consoles[i].fd, rows, columns);
-        }
-    }
-}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /*
- * Devices that process 1 uses: the agent's virtio port and input devices with a power key. The kernel announces new
- * ones on a netlink socket; a port's name comes some time after the port itself.
+ * Devices that process 1 looks for: virtio ports, of which one is the agent's, and input devices with a power key. The kernel
+ * announces new ones on a netlink socket; a port's name comes some time after the port itself.
  * For programs, /dev/virtio-ports/NAME points to each named port, as udev would have it.
  */
 #include "init.h"
@@ -19,16 +19,10 @@ struct input_event {
 };
 #define EVIOCGBIT(type, length) _IOC(_IOC_READ, 'E', 0x20 + (type), length)
 
-static int agent = -1;
 static struct button {
     int fd; /* 0: free */
     int number;
 } buttons[MAX_BUTTONS];
-
-int agent_fd(void)
-{
-    return agent;
-}
 
 int button_fd(unsigned i)
 {
@@ -81,8 +75,8 @@ static void found_port(const char *port)
     join(link, sizeof(link), "/dev/virtio-ports/", name, "");
     mkdir("/dev/virtio-ports", 0755);
     symlink(path, link);
-    if (agent < 0 && strcmp(name, AGENT_PORT) == 0) {
-        agent = open(path, O_RDWR | O_NONBLOCK);
+    if (strcmp(name, AGENT_PORT) == 0) {
+        agent_start();
     }
 }
 

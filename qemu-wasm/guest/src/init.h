@@ -17,18 +17,19 @@ void consoles_open(void);
 void consoles_start(void);
 bool console_ended(int pid); /* was `pid` a shell? if so, another one has been started */
 void consoles_write(const char *text);
-void consoles_resize(unsigned rows, unsigned columns);
 
-/* devices.c: the agent's port and power buttons, now and as they are plugged in. */
+/* devices.c: virtio ports and power buttons, now and as they are plugged in. */
 int devices_open(void);      /* -> descriptor of the kernel's announcements, or -1 */
 void devices_announced(int fd);
-int agent_fd(void);          /* -> descriptor of the agent's port, or -1 */
 int button_fd(unsigned i);   /* -> descriptor of the i-th input device with a power key, or -1 */
 bool button_pressed(int fd); /* reads events; has its power key been pressed? */
 
-/* agent.c: text lines from the host on the virtio port org.qemuweb.agent.0. */
+/* agent.c: the agent's process, from when its port is there. */
 #define AGENT_PORT "org.qemuweb.agent.0"
-bool agent_read(int fd); /* false: the host has nobody at the other end */
+void agent_start(void);      /* unless it runs */
+void agent_ended(int pid);   /* if it was the agent, it is to be started again */
+bool agent_waits(void);      /* is it to be started again a little later? */
+void agent_restart(void);    /* starts it again if it waits for that */
 
 /* system.c: file systems, network, power. */
 void system_mount(void);

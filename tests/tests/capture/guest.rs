@@ -151,8 +151,8 @@ pub(crate) fn restart(capture: &mut Capture) -> Result<()> {
     panel.wait_prompt(other)?;
     panel.expect(
         other,
-        "page-capture list | awk '{print $1, $NF}' | sed 's/http.*?//'",
-        "1 before-1\n2 before-2\n3 between",
+        "page-capture list | awk '{print $NF}' | sed 's/http.*?//'",
+        "before-1\nbefore-2\nbetween",
     )?;
     // A program that stops amid a line leaves it whole to the next one.
     panel.expect(other, "page-capture stop; echo stopped", "stopped")?;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
 use qemuweb_driver::{Browser, Extension, Session};
-use qemuweb_vm_config::VmOverrides;
+use qemuweb_vm_config::{Arch, VmOverrides};
 use serde_json::{Value, json};
 
 use super::{BOOT_LIMIT, PROFILES, Row, Section, Subject, finish, start_browser};
@@ -58,11 +58,8 @@ pub(super) fn main(flags: &Capture) -> Result<()> {
         super::print(&SECTION, &rows, flags.json);
         return Ok(());
     }
-    let paths = build::everything(&Needs {
-        native_qemu: true,
-        ..Needs::run()
-    })?;
-    let images = build::cached_images(&paths)?;
+    let paths = build::everything(&Needs::run(), &Arch::ALL)?;
+    let images = build::cached_images(&paths, &Arch::ALL)?;
     let subject = Subject::of(&paths, &images)?;
     let files = tempfile::tempdir()?;
 
@@ -351,7 +348,7 @@ fn answer(mut stream: TcpStream) -> std::io::Result<()> {
 }
 
 /// Writes a HAR file of so many entries with bodies of so many bytes.
-fn archive(directory: &Path, (count, body): (usize, usize)) -> Result<PathBuf> {
+pub(super) fn archive(directory: &Path, (count, body): (usize, usize)) -> Result<PathBuf> {
     let path = directory.join(format!("{count}-{body}.har"));
     let mut file = BufWriter::new(std::fs::File::create(&path)?);
     write!(file, r#"{{"log": {{"version": "1.2", "entries": ["#)?;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
-use qemuweb_vm_config::InputSource;
+use qemuweb_vm_config::{Arch, InputSource};
 
 use super::{BOOT_LIMIT, PROFILES, Row, Section, Subject, boot_row, finish, start_browser};
 use crate::boot::{Launch, Vm};
@@ -44,11 +44,8 @@ struct Measured {
 }
 
 pub(super) fn main(flags: &Engine) -> Result<()> {
-    let paths = build::everything(&Needs {
-        native_qemu: true,
-        ..Needs::run()
-    })?;
-    let images = build::cached_images(&paths)?;
+    let paths = build::everything(&Needs::run(), &Arch::ALL)?;
+    let images = build::cached_images(&paths, &Arch::ALL)?;
     let subject = Subject::of(&paths, &images)?;
     let check = build::check_images(&paths)?;
     let wanted = |row: &str| flags.only.as_deref().is_none_or(|only| row.contains(only));
@@ -104,7 +101,7 @@ fn guest_rows(
     wanted: impl Fn(&str) -> bool,
 ) -> Result<Vec<Row>> {
     // Native QEMU tells the names of the rows, so that Chromium is only started for rows that there are.
-    let mut vm = NativeVm::launch(launch, &images.guest)?;
+    let mut vm = NativeVm::launch(paths, launch, &images.guest)?;
     let commands = commands(&mut vm, wanted)?;
     drop(vm);
     if commands.is_empty() {
@@ -116,7 +113,11 @@ fn guest_rows(
     let ours = measure(&mut vm, &commands, ms)?;
     browser.close()?;
     eprintln!("measuring {} in native QEMU", launch.profile);
-    let reference = measure(&mut NativeVm::launch(launch, &images.guest)?, &commands, ms)?;
+    let reference = measure(
+        &mut NativeVm::launch(paths, launch, &images.guest)?,
+        &commands,
+        ms,
+    )?;
     compare(&ours, &reference)
 }
 

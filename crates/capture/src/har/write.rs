@@ -1,6 +1,6 @@
 //! From exchanges to HAR.
 
-use std::borrow::Cow;
+use std::borrow::{Borrow, Cow};
 use std::io::{self, Write};
 
 use base64::Engine as _;
@@ -18,9 +18,9 @@ use crate::time;
 ///
 /// # Errors
 /// Those of `writer`.
-pub fn write_archive<'a>(
+pub fn write_archive(
     writer: impl Write,
-    exchanges: impl IntoIterator<Item = &'a Exchange> + Clone,
+    exchanges: impl IntoIterator<Item: Borrow<Exchange>> + Clone,
 ) -> io::Result<()> {
     #[derive(Serialize)]
     struct File<I: Serialize> {
@@ -55,11 +55,11 @@ pub fn write_archive<'a>(
 /// Entries that are made one after the other while they are written.
 struct Entries<I>(I);
 
-impl<'a, I: IntoIterator<Item = &'a Exchange> + Clone> Serialize for Entries<I> {
+impl<I: IntoIterator<Item: Borrow<Exchange>> + Clone> Serialize for Entries<I> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut list = serializer.serialize_seq(None)?;
         for exchange in self.0.clone() {
-            list.serialize_element(&entry(exchange))?;
+            list.serialize_element(&entry(exchange.borrow()))?;
         }
         list.end()
     }

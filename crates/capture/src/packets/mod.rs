@@ -14,7 +14,7 @@ mod websocket;
 #[cfg(test)]
 mod tests;
 
-use std::borrow::Cow;
+use std::borrow::{Borrow, Cow};
 use std::io::{self, Write};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -116,15 +116,16 @@ impl PacketWriter {
     ///
     /// # Errors
     /// Those of `writer`.
-    pub fn write_file<'a>(
+    pub fn write_file(
         writer: &mut impl Write,
-        exchanges: impl IntoIterator<Item = &'a Exchange>,
+        exchanges: impl IntoIterator<Item: Borrow<Exchange>>,
     ) -> io::Result<()> {
         let mut packets = Self::new();
         packets.start_section(writer)?;
         let mut blocks = Vec::new();
         let mut order = Vec::new();
         for exchange in exchanges {
+            let exchange = exchange.borrow();
             let conversation = packets.conversation(exchange);
             packets.name(writer, exchange, &conversation)?;
             for packet in conversation.packets() {

@@ -318,8 +318,11 @@ impl<A> Service<A> for Captures {
         self.tell(cx);
     }
 
+    /// A VM that comes back begins anew.
     fn removed(&mut self, cx: &mut Cx<'_, A>) {
         self.release(cx);
+        *self = Self::default();
+        cx.machine.info.capture = CaptureStatus::default();
     }
 
     fn kept(&self) -> usize {

@@ -21,7 +21,7 @@ use serde_json::Value;
 use crate::clients::Ticket;
 use crate::control::Asker;
 use crate::hub::{Hub, Timer};
-use crate::io::{Attached, ClientId, StreamId};
+use crate::io::{Attached, StreamId};
 use crate::machine::Machine;
 
 /// All services.
@@ -30,7 +30,7 @@ pub(crate) fn registry<A: Clone + 'static>() -> Vec<Box<dyn Service<A>>> {
         Box::new(console::Console::default()),
         Box::new(monitor::Monitor),
         Box::new(meter::Meter::default()),
-        Box::new(agent::Agent),
+        Box::new(agent::Agent::default()),
         Box::new(captures::Captures::default()),
     ]
 }
@@ -133,7 +133,7 @@ pub(crate) trait Service<A> {
     fn removed(&mut self, _cx: &mut Cx<'_, A>) {}
 
     /// A client opened a stream of its own.
-    fn stream_opened(&mut self, _stream: StreamId, _client: ClientId, _cx: &mut Cx<'_, A>) {}
+    fn stream_opened(&mut self, _stream: StreamId, _kind: &StreamKind, _cx: &mut Cx<'_, A>) {}
 
     /// Bytes came on a stream. `false` ends it: the client cannot be trusted.
     fn stream_data(&mut self, _stream: StreamId, _bytes: &[u8], _cx: &mut Cx<'_, A>) -> bool {

@@ -15,7 +15,7 @@ use qemuweb_wire::RuntimeCapabilities;
 use qemuweb_wire::call::Call;
 use qemuweb_wire::message::{ClientMessage, HostMessage, Update, VERSION};
 use qemuweb_wire::stored::StoredInfo;
-use qemuweb_wire::stream::StreamMessage;
+use qemuweb_wire::stream::{StreamKind, StreamMessage};
 use qemuweb_wire::topic::Topic;
 use qemuweb_wire::vm::VmInfo;
 use qemuweb_wire::{Failure, VmState};
@@ -61,6 +61,9 @@ pub struct Shown {
     pub received: u64,
     pub granted: u64,
     pub credit: u64,
+    /// What was said beside bytes, save for runs.
+    pub notes: Vec<Value>,
+    pub failure: Option<Failure>,
     pub ended: bool,
     pub closed: bool,
 }
@@ -245,10 +248,13 @@ impl World {
 
     /// Opens a stream of a VM's console; gives its id once the host listens.
     pub fn open_console(&mut self, client: ClientId, vm_id: &str) -> StreamId {
+        let vm_id = vm_id.to_owned();
+        self.open(client, StreamKind::Console { vm_id })
+    }
+
+    /// Opens a stream; gives its id once the host listens.
+    pub fn open(&mut self, client: ClientId, stream: StreamKind) -> StreamId {
         let known: BTreeSet<_> = self.streams.keys().copied().collect();
-        let stream = qemuweb_wire::stream::StreamKind::Console {
-            vm_id: vm_id.to_owned(),
-        };
         self.next_id += 1;
         let open = ClientMessage::Open {
             id: self.next_id,
@@ -304,10 +310,15 @@ impl World {
 
     /// The guest writes to its console.
     pub fn print(&mut self, vm_id: &str, bytes: &[u8]) {
+        self.say_on(vm_id, "serial0", bytes);
+    }
+
+    /// The guest writes into a channel.
+    pub fn say_on(&mut self, vm_id: &str, channel: &str, bytes: &[u8]) {
         let (run, _) = self.qemu(vm_id);
         self.happen(Input::Received {
             run,
-            channel: "serial0".to_owned(),
+            channel: channel.to_owned(),
             bytes: bytes.to_vec(),
         });
     }
@@ -515,13 +526,17 @@ impl Shown {
                 self.bytes.extend_from_slice(&bytes);
             }
             StreamMessage::Credit { total } => self.credit = total,
+            StreamMessage::Note { note } if note["type"] != "run" => self.notes.push(note),
             StreamMessage::Note { note } => {
                 let run = note["run"].as_u64().unwrap();
                 assert!(run == 0 || run > self.run, "a run comes again");
                 self.run = run;
                 self.missed += note["missed"].as_u64().unwrap();
             }
-            StreamMessage::End { .. } => self.ended = true,
+            StreamMessage::End { failure } => {
+                self.failure = failure;
+                self.ended = true;
+            }
         }
     }
 }

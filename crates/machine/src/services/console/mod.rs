@@ -17,7 +17,7 @@ use qemuweb_wire::vm::{Phase, VmDefinition};
 use serde_json::Value;
 
 use super::{Cx, Service};
-use crate::io::{ClientId, StreamId};
+use crate::io::StreamId;
 use history::History;
 
 /// A VM's console.
@@ -165,7 +165,7 @@ impl<A> Service<A> for Console {
         self.grant(cx);
     }
 
-    fn stream_opened(&mut self, stream: StreamId, _client: ClientId, cx: &mut Cx<'_, A>) {
+    fn stream_opened(&mut self, stream: StreamId, _kind: &StreamKind, cx: &mut Cx<'_, A>) {
         let viewer = Viewer {
             outgoing: Outgoing::default(),
             incoming: Incoming::new(WINDOW),
