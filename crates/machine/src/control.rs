@@ -20,6 +20,8 @@ pub(crate) enum Asker {
     Status,
     /// A call, whose reply it is.
     Call(Ticket),
+    /// A call that only wants to know that QEMU has done it.
+    Obeyed(Ticket),
     /// A call that only wants to know that QEMU has done it, or has ended.
     Done(Ticket),
     /// A service, which knows by the number what for.

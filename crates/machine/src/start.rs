@@ -199,7 +199,7 @@ impl<A: Clone + 'static> Core<A> {
     pub(crate) fn pause(&mut self, ticket: Ticket, vm_id: &str) {
         self.ask(ticket, vm_id, |machine| {
             let mut life = machine.life.clone();
-            machine.execute(life.pause()?, None, Asker::Call(ticket))?;
+            machine.execute(life.pause()?, None, Asker::Obeyed(ticket))?;
             machine.life = life;
             Ok(())
         });
@@ -208,7 +208,7 @@ impl<A: Clone + 'static> Core<A> {
     pub(crate) fn resume(&mut self, ticket: Ticket, vm_id: &str) {
         self.ask(ticket, vm_id, |machine| {
             let mut life = machine.life.clone();
-            machine.execute(life.resume()?, None, Asker::Call(ticket))?;
+            machine.execute(life.resume()?, None, Asker::Obeyed(ticket))?;
             machine.life = life;
             Ok(())
         });
@@ -219,7 +219,7 @@ impl<A: Clone + 'static> Core<A> {
             if !machine.life.has_machine() {
                 return Err(machine.life.refusal("be reset"));
             }
-            machine.execute("system_reset", None, Asker::Call(ticket))
+            machine.execute("system_reset", None, Asker::Obeyed(ticket))
         });
     }
 

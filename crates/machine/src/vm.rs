@@ -213,7 +213,7 @@ impl<A: Clone + 'static> Vm<A> {
     fn dismiss(&mut self, control: Control, hub: &mut Hub<A>) {
         for asker in control.into_waiting() {
             match asker {
-                Asker::Call(ticket) => {
+                Asker::Call(ticket) | Asker::Obeyed(ticket) => {
                     let failure = Failure::new("QEMU ended before it answered");
                     hub.clients.reply::<()>(ticket, Err(failure));
                 }
@@ -297,7 +297,7 @@ impl<A: Clone + 'static> Vm<A> {
         match asker {
             Asker::Nobody => {}
             Asker::Call(ticket) => hub.clients.reply(ticket, answer),
-            Asker::Done(ticket) => hub.clients.reply(ticket, answer.map(drop)),
+            Asker::Obeyed(ticket) | Asker::Done(ticket) => hub.clients.reply(ticket, answer.map(drop)),
             Asker::Service(service, reason) => {
                 self.with_service(hub, service, |service, cx| service.answered(reason, answer, cx));
             }

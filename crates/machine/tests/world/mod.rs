@@ -12,7 +12,7 @@ use qemuweb_machine::io::{Attached, Begin, ClientId, Kept, Outcome, RunId, Store
 use qemuweb_machine::{Core, Effect, Input};
 use qemuweb_vm_config::{DiskFormat, FileKind, StoredFile};
 use qemuweb_wire::RuntimeCapabilities;
-use qemuweb_wire::call::Call;
+use qemuweb_wire::call::{Call, Method};
 use qemuweb_wire::message::{ClientMessage, HostMessage, Update, VERSION};
 use qemuweb_wire::stored::StoredInfo;
 use qemuweb_wire::stream::{StreamKind, StreamMessage};
@@ -228,18 +228,23 @@ impl World {
     }
 
     /// Makes a call that has to be answered at once.
-    pub fn ask(&mut self, client: ClientId, call: impl Into<Call>) -> Result<Value, Failure> {
+    pub fn ask<M: Method>(&mut self, client: ClientId, call: M) -> Result<Value, Failure> {
         self.ask_with(client, call, Vec::new())
     }
 
-    pub fn ask_with(
+    /// As [`Self::ask`], with attachments. A reply has to be what the call promises.
+    pub fn ask_with<M: Method>(
         &mut self,
         client: ClientId,
-        call: impl Into<Call>,
+        call: M,
         attachments: Vec<Attached<u32>>,
     ) -> Result<Value, Failure> {
         let id = self.call(client, call, attachments);
-        self.answer(client, id).expect("no answer")
+        let answer = self.answer(client, id).expect("no answer");
+        if let Ok(value) = &answer {
+            serde_json::from_value::<M::Reply>(value.clone()).expect(M::NAME);
+        }
+        answer
     }
 
     pub fn subscribe(&mut self, client: ClientId, topic: Topic) -> u32 {
