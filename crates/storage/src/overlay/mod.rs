@@ -43,6 +43,8 @@ pub struct Limits {
     pub batch: usize,
     /// A block gets a record of its own if at least so many of its pages have changed.
     pub own_record: u32,
+    /// Blocks that are folded between two looks at whether somebody wants to flush.
+    pub folded: usize,
 }
 
 impl Default for Limits {
@@ -53,6 +55,7 @@ impl Default for Limits {
             journal: 8 << 20,
             batch: 8 << 20,
             own_record: 16,
+            folded: 4,
         }
     }
 }
