@@ -1,10 +1,10 @@
 //! What was changed of a disk, by pages: in memory first, then in a database.
 //!
-//! Changes gather in memory until the guest flushes or they become many. A transaction then takes them: blocks that changed for a
-//! large part get a record of their own; a few pages here and there go to the journal, all in one record, as a guest that flushes
-//! after every page must not pay for whole blocks. A journal that has grown is folded into the blocks, between flushes. Every
-//! transaction waits for the disk (`strict`), also those that nobody waits for: files that a relaxed one left unsynced would not be
-//! made good by a strict one that follows.
+//! Changes gather in memory until the guest flushes or they become many. A transaction then takes them: blocks that changed
+//! for a large part get a record of their own; a few pages here and there go to the journal, all in one record, as a guest
+//! that flushes after every page must not pay for whole blocks. A journal that has grown is folded into the blocks, between
+//! flushes. Every transaction waits for the disk (`strict`), also those that nobody waits for: files that a relaxed one left
+//! unsynced would not be made good by a strict one that follows.
 //!
 //! After a crash the database holds the state after some transaction. A flush returns after the transaction that took all that
 //! was there when it came, so nothing that was flushed is lost or older than it.
@@ -95,8 +95,8 @@ impl<B> Drop for Pinned<B> {
 }
 
 impl<B: Blocks + 'static> Overlay<B> {
-    /// What is kept in `store` for a disk of at least `size` bytes over a base that is known as `base`, of whose pages the first
-    /// `under` are not all zero.
+    /// What is kept in `store` for a disk of at least `size` bytes over a base that is known as `base`, of whose pages the
+    /// first `under` are not all zero.
     pub(crate) async fn open(
         store: B,
         size: u64,
@@ -170,8 +170,8 @@ impl<B: Blocks + 'static> Overlay<B> {
         self.0.state.borrow().record_number(block) == record.0
     }
 
-    /// Brings the record of a block into memory, and returns it. Unless the block is pinned, it may be gone from there when it is
-    /// looked at.
+    /// Brings the record of a block into memory, and returns it. Unless the block is pinned, it may be gone from there when
+    /// it is looked at.
     pub(crate) async fn load(&self, block: u64) -> Result<Record, BlockError> {
         let load = {
             let mut state = self.0.state.borrow_mut();
