@@ -1,8 +1,9 @@
 //! A disk's channel: requests from QEMU, and their completions, of [`Kind::Block`](crate::directory::Kind::Block), version 1.
 //!
-//! The first ring goes to QEMU and has completions, the second comes from it and has requests. QEMU gives each request a tag of its own
-//! choice that no other request in flight has; completions come in any order. The bytes themselves are in neither ring: a request
-//! names areas of QEMU's memory, which stay where they are until its completion. All numbers are little-endian.
+//! The first ring goes to QEMU and has completions, the second comes from it and has requests. QEMU gives each request a tag
+//! of its own choice that no other request in flight has; completions come in any order. The bytes themselves are in neither
+//! ring: a request names areas of QEMU's memory, which stay where they are until its completion. All numbers are
+//! little-endian.
 //!
 //! A request:
 //!
@@ -23,8 +24,8 @@
 //! | 0 | tag |
 //! | 4 | 0, or a negative error number as Linux has them |
 //!
-//! `Info` has one area of 24 bytes, which is filled with the disk's size (8 bytes), the size of the pieces that it is best used in (4),
-//! flags (4: 1, it is read-only; 2, it can be discarded), and 8 zeroes.
+//! `Info` has one area of 24 bytes, which is filled with the disk's size (8 bytes), the size of the pieces that it is best
+//! used in (4), flags (4: 1, it is read-only; 2, it can be discarded), and 8 zeroes.
 //!
 //! QEMU could send anything. What is decoded lies within the memory and within the limits below; a sender that does not keep to
 //! this is refused for good.

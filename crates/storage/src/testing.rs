@@ -91,7 +91,7 @@ impl TestStore {
         }
         // Requests take different times, so that they overtake each other.
         self.turns.set(self.turns.get().wrapping_mul(5).wrapping_add(3));
-        yields(self.turns.get() / 16 % 5).await;
+        yields(self.turns.get() / 16 % 16).await;
     }
 }
 

@@ -22,6 +22,7 @@ const LIMITS: Limits = Limits {
     journal: 24 * PAGE,
     batch: 32 * PAGE,
     own_record: 4,
+    folded: 1,
 };
 
 #[derive(Clone, Debug)]
@@ -49,10 +50,10 @@ fn request() -> impl Strategy<Value = Request> {
     let start =
         prop_oneof![2 => 0..SECTORS, 2 => (0..SECTORS / 8).prop_map(|page| page * 8), 1 => Just(BASE - 6)];
     let place = (start, length).prop_map(|(start, length)| (start, length.min(SECTORS - start)));
-    (0..9, place).prop_map(|(kind, (start, length))| match kind {
+    (0..11, place).prop_map(|(kind, (start, length))| match kind {
         0..4 => Request::Write(start, length),
         4..6 => Request::Clear(start, length),
-        6..8 => Request::Read(start, length),
+        6..9 => Request::Read(start, length),
         _ => Request::Sync,
     })
 }
@@ -300,7 +301,7 @@ fn run(steps: &[Step]) {
                         .iter()
                         .map(|(request, value)| perform(&disk, request, *value, &expected)),
                 );
-                pool.run_until(select(all, crate::testing::yields(400).boxed_local()));
+                pool.run_until(select(all, crate::testing::yields(1200).boxed_local()));
                 (pool, runtime) = self::pool();
                 store.steps.set(None);
                 store.failures.set(0);

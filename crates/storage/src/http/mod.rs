@@ -1,8 +1,8 @@
 //! An image on a web server, read by range requests (RFC 9110, section 14).
 //!
-//! The image is pinned when it is opened: its size and its ETag, or its time of change where there is no ETag. A server that later
-//! answers for another image is an error and never corruption. What may pass, like a busy server or a network that is away, is
-//! tried again for about a quarter of a minute; what cannot, like a server without ranges, is named at once.
+//! The image is pinned when it is opened: its size and its ETag, or its time of change where there is no ETag. A server that
+//! later answers for another image is an error and never corruption. What may pass, like a busy server or a network that is
+//! away, is tried again for about a quarter of a minute; what cannot, like a server without ranges, is named at once.
 
 mod reply;
 
@@ -16,8 +16,8 @@ pub use reply::{RemoteError, Reply};
 /// Asks a server for ranges.
 #[async_trait(?Send)]
 pub trait Ranges {
-    /// Asks for the bytes from `start` up to and without `end`, unpacked in no way. The body is read if the status is 206 only, and
-    /// of it no more than was asked for and one byte. A body that ends early is returned as far as it came.
+    /// Asks for the bytes from `start` up to and without `end`, unpacked in no way. The body is read if the status is 206
+    /// only, and of it no more than was asked for and one byte. A body that ends early is returned as far as it came.
     ///
     /// # Errors
     /// What the network says when there is no reply at all.

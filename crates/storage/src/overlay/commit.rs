@@ -12,8 +12,6 @@ use crate::device::BlockError;
 
 /// Most blocks in one transaction, for those that are nothing but zeroes.
 const MOST_BLOCKS: usize = 4096;
-/// Blocks that are folded between two looks at whether somebody wants to flush.
-const FOLDED_AT_ONCE: usize = 4;
 
 /// How a block's changes are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -190,8 +188,9 @@ impl<B: Blocks + 'static> Overlay<B> {
             let blocks: Vec<u64> = state.journaled.iter().copied().collect();
             (blocks, state.journal.keys().next_back().copied())
         };
-        let count = blocks.len().div_ceil(FOLDED_AT_ONCE);
-        for (index, blocks) in blocks.chunks(FOLDED_AT_ONCE).enumerate() {
+        let folded = self.0.limits.folded.max(1);
+        let count = blocks.len().div_ceil(folded);
+        for (index, blocks) in blocks.chunks(folded).enumerate() {
             let one = self.0.committing.lock().await;
             if self.0.state.borrow().closed {
                 break;

@@ -1,10 +1,10 @@
 //! What was changed of a disk, by pages: in memory first, then in a database.
 //!
-//! Changes gather in memory until the guest flushes or they become many. A transaction then takes them: blocks that changed for a
-//! large part get a record of their own; a few pages here and there go to the journal, all in one record, as a guest that flushes
-//! after every page must not pay for whole blocks. A journal that has grown is folded into the blocks, between flushes. Every
-//! transaction waits for the disk (`strict`), also those that nobody waits for: files that a relaxed one left unsynced would not be
-//! made good by a strict one that follows.
+//! Changes gather in memory until the guest flushes or they become many. A transaction then takes them: blocks that changed
+//! for a large part get a record of their own; a few pages here and there go to the journal, all in one record, as a guest
+//! that flushes after every page must not pay for whole blocks. A journal that has grown is folded into the blocks, between
+//! flushes. Every transaction waits for the disk (`strict`), also those that nobody waits for: files that a relaxed one left
+//! unsynced would not be made good by a strict one that follows.
 //!
 //! After a crash the database holds the state after some transaction. A flush returns after the transaction that took all that
 //! was there when it came, so nothing that was flushed is lost or older than it.
@@ -43,6 +43,8 @@ pub struct Limits {
     pub batch: usize,
     /// A block gets a record of its own if at least so many of its pages have changed.
     pub own_record: u32,
+    /// Blocks that are folded between two looks at whether somebody wants to flush.
+    pub folded: usize,
 }
 
 impl Default for Limits {
@@ -53,6 +55,7 @@ impl Default for Limits {
             journal: 8 << 20,
             batch: 8 << 20,
             own_record: 16,
+            folded: 4,
         }
     }
 }
@@ -92,8 +95,8 @@ impl<B> Drop for Pinned<B> {
 }
 
 impl<B: Blocks + 'static> Overlay<B> {
-    /// What is kept in `store` for a disk of at least `size` bytes over a base that is known as `base`, of whose pages the first
-    /// `under` are not all zero.
+    /// What is kept in `store` for a disk of at least `size` bytes over a base that is known as `base`, of whose pages the
+    /// first `under` are not all zero.
     pub(crate) async fn open(
         store: B,
         size: u64,
@@ -167,8 +170,8 @@ impl<B: Blocks + 'static> Overlay<B> {
         self.0.state.borrow().record_number(block) == record.0
     }
 
-    /// Brings the record of a block into memory, and returns it. Unless the block is pinned, it may be gone from there when it is
-    /// looked at.
+    /// Brings the record of a block into memory, and returns it. Unless the block is pinned, it may be gone from there when
+    /// it is looked at.
     pub(crate) async fn load(&self, block: u64) -> Result<Record, BlockError> {
         let load = {
             let mut state = self.0.state.borrow_mut();

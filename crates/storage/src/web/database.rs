@@ -6,9 +6,9 @@
 //! | `journal` | `vmId:diskId:number` | a journal's record | the same |
 //! | `disks` | `vmId:diskId` | a disk's header | the same |
 //!
-//! Values are objects `{key, vmId, vmDisk, data}`, whose `data` are the bytes that [`crate::overlay::record`] tells of. Numbers in keys
-//! have 14 digits, so that keys are in the order of their numbers. The schema, and what people do with whole disks, is rexie's; a
-//! transaction that waits for the disk is beyond it, so overlays have a connection of their own.
+//! Values are objects `{key, vmId, vmDisk, data}`, whose `data` are the bytes that [`crate::overlay::record`] tells of.
+//! Numbers in keys have 14 digits, so that keys are in the order of their numbers. The schema, and what people do with whole
+//! disks, is rexie's; a transaction that waits for the disk is beyond it, so overlays have a connection of their own.
 
 use std::cell::Cell;
 use std::rc::Rc;
