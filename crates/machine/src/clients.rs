@@ -126,6 +126,11 @@ impl<A> Clients<A> {
             .map(|(ticket, _)| *ticket)
     }
 
+    /// Whether a call still waits for its answer.
+    pub(crate) fn waits(&self, ticket: Ticket) -> bool {
+        self.calls.contains_key(&ticket)
+    }
+
     /// Answers a call, if nobody has.
     pub(crate) fn reply<T: Serialize>(&mut self, ticket: Ticket, reply: Result<T, Failure>) {
         self.reply_with(ticket, reply, Vec::new());

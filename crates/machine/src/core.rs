@@ -165,6 +165,13 @@ impl<A: Clone + 'static> Core<A> {
         self.hub.clients.kept_for(client)
     }
 
+    /// How many calls services still hold that nobody waits for: none.
+    pub fn forsaken_calls(&self) -> usize {
+        let services = self.vms.iter().chain(&self.removed).flat_map(|vm| &vm.services);
+        let held = services.flat_map(|service| service.unanswered());
+        held.filter(|ticket| !self.hub.clients.waits(**ticket)).count()
+    }
+
     /// The most bytes that are kept for one VM beside its definition.
     pub fn most_kept(&self) -> usize {
         let vms = self.vms.iter().chain(&self.removed);

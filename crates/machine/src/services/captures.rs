@@ -249,6 +249,10 @@ impl<A> Service<A> for Captures {
         }
     }
 
+    fn unanswered(&self) -> &[Ticket] {
+        &self.held
+    }
+
     fn forget_call(&mut self, ticket: Ticket) {
         self.held.retain(|held| *held != ticket);
     }

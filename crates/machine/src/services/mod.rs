@@ -93,6 +93,11 @@ pub(crate) trait Service<A> {
         cx.reply::<()>(request.ticket, Err(Failure::new("nobody serves this request")));
     }
 
+    /// The calls that it has not answered yet.
+    fn unanswered(&self) -> &[Ticket] {
+        &[]
+    }
+
     /// A call of its own is not waited for any more.
     fn forget_call(&mut self, _ticket: Ticket) {}
 

@@ -473,6 +473,11 @@ impl World {
                 assert_eq!(self.core.kept_for(*client), 0, "something is kept for {client:?}");
             }
         }
+        assert_eq!(
+            self.core.forsaken_calls(),
+            0,
+            "a call is held that nobody waits for"
+        );
         assert!(
             self.core.most_kept() <= MOST_KEPT,
             "{} bytes are kept for a VM",
