@@ -25,13 +25,18 @@ pub(crate) fn is_there(vm: &mut Vm, deadline: Deadline) -> Result<bool> {
     let start = Instant::now();
     loop {
         vm.open_agent(&AgentOperation::Report)?;
+        let mut has_reported = false;
         loop {
             deadline.check("the guest's agent")?;
             match vm.next_of_agent(deadline.at_most(WAIT))? {
-                Some((AgentEvent::Ended { .. }, _)) => return Ok(true),
+                Some((AgentEvent::Ended { .. }, _)) => has_reported = true,
+                // The last event of this operation: what comes next is of another one.
                 Some((AgentEvent::Closed { .. }, _)) => break,
                 _ => {}
             }
+        }
+        if has_reported {
+            return Ok(true);
         }
         if start.elapsed() > COMES_WITHIN {
             return Ok(false);
