@@ -5,8 +5,6 @@ use serde::{Deserialize as _, Deserializer, Serializer};
 use time::format_description::well_known::{Iso8601, Rfc2822};
 use time::{OffsetDateTime, UtcDateTime};
 
-const NANOSECONDS: f64 = 1e6;
-
 /// Reads an ISO 8601 date and time with an offset as milliseconds since the epoch. A blank stands for the `T` as well.
 pub(crate) fn parse(text: &str) -> Option<f64> {
     let text = text.trim();
@@ -16,7 +14,7 @@ pub(crate) fn parse(text: &str) -> Option<f64> {
     )
     .ok()?;
     // Microseconds are what is told, and exact.
-    Some((time.unix_timestamp_nanos() / 1000) as f64 / 1000.0)
+    Some(time.unix_timestamp_nanos().div_euclid(1000) as f64 / 1000.0)
 }
 
 /// Reads a date as HTTP's headers have it, such as `Sat, 31 Jan 2026 12:00:00 GMT`, with dashes as well.
@@ -25,14 +23,14 @@ pub(crate) fn parse_http(text: &str) -> Option<f64> {
     Some(time.unix_timestamp() as f64 * 1000.0)
 }
 
-fn utc(nanoseconds: f64) -> Option<UtcDateTime> {
-    // What is no number is 0, and what is too large is refused.
-    UtcDateTime::from_unix_timestamp_nanos(nanoseconds as i128).ok()
+fn utc(microseconds: f64) -> Option<UtcDateTime> {
+    // What is no number is 0, and what is too large is refused. A float has no room for all nanoseconds of our days.
+    UtcDateTime::from_unix_timestamp_nanos((microseconds as i128).saturating_mul(1000)).ok()
 }
 
 /// The form that HTTP's headers have; nothing for what lies outside of the years 0 to 9999.
 pub(crate) fn format_http(milliseconds: f64) -> Option<String> {
-    let time = utc(milliseconds.trunc() * NANOSECONDS).filter(|time| time.year() >= 0)?;
+    let time = utc(milliseconds.trunc() * 1000.0).filter(|time| time.year() >= 0)?;
     let name = |name: String| name.get(..3).unwrap_or_default().to_owned();
     Some(format!(
         "{}, {:02} {} {:04} {:02}:{:02}:{:02} GMT",
@@ -48,7 +46,7 @@ pub(crate) fn format_http(milliseconds: f64) -> Option<String> {
 
 /// The ISO 8601 form, in UTC with microseconds. What lies outside of the years 0 to 9999 becomes the epoch.
 pub(crate) fn format(milliseconds: f64) -> String {
-    let time = utc((milliseconds * 1000.0).round() * 1000.0).filter(|time| time.year() >= 0);
+    let time = utc((milliseconds * 1000.0).round()).filter(|time| time.year() >= 0);
     let time = time.unwrap_or(UtcDateTime::UNIX_EPOCH);
     format!(
         "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:06}Z",
@@ -81,6 +79,12 @@ mod tests {
     fn offsets_are_understood_and_utc_is_written() {
         let noon = parse("2026-01-31T13:00:00.123456+01:00").unwrap();
         assert_eq!(format(noon), "2026-01-31T12:00:00.123456Z");
+        for milliseconds in 0..1000 {
+            let text = format!("2026-01-31T12:00:00.{milliseconds:03}Z");
+            let time = parse(&text).unwrap();
+            assert_eq!(time % 1000.0, f64::from(milliseconds), "{text}");
+            assert_eq!(format(time), format!("2026-01-31T12:00:00.{milliseconds:03}000Z"));
+        }
         assert_eq!(parse("yesterday"), None);
         assert_eq!(format(f64::NAN), "1970-01-01T00:00:00.000000Z");
         assert_eq!(format(f64::INFINITY), "1970-01-01T00:00:00.000000Z");

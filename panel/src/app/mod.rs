@@ -1,6 +1,6 @@
 //! The page: the panel's regions, the popup, the connection, and what scripts are given.
 
-#[cfg(target_arch = "wasm32")]
+#[cfg(all(feature = "panel", target_arch = "wasm32"))]
 pub mod agent_api;
 pub mod capability_warnings;
 pub mod connection;
