@@ -79,6 +79,8 @@ pub(crate) struct TestStore {
     pub(crate) steps: Rc<Cell<Option<u32>>>,
     /// What was done, in order.
     pub(crate) log: Rc<RefCell<Vec<String>>>,
+    /// How many turns a record that was read takes to arrive, besides.
+    pub(crate) slow: Rc<Cell<u32>>,
     turns: Rc<Cell<u32>>,
 }
 
@@ -115,6 +117,7 @@ impl Blocks for TestStore {
         let record = self.platter.borrow().blocks.get(&block).cloned();
         self.log.borrow_mut().push(format!("get {block}"));
         self.step().await;
+        yields(self.slow.get()).await;
         Ok(record)
     }
 

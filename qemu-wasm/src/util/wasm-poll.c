@@ -82,7 +82,11 @@ static bool event_is_set(int fd)
     QemuWebRing *ring = qatomic_read(&event_ring[fd - FIRST_EVENT]);
 
     if (ring) {
-        return qatomic_load_acquire(&ring->head) != qatomic_read(&ring->tail);
+        uint32_t used = qatomic_load_acquire(&ring->head) -
+                        qatomic_read(&ring->tail);
+
+        /* A ring that claims more than fits is not used, nor waited for. */
+        return used && used <= ring->capacity;
     }
     return qatomic_read(&event_state[fd - FIRST_EVENT]) == EVENT_SET;
 }

@@ -80,8 +80,10 @@ impl Ahead {
         stream.next = end;
         stream.ahead = stream.ahead.max(end);
         let page = u64::from(policy.page);
-        let allowed = (policy.spare + self.read / policy.spare_share.max(1)).saturating_sub(self.unread);
-        let window = stream.run.min(u64::from(policy.ahead));
+        let budget = policy.spare + self.read / policy.spare_share.max(1);
+        let allowed = budget.saturating_sub(self.unread);
+        // No wider than what may ever lie unread, or half of it would never be free.
+        let window = stream.run.min(u64::from(policy.ahead)).min(budget);
         let wanted = (end + window).min(size);
         let ahead = stream.ahead;
         let mut range = ahead..wanted.min(ahead.saturating_add(allowed)) / page * page;

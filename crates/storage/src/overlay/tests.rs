@@ -1,7 +1,7 @@
 //! How changes are kept, by what the database is asked for. That they are kept at all, the model of [`crate::cow`] checks.
 
 use futures_executor::LocalPool;
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 
 use super::record::{BLOCK, PAGE};
 use super::*;
@@ -137,6 +137,41 @@ fn what_is_warm_asks_the_database_for_nothing() {
         }
         assert_eq!(done(&store).len(), expected);
     }
+}
+
+/// A record that was read before the next one was written, and arrives after what was written has left memory.
+#[test]
+fn a_record_that_arrives_late_is_read_anew() {
+    let (store, mut pool, disk) = blank(64 << 20);
+    pool.run_until(disk.write(PAGE_BYTES, &[1; PAGE])).unwrap();
+    pool.run_until(disk.close()).unwrap();
+    // In a record of its own, which tells of the one page.
+    store.platter.borrow_mut().journal.clear();
+    let one = Piece {
+        present: 2,
+        zero: 0,
+        data: vec![1; PAGE],
+    };
+    store.platter.borrow_mut().blocks.insert(0, one.encode());
+    let (mut pool, runtime) = crate::testing::pool();
+    let limits = Limits {
+        cached: 1,
+        ..Limits::default()
+    };
+    let opened = CowBlockDevice::open(None, store.clone(), 0, limits, runtime);
+    let disk = pool.run_until(opened).unwrap();
+    store.slow.set(500);
+    let mut page = [0; PAGE];
+    pool.run_until(async {
+        let writes = async {
+            disk.write(0, &vec![2; BLOCK as usize]).await.unwrap();
+            disk.sync().await.unwrap();
+        };
+        let (read, ()) = join(disk.read(PAGE_BYTES, &mut page), writes).await;
+        read.unwrap();
+        disk.read(0, &mut page).await.unwrap();
+    });
+    assert!(page == [2; PAGE]);
 }
 
 #[test]
