@@ -72,12 +72,12 @@ fn main() {
                 port1.onmessage = (event) => resolve(JSON.stringify(event.data));
                 const { active } = await navigator.serviceWorker.ready;
                 active.postMessage('connect', [port2]);
-                port1.postMessage([99, JSON.stringify({ id: 1, command: { type: 'init' } })]);
+                port1.postMessage([99, JSON.stringify({ type: 'call', id: 1, method: 'hello', params: {} })]);
             })",
         )?;
         let answer = answer.as_str().unwrap_or_default().to_owned();
         ensure!(
-            answer.contains("version 2") && answer.contains("99"),
+            answer.contains("version 3") && answer.contains("99"),
             "the host answered {answer}"
         );
         Ok(())

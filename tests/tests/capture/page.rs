@@ -63,6 +63,8 @@ pub(crate) fn record(capture: &mut Capture) -> Result<()> {
     panel.click("show-capture")?;
     panel.click("capture-record")?;
     panel.click("capture-live")?;
+    // The menu would lie over the rows.
+    panel.session().press("Escape")?;
     capture.browse(BROWSE)?;
     capture.wait(
         "all requests in the list",
