@@ -196,16 +196,6 @@ async function testGuest(arch) {
     check(port.opened === 8, `${port.opened} after the last closing`);
   });
 
-  await test(`${arch}: the agent's port resizes the console`, async () => {
-    const agent = await vm.channel('agent0');
-    await agent.write('no such command\nresize 33 99\n');
-    for (let tries = 0; tries < 20; tries++) {
-      const { lines } = await serial.run('stty size', 10_000);
-      if (lines.join().includes('33 99')) return;
-    }
-    throw new Error('the console was not resized');
-  });
-
   await test(`${arch}: a shared directory over 9p`, async () => {
     const { status } = await serial.run('mkdir -p /mnt && mount -t 9p -o trans=virtio,version=9p2000.L share /mnt', 30_000);
     check(status === 0, 'mount failed');

@@ -214,8 +214,8 @@ fn main() {
             home.panel()?.click_selector("#tab-console")?;
             home.wait_text("metrics-bar", "CPU")?;
             home.wait_text("metrics-bar", " %")?;
-            home.wait_text("metrics-bar", "no network card")?;
-            home.wait_text("metrics-bar", "Boot, ")
+            home.panel()?.click_selector("#tab-monitor")?;
+            home.wait_text("boot-phases", "Boot, ")
         })
         .step("it is renamed while it runs", |home| {
             home.show_settings()?;
