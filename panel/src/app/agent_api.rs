@@ -51,7 +51,7 @@ impl AgentStream {
             }
             // What a callback throws is its author's to see, in the browser's console.
             if let Err(exception) = heard.call1(&JsValue::UNDEFINED, &event) {
-                wasm_bindgen_futures::spawn_local(async move { wasm_bindgen::throw_val(exception) });
+                later::soon(move || wasm_bindgen::throw_val(exception));
             }
         })?;
         *stream.borrow_mut() = Some(opened);
