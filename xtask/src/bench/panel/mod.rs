@@ -28,7 +28,8 @@ are of a tab in a browser that has the VM host, from the start of the navigation
 content, `popup open` to that with the popup's buttons working, `panel open` to that with the panel connected, `list 200 VMs` to that
 with a list of 200 stopped VMs. `traffic 50k scroll` is the page's processor time for one of 100 steps through a list of 50,000
 requests. `host idle memory` is the proportional set size of the extension's processes with the VM host and nothing else. `yes
-throughput` runs from a command that prints 0.5 MB in the default guest until the terminal has its last line.",
+throughput` runs from a command that prints 0.5 MB in the default guest until the terminal has its last line. `panel wasm
+bytes` are those of all modules that pages load, the popup's own among them.",
 };
 
 /// What is compared with, unless told otherwise: the commit before the host became services.
