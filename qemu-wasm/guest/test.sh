@@ -89,8 +89,8 @@ commands() {
 
 files() {
   head -c 2000000 "$work/$machine/initramfs.cpio" >"$work/file"
-  host put "$work/file" there && host run 'stat -c "%s %a" /root/there; ls -a /root' && grep -q '^2000000 755' "$work/said" &&
-    ! grep -q part "$work/said" && host get /root/there "$work/came" && cmp "$work/file" "$work/came"
+  host put "$work/file" there && host run 'stat -c "%s %a" there; ls -a' && grep -q '^2000000 755' "$work/said" &&
+    ! grep -q part "$work/said" && host get there "$work/came" && cmp "$work/file" "$work/came"
 }
 
 reports() {

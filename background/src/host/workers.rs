@@ -3,14 +3,15 @@
 //! The browser shares the machine code of QEMU among all Workers with the same program. So a spare also keeps what was
 //! compiled and optimized for a VM, when that has ended, for the next one.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use js_sys::{SharedArrayBuffer, Uint8Array};
+use js_sys::{Date, SharedArrayBuffer, Uint8Array};
 use qemuweb_machine::Input;
 use qemuweb_machine::io::{Attached, FromWorker, RunId};
 use qemuweb_machine::worker::{BootOrder, VmWorkerCommand, VmWorkerEvent};
+use qemuweb_shm::budget::Budget;
 use qemuweb_shm::web::JsSharedMemory;
 use qemuweb_vm_config::Arch;
 use qemuweb_wire::Failure;
@@ -20,6 +21,11 @@ use super::channels::Channels;
 use super::driver::Driver;
 use super::store;
 use super::worker::VmWorker;
+
+/// Messages that a VM's Worker may send at once, and a second from then on. One that sends more is ended: each costs a turn of the
+/// event loop, which other VMs wait for.
+const MESSAGES_AT_ONCE: f64 = 5000.0;
+const MESSAGES_A_SECOND: f64 = 1000.0;
 
 /// All Workers.
 #[derive(Default)]
@@ -43,10 +49,20 @@ impl Workers {
             Err(failure) => return driver.happen(Input::Worker(run, FromWorker::Failed(failure))),
         };
         let weak = Rc::downgrade(driver);
+        let budget = Cell::new(Budget::new(MESSAGES_AT_ONCE, MESSAGES_A_SECOND, Date::now()));
         worker.listen(move |event| {
-            if let Some(driver) = weak.upgrade() {
-                driver.workers.hear(run, event, &driver);
-            }
+            let Some(driver) = weak.upgrade() else { return };
+            let mut left = budget.get();
+            let spent = left.spend(1.0, Date::now());
+            budget.set(left);
+            let event = match spent {
+                Ok(()) => event,
+                Err(exceeded) => Err(Failure {
+                    causes: vec![exceeded.to_string()],
+                    ..Failure::new("the VM's Worker sends messages without end")
+                }),
+            };
+            driver.workers.hear(run, event, &driver);
         });
         let attachments = order.attachments.into_iter().map(|attached| match attached {
             Attached::Bytes(bytes) => Uint8Array::from(&*bytes).into(),
