@@ -48,11 +48,11 @@ pub(crate) async fn examine<T>(blob: &Blob, judge: impl Fn(&Sample) -> Seen<T>) 
 ///
 /// # Errors
 /// Those of `read`.
-pub(crate) async fn examine_with<T>(
+pub(crate) async fn examine_with<T, E>(
     size: u64,
-    read: impl AsyncFn(Range<u64>) -> Result<Vec<u8>, JsValue>,
+    read: impl AsyncFn(Range<u64>) -> Result<Vec<u8>, E>,
     judge: impl Fn(&Sample) -> Seen<T>,
-) -> Result<T, JsValue> {
+) -> Result<T, E> {
     let head = read(0..size.min(CONTENT_HEAD as u64)).await?;
     let mut sample = Sample::new(head, size);
     loop {

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Starts machines, with their processors stopped, one after another: machines.mjs OUTPUT ARCH, with standard input
-// { files: { name: [byte] }, machines: [{ name, commandLine, args, mounts: { path: file or firmware }, heapMiB }] }.
+// { files: { name: [byte] }, machines: [{ name, commandLine, args, mounts: { path: file or firmware },
+// disks: { channel: file }, heapMiB }] }.
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
+import { Disk } from './disk.mjs';
 import { Vm } from './vm.mjs';
 
 const [output, arch] = process.argv.slice(2);
@@ -19,12 +21,15 @@ function content(name) {
   throw new Error(`the build has no ${name}`);
 }
 
-async function start({ args, mounts, heapMiB }) {
+async function start({ args, mounts, disks, heapMiB }) {
   const mounted = Object.entries(mounts).map(([path, name]) => [path, content(name)]);
   const vm = await Vm.start({
     output, arch, program, heapMiB, args: [...args, '-S'], files: { '/var/tmp/.keep': new Uint8Array(), ...Object.fromEntries(mounted) },
   });
   try {
+    for (const [channel, name] of Object.entries(disks)) {
+      new Disk(Buffer.from(content(name))).serve(vm, channel).catch((error) => vm.log.push(`${channel}: ${error.message}`));
+    }
     const qmp = await vm.qmp();
     const { status } = await qmp('query-status');
     if (status !== 'prelaunch') throw new Error(`its status is ${status}`);

@@ -143,8 +143,13 @@ fn native_arguments(
             _ => arguments.push(argument.clone()),
         }
     }
-    for file in &built.files_to_mount {
-        let from = match &file.source {
+    let mounted = built
+        .files_to_mount
+        .iter()
+        .map(|file| (&file.source, file.path.clone()));
+    let served = built.disks.iter().map(|disk| (&disk.source, disk.file_name()));
+    for (source, named) in mounted.chain(served) {
+        let from = match source {
             InputSource::Builtin(builtin) => guest.join(&builtin.path),
             InputSource::Attachment(attachment) => files
                 .get(attachment.index as usize)
@@ -153,11 +158,16 @@ fn native_arguments(
             source => bail!("{} is nothing that can be compared", source.file_name()),
         };
         let unpacked = unpack(&from, images)?;
-        for argument in arguments.iter_mut().filter(|argument| **argument == file.path) {
-            *argument = unpacked
-                .to_str()
-                .context("a temporary directory whose name is no UTF-8")?
-                .to_owned();
+        let unpacked = unpacked
+            .to_str()
+            .context("a temporary directory whose name is no UTF-8")?;
+        let in_drive = format!("file={named},");
+        for argument in &mut arguments {
+            if *argument == named {
+                *argument = unpacked.to_owned();
+            } else if argument.contains(&in_drive) {
+                *argument = argument.replace(&in_drive, &format!("file={unpacked},"));
+            }
         }
     }
     Ok(arguments)

@@ -112,6 +112,8 @@ impl Driver {
             Effect::CloseStream(stream) => self.clients.close_stream(stream),
             Effect::StartWorker(run, order) => self.workers.start(run, *order, this),
             Effect::EndWorker(run) => self.workers.end(run),
+            Effect::AskStorage(run, command) => self.workers.ask_storage(run, &command, Vec::new()),
+            Effect::EndStorage(run) => self.workers.end_storage(run),
             Effect::WriteChannel { run, channel, bytes } => self.workers.write(run, &channel, &bytes),
             Effect::PrepareSpare { arch, guest_files } => self.workers.prepare(arch, guest_files, this),
             Effect::DropSpares => self.workers.drop_spares(),

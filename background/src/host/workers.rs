@@ -10,17 +10,19 @@ use std::rc::Rc;
 use js_sys::{Date, SharedArrayBuffer, Uint8Array};
 use qemuweb_machine::Input;
 use qemuweb_machine::io::{Attached, FromWorker, RunId};
+use qemuweb_machine::storage::{StorageCommand, StorageEvent};
 use qemuweb_machine::worker::{BootOrder, VmWorkerCommand, VmWorkerEvent};
 use qemuweb_shm::budget::Budget;
 use qemuweb_shm::web::JsSharedMemory;
 use qemuweb_vm_config::Arch;
 use qemuweb_wire::Failure;
 use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::spawn_local;
 
 use super::channels::Channels;
 use super::driver::Driver;
 use super::store;
-use super::worker::VmWorker;
+use super::worker::{FromWorker as Heard, ServesDisks, VmWorker, Worker};
 
 /// Messages that a VM's Worker may send at once, and a second from then on. One that sends more is ended: each costs a turn of the
 /// event loop, which other VMs wait for.
@@ -33,12 +35,16 @@ pub(super) struct Workers {
     running: RefCell<HashMap<RunId, Running>>,
     /// Those that wait for a VM, at most one for each architecture.
     spares: RefCell<Vec<(Arch, VmWorker)>>,
+    /// Those of runs that have ended, which keep what was written.
+    closing: RefCell<HashMap<RunId, Worker<ServesDisks>>>,
 }
 
 struct Running {
     /// Has QEMU in it, and ends it when it goes.
     _worker: VmWorker,
     channels: Option<Rc<Channels>>,
+    /// Serves its disks, if it has any.
+    storage: Option<Worker<ServesDisks>>,
 }
 
 impl Workers {
@@ -68,11 +74,35 @@ impl Workers {
             Attached::Bytes(bytes) => Uint8Array::from(&*bytes).into(),
             Attached::File(file) | Attached::Handle(file) | Attached::Other(file) => file,
         });
-        worker.post(&VmWorkerCommand::Boot(order.boot), attachments.collect());
+        let attachments: Vec<JsValue> = attachments.collect();
+        let storage = if order.disks.is_empty() {
+            None
+        } else {
+            match Worker::spawn() {
+                Ok(storage) => Some(storage),
+                Err(failure) => return driver.happen(Input::Worker(run, FromWorker::Failed(failure))),
+            }
+        };
+        if let Some(storage) = &storage {
+            let weak = Rc::downgrade(driver);
+            storage.listen(move |event| {
+                if let Some(driver) = weak.upgrade() {
+                    driver.workers.hear_storage(run, event, &driver);
+                }
+            });
+            let open = StorageCommand::Open {
+                vm_id: order.vm_id,
+                arch: order.boot.arch,
+                disks: order.disks,
+            };
+            storage.post(&open, attachments.clone());
+        }
+        worker.post(&VmWorkerCommand::Boot(order.boot), attachments);
         let is_ready = worker.is_ready();
         let running = Running {
             _worker: worker,
             channels: None,
+            storage,
         };
         self.running.borrow_mut().insert(run, running);
         if is_ready {
@@ -95,6 +125,7 @@ impl Workers {
     fn hear(&self, run: RunId, event: Result<(VmWorkerEvent, Vec<JsValue>), Failure>, driver: &Rc<Driver>) {
         let said = match event {
             Ok((VmWorkerEvent::Loaded { directory }, attachments)) => {
+                self.ask_storage(run, &StorageCommand::Serve { directory }, attachments.clone());
                 match open_channels(&attachments, directory, run, driver) {
                     Ok(channels) => return self.loaded(run, channels, driver),
                     Err(failure) => FromWorker::Failed(failure),
@@ -121,10 +152,46 @@ impl Workers {
         channels.watch();
     }
 
-    /// Ends a Worker: QEMU's threads first.
+    fn hear_storage(&self, run: RunId, event: Heard<StorageEvent>, driver: &Rc<Driver>) {
+        let said = match event {
+            Ok((event, _)) => event,
+            Err(failure) => StorageEvent::Failed { failure },
+        };
+        let is_last = matches!(said, StorageEvent::Closed { .. } | StorageEvent::Failed { .. });
+        if is_last && self.closing.borrow().contains_key(&run) {
+            // Not amid what its listener does.
+            let driver = Rc::clone(driver);
+            spawn_local(async move { driver.workers.end_storage(run) });
+        }
+        driver.happen(Input::Storage(run, said));
+    }
+
+    /// Ends a run's Workers: QEMU's threads first, and its storage Worker when it has kept all.
     pub(super) fn end(&self, run: RunId) {
         let running = self.running.borrow_mut().remove(&run);
-        drop(running);
+        let Some(running) = running else { return };
+        if let Some(storage) = running.storage {
+            storage.post(&StorageCommand::End, Vec::new());
+            self.closing.borrow_mut().insert(run, storage);
+        }
+    }
+
+    /// Ends a storage Worker at once.
+    pub(super) fn end_storage(&self, run: RunId) {
+        let storage = self.closing.borrow_mut().remove(&run);
+        drop(storage);
+    }
+
+    /// Tells a run's storage Worker something, if it has one.
+    pub(super) fn ask_storage(&self, run: RunId, command: &StorageCommand, attachments: Vec<JsValue>) {
+        if let Some(storage) = self
+            .running
+            .borrow()
+            .get(&run)
+            .and_then(|running| running.storage.as_ref())
+        {
+            storage.post(command, attachments);
+        }
     }
 
     /// Puts bytes into a channel's ring.

@@ -14,10 +14,6 @@ extern "C" {
     #[wasm_bindgen(method, getter, js_name = FS)]
     pub(super) fn fs(this: &QemuModule) -> Fs;
 
-    /// The file system type that reads Blobs in place.
-    #[wasm_bindgen(method, getter, js_name = WORKERFS)]
-    pub(super) fn workerfs(this: &QemuModule) -> JsValue;
-
     /// Runs `main` on a thread of its own and returns at once.
     #[wasm_bindgen(method, catch, js_name = callMain)]
     pub(super) fn call_main(this: &QemuModule, args: &Array) -> Result<JsValue, JsValue>;
@@ -67,17 +63,4 @@ extern "C" {
     /// What is known of a file.
     #[wasm_bindgen(method, catch)]
     pub(super) fn stat(this: &Fs, path: &str) -> Result<Stat, JsValue>;
-
-    /// Mounts a file system.
-    #[wasm_bindgen(method, catch)]
-    pub(super) fn mount(
-        this: &Fs,
-        kind: &JsValue,
-        options: &Object,
-        mount_point: &str,
-    ) -> Result<JsValue, JsValue>;
-
-    /// Makes a symbolic link at `new_path`.
-    #[wasm_bindgen(method, catch)]
-    pub(super) fn symlink(this: &Fs, old_path: &str, new_path: &str) -> Result<JsValue, JsValue>;
 }

@@ -1,4 +1,5 @@
-//! The files of a machine: where each comes from, and whether it is what the machine needs it for.
+//! The files of a machine: where each comes from, and whether it is what the machine needs it for. Disks are none of them: those
+//! are served by the storage Worker.
 
 use std::ops::Range;
 
@@ -6,7 +7,7 @@ use futures_util::future::try_join_all;
 use js_sys::Uint8Array;
 use qemuweb_vm_config::{
     Arch, Compression, Content, FileKind, FileMountInfo, InitrdFor, InputSource, KernelKind,
-    MAX_UEFI_VARIABLES, Role, Sample, Seen, check_content, fits_uefi_variables,
+    MAX_UEFI_VARIABLES, Role, check_content, fits_uefi_variables,
 };
 use qemuweb_wire::Failure;
 use qemuweb_wire::web::failure_from_exception;
@@ -17,28 +18,15 @@ use super::Sources;
 use super::fetch::{fetch_url, unpack};
 use crate::blob;
 
-/// A file on its way into QEMU's file system.
-pub(super) enum File {
-    Bytes(Uint8Array),
-    Blob(Blob),
-}
-
-/// The contents of `files`, checked. A heap of `heap_mib` must have room for what QEMU reads at once.
+/// The contents of `files`, checked. QEMU maps them, so that they are in memory: a heap of `heap_mib` must have room for what QEMU
+/// reads at once.
 pub(super) async fn contents(
     files: &[FileMountInfo],
     arch: Arch,
     sources: &Sources<'_>,
     heap_mib: u32,
-) -> Result<Vec<File>, Failure> {
-    let found = files.iter().map(async |file| {
-        let content = find(file, sources).await?;
-        match file.kind {
-            FileKind::Kernel | FileKind::Initrd => {
-                in_memory(content, file.source.file_name(), heap_mib).await
-            }
-            _ => Ok(content),
-        }
-    });
+) -> Result<Vec<Uint8Array>, Failure> {
+    let found = files.iter().map(|file| find(file, sources, heap_mib));
     let mut contents = try_join_all(found).await?;
     let mut beside = InitrdFor::Unseen;
     // The kernel comes first among the files, and says what the initial RAM disk has to be.
@@ -58,23 +46,25 @@ pub(super) async fn contents(
     Ok(contents)
 }
 
-async fn find(file: &FileMountInfo, sources: &Sources<'_>) -> Result<File, Failure> {
+async fn find(file: &FileMountInfo, sources: &Sources<'_>, heap_mib: u32) -> Result<Uint8Array, Failure> {
     let package = sources.package;
     match &file.source {
         InputSource::Builtin(builtin) if file.kind == FileKind::Firmware => {
             let bytes = package.qemu_file(&builtin.path).await?;
             let kept = file.uefi_variables().and_then(|_| sources.kept_variables(&bytes));
-            Ok(File::Bytes(kept.unwrap_or(bytes)))
+            Ok(kept.unwrap_or(bytes))
         }
-        InputSource::Builtin(builtin) => Ok(File::Bytes(package.guest_file(&builtin.path).await?)),
-        InputSource::Url(url) => Ok(File::Bytes(fetch_url(url, false, package.meter()).await?)),
-        InputSource::UrlWithCredentials(url) => Ok(File::Bytes(fetch_url(url, true, package.meter()).await?)),
-        InputSource::Attachment(attachment) => sources
-            .attachments
-            .get(attachment.index as usize)
-            .and_then(|file| file.dyn_ref::<Blob>())
-            .map(|blob| File::Blob(blob.clone()))
-            .ok_or_else(|| missing(&attachment.name)),
+        InputSource::Builtin(builtin) => package.guest_file(&builtin.path).await,
+        InputSource::Url(url) => fetch_url(url, false, package.meter()).await,
+        InputSource::UrlWithCredentials(url) => fetch_url(url, true, package.meter()).await,
+        InputSource::Attachment(attachment) => {
+            let blob = sources
+                .attachments
+                .get(attachment.index as usize)
+                .and_then(|file| file.dyn_ref::<Blob>())
+                .ok_or_else(|| missing(&attachment.name))?;
+            in_memory(blob, &attachment.name, heap_mib).await
+        }
         // The host attaches stored files.
         InputSource::Stored(file) => Err(missing(&file.name)),
     }
@@ -99,82 +89,34 @@ fn missing(name: &str) -> Failure {
 /// tells what kind of kernel it is.
 async fn check(
     file: &FileMountInfo,
-    content: &mut File,
+    content: &mut Uint8Array,
     arch: Arch,
     beside: InitrdFor,
 ) -> Result<Option<KernelKind>, Failure> {
     let name = file.source.file_name();
     let role = Role {
-        boots: file.boots,
         beside,
         ..Role::of(file.kind, arch)
     };
     let mut found = judge(role, name, content).await?;
-    if let (FileKind::Kernel, Content::Compressed(Compression::Gzip), File::Bytes(bytes)) =
-        (file.kind, &found, &*content)
-    {
-        *content = File::Bytes(unpack(name, bytes).await?);
+    if let (FileKind::Kernel, Content::Compressed(Compression::Gzip)) = (file.kind, &found) {
+        *content = unpack(name, content).await?;
         found = judge(role, name, content).await?;
-    }
-    if file.kind.media().is_some() {
-        check_disk(file, &found)?;
     }
     Ok(found.kernel_kind())
 }
 
-async fn judge(role: Role, name: &str, content: &File) -> Result<Content, Failure> {
-    let verdict = content.examine(|sample| check_content(role, name, sample)).await;
+async fn judge(role: Role, name: &str, content: &Uint8Array) -> Result<Content, Failure> {
+    let end = |place: u64| u32::try_from(place).unwrap_or(u32::MAX);
+    let part = async |range: Range<u64>| Ok(content.subarray(end(range.start), end(range.end)).to_vec());
+    let size = u64::from(content.length());
+    let verdict = blob::examine_with(size, part, |sample| check_content(role, name, sample)).await;
     verdict
-        .map_err(|exception| unreadable(name, &exception))?
+        .map_err(|exception: JsValue| unreadable(name, &exception))?
         .map_err(|error| Failure::from_error(&error).with_next_step(error.next_step))
 }
 
-/// A URL's content is seen here for the first time; QEMU was told the format that its name promised, and the snapshot that the
-/// person named.
-fn check_disk(file: &FileMountInfo, found: &Content) -> Result<(), Failure> {
-    let name = file.source.file_name();
-    let format = found.disk_format().as_str();
-    if !file.path.ends_with(&format!(".{format}")) {
-        return Err(Failure::new(format!(
-            "{name} is not in the format that its name promises: it is a {format} image"
-        ))
-        .with_next_step(format!("Set the disk's format to {format}.")));
-    }
-    match &file.snapshot {
-        Some(wanted) => found
-            .find_snapshot(name, wanted)
-            .map_err(|error| Failure::from_error(&error).with_next_step(error.next_step)),
-        None => Ok(()),
-    }
-}
-
-impl File {
-    fn size(&self) -> u64 {
-        match self {
-            Self::Bytes(bytes) => u64::from(bytes.length()),
-            Self::Blob(blob) => blob.size() as u64,
-        }
-    }
-
-    /// What `judge` says of the file, which is read as far as it asks for.
-    async fn examine<T>(&self, judge: impl Fn(&Sample) -> Seen<T>) -> Result<T, JsValue> {
-        match self {
-            Self::Blob(blob) => blob::examine(blob, judge).await,
-            Self::Bytes(bytes) => {
-                let end = |place: u64| u32::try_from(place).unwrap_or(u32::MAX);
-                let part =
-                    async |range: Range<u64>| Ok(bytes.subarray(end(range.start), end(range.end)).to_vec());
-                blob::examine_with(self.size(), part, judge).await
-            }
-        }
-    }
-}
-
-/// A kernel or an initial RAM disk, which QEMU maps: Emscripten can map files in memory only.
-async fn in_memory(content: File, name: &str, heap_mib: u32) -> Result<File, Failure> {
-    let File::Blob(blob) = content else {
-        return Ok(content);
-    };
+async fn in_memory(blob: &Blob, name: &str, heap_mib: u32) -> Result<Uint8Array, Failure> {
     let limit = f64::from(heap_mib) * 1_048_576.0;
     if blob.size() > limit {
         return Err(Failure::new(format!(
@@ -183,10 +125,8 @@ async fn in_memory(content: File, name: &str, heap_mib: u32) -> Result<File, Fai
         ))
         .with_next_step("Choose a smaller file, or give the VM more memory."));
     }
-    let bytes = blob::read(&blob).await;
-    bytes
-        .map(File::Bytes)
-        .map_err(|exception| unreadable(name, &exception))
+    let bytes = blob::read(blob).await;
+    bytes.map_err(|exception| unreadable(name, &exception))
 }
 
 fn unreadable(name: &str, exception: &JsValue) -> Failure {

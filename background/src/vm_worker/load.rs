@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use futures_util::future::try_join;
-use js_sys::{Array, Function, Object, Promise, Reflect, SharedArrayBuffer, WebAssembly};
+use js_sys::{Array, Function, Object, Promise, Reflect, SharedArrayBuffer, Uint8Array, WebAssembly};
 use qemuweb_machine::worker::VmWorkerEvent;
 use qemuweb_vm_config::{Arch, FileMountInfo};
 use qemuweb_wire::Failure;
@@ -13,7 +13,7 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 
 use super::emscripten::{Fs, QemuModule};
-use super::files::{File, contents};
+use super::files::contents;
 use super::package::qemu_url;
 use super::variables::Variables;
 use super::{ProgressMeter, Qemu, Sources, report};
@@ -40,9 +40,6 @@ pub(super) async fn boot(
         try_join(sources.package.firmware(), machine_files),
     )
     .await?;
-    let firmware = firmware
-        .into_iter()
-        .map(|(path, bytes)| (path, File::Bytes(bytes)));
     let machine_files = files.iter().map(|file| file.path.clone()).zip(machine_files);
 
     ProgressMeter::new(Phase::Load).tell();
@@ -54,8 +51,8 @@ pub(super) async fn boot(
     let fs = module.fs();
     fs.mkdir_tree(SNAPSHOTS)
         .map_err(|exception| failure_from_exception(format!("could not make {SNAPSHOTS}"), &exception))?;
-    for (index, (path, content)) in firmware.chain(machine_files).enumerate() {
-        put(&module, &fs, index, &path, content).map_err(|exception| {
+    for (path, content) in firmware.into_iter().chain(machine_files) {
+        put(&fs, &path, &content).map_err(|exception| {
             failure_from_exception(
                 format!("could not put {path} into QEMU's file system"),
                 &exception,
@@ -213,29 +210,13 @@ fn listener(take: impl Fn(JsValue) + 'static) -> JsValue {
     Closure::<dyn Fn(JsValue)>::new(take).into_js_value()
 }
 
-/// Puts a file at `path`: bytes into memory, a Blob as a link to where it is mounted.
-fn put(module: &QemuModule, fs: &Fs, index: usize, path: &str, content: File) -> Result<(), JsValue> {
+/// Puts a file at `path`, which takes the bytes over.
+fn put(fs: &Fs, path: &str, content: &Uint8Array) -> Result<(), JsValue> {
     let folder = path.rsplit_once('/').map_or("/", |(folder, _)| folder);
     fs.mkdir_tree(folder)?;
-    match content {
-        File::Bytes(bytes) => {
-            let options = Object::new();
-            Reflect::set(&options, &"canOwn".into(), &JsValue::TRUE)?;
-            fs.write_file(path, &bytes, &options)
-        }
-        File::Blob(blob) => {
-            let mount_point = format!("/blob/{index}");
-            fs.mkdir_tree(&mount_point)?;
-            let entry = Object::new();
-            Reflect::set(&entry, &"name".into(), &"data".into())?;
-            Reflect::set(&entry, &"data".into(), &blob)?;
-            let options = Object::new();
-            Reflect::set(&options, &"blobs".into(), &Array::of1(&entry))?;
-            fs.mount(&module.workerfs(), &options, &mount_point)?;
-            fs.symlink(&format!("{mount_point}/data"), path)?;
-            Ok(())
-        }
-    }
+    let options = Object::new();
+    Reflect::set(&options, &"canOwn".into(), &JsValue::TRUE)?;
+    fs.write_file(path, content, &options)
 }
 
 /// A pointer that QEMU returned, as an address in its memory of at most 4 GiB.

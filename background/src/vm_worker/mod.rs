@@ -14,7 +14,7 @@ mod variables;
 
 use std::rc::Rc;
 
-use js_sys::{Array, Function};
+use js_sys::{Array, Function, Uint8Array};
 use qemuweb_machine::worker::{Boot, VmWorkerCommand, VmWorkerEvent};
 use qemuweb_wire::Failure;
 use qemuweb_wire::message::{self, Packet};
@@ -96,6 +96,14 @@ struct Sources<'a> {
     attachments: &'a [JsValue],
     /// Which of them is the content of the UEFI variables.
     uefi_variables: Option<u32>,
+}
+
+/// A file of a built-in guest by its path in the package's guest folder, decompressed if that ends in `.gz`.
+///
+/// # Errors
+/// A [`Failure`] when it cannot be fetched.
+pub(crate) async fn package_guest_file(path: &str) -> Result<Uint8Array, Failure> {
+    fetch::fetch(&package::guest_url(path), path.ends_with(".gz"), None).await
 }
 
 fn scope() -> DedicatedWorkerGlobalScope {

@@ -33,6 +33,11 @@ pub(super) fn qemu_url(file: &str) -> String {
     package_url(&format!("{QEMU}{file}"))
 }
 
+/// The address of a file of the built-in guests in the package.
+pub(super) fn guest_url(path: &str) -> String {
+    package_url(&format!("{GUEST}{path}"))
+}
+
 fn package_url(path: &str) -> String {
     format!("{}/{path}", scope().location().origin())
 }
@@ -161,7 +166,7 @@ impl Package {
     /// A [`Failure`] when it cannot be fetched.
     pub(super) fn guest_file(&self, path: &str) -> Pending<Uint8Array> {
         let (guests, path) = (self.guests.clone(), path.to_owned());
-        let url = package_url(&format!("{GUEST}{path}"));
+        let url = guest_url(&path);
         self.file(url, async move {
             let guests = guests.await?;
             let file = match path.split_once('/') {

@@ -16,6 +16,7 @@ use crate::library::Library;
 use crate::lifecycle::Ending;
 use crate::machine::ended_with_host;
 use crate::services::{Service, registry};
+use crate::storage::StorageEvent;
 use crate::task::Task;
 use crate::vm::Vm;
 
@@ -128,6 +129,7 @@ impl<A: Clone + 'static> Core<A> {
                 bytes,
             } => self.on_stream(stream, version, &json, bytes.as_deref()),
             Input::Worker(run, said) => self.hear_worker(run, said),
+            Input::Storage(run, said) => self.hear_storage(run, said),
             Input::ChannelOpened {
                 run,
                 channel,
@@ -213,6 +215,31 @@ impl<A: Clone + 'static> Core<A> {
         }
     }
 
+    fn hear_storage(&mut self, run: RunId, said: StorageEvent) {
+        let failure = match said {
+            StorageEvent::Closed { failure } => failure,
+            StorageEvent::Failed { failure } => Some(failure),
+            said => return self.in_run(run, |vm, hub| vm.hear_storage(said, hub)),
+        };
+        let Some(vm_id) = self.disks_are_free(run) else {
+            let failure = failure.unwrap_or_else(|| Failure::new("the VM's disks are gone"));
+            return self.in_run(run, |vm, hub| vm.crash(failure, hub));
+        };
+        self.hub.forget_timers(|timer| *timer == Timer::Disks(run));
+        if let Some(failure) = failure {
+            self.hub.fail(failure);
+        }
+        self.start_delayed(&vm_id);
+    }
+
+    /// The storage Worker of a run that has ended has kept all that it could: gives whose it was.
+    fn disks_are_free(&mut self, run: RunId) -> Option<String> {
+        let mut vms = self.vms.iter_mut().chain(&mut self.removed);
+        let vm = vms.find(|vm| vm.disks_to_come == Some(run))?;
+        vm.disks_to_come = None;
+        Some(vm.id().to_owned())
+    }
+
     /// Does something with the VM that is in this life, if one is. What arrives late from a former life finds nothing.
     fn in_run(&mut self, run: RunId, act: impl FnOnce(&mut Vm<A>, &mut Hub<A>)) {
         let vm = self.vms.iter_mut().find(|vm| vm.machine.run() == Some(run));
@@ -251,6 +278,12 @@ impl<A: Clone + 'static> Core<A> {
                 if let Some(vm) = vms.find(|vm| vm.variables_to_come == Some(run)) {
                     vm.variables_to_come = None;
                     let vm_id = vm.id().to_owned();
+                    self.start_delayed(&vm_id);
+                }
+            }
+            Timer::Disks(run) => {
+                if let Some(vm_id) = self.disks_are_free(run) {
+                    self.hub.act(Effect::EndStorage(run));
                     self.start_delayed(&vm_id);
                 }
             }

@@ -28,6 +28,8 @@ pub(crate) enum Timer {
     Ready(RunId),
     /// A Worker that was to have the last word on its VM's UEFI variables has had its time.
     Variables(RunId),
+    /// A storage Worker that was to keep its disks' changes has had its time.
+    Disks(RunId),
     /// Nobody has needed this host for a while.
     Idle,
 }

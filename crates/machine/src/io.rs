@@ -12,6 +12,7 @@ use qemuweb_wire::stream::StreamMessage;
 use qemuweb_wire::vm::{FileId, Progress, VmDefinition, VmId};
 
 use crate::persist::KeptVm;
+use crate::storage::{StorageCommand, StorageEvent};
 use crate::worker::BootOrder;
 
 /// Names a client for as long as it is connected.
@@ -145,6 +146,8 @@ pub enum Input<A> {
     },
     /// A VM's Worker said something.
     Worker(RunId, FromWorker),
+    /// A VM's storage Worker said something.
+    Storage(RunId, StorageEvent),
     /// QEMU opened a channel.
     ChannelOpened {
         /// In which life.
@@ -266,8 +269,12 @@ pub enum Effect<A> {
     CloseStream(StreamId),
     /// Start a Worker, or take a spare one, and have it boot.
     StartWorker(RunId, Box<BootOrder<A>>),
-    /// End a Worker: QEMU's threads first.
+    /// End a run's Workers: QEMU's threads first; its storage Worker when it has kept all.
     EndWorker(RunId),
+    /// Tell a run's storage Worker something.
+    AskStorage(RunId, StorageCommand),
+    /// A storage Worker that was to end had its time.
+    EndStorage(RunId),
     /// Put bytes into a channel's ring, which has room for them.
     WriteChannel {
         /// In which life.

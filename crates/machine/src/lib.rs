@@ -11,7 +11,7 @@
 //! | `services` | what a VM has beside its life: console, monitor, meter, agent, captures |
 //! | `clients`, `hub`, `task` | who waits for what |
 //! | `machine`, `control`, `outbox` | one VM's channels and monitor |
-//! | [`worker`] | the messages between host and a VM's Worker |
+//! | [`worker`], [`storage`] | the messages between host and a VM's Workers |
 
 mod calls;
 mod catalogue;
@@ -31,6 +31,7 @@ mod persist;
 mod qmp;
 mod services;
 mod start;
+pub mod storage;
 mod storing;
 mod task;
 mod vm;

@@ -2,7 +2,7 @@
 //!
 //! The rest of the core asks for a file by its hash and nothing else, so that another store of content can take this one's place.
 
-use qemuweb_vm_config::{Attachment, FileMountInfo, InputSource, StoredFile};
+use qemuweb_vm_config::{Attachment, InputSource, StoredFile};
 use qemuweb_wire::Failure;
 use qemuweb_wire::stored::{StorageUse, StoredInfo};
 use qemuweb_wire::topic::LibraryState;
@@ -104,19 +104,19 @@ impl<A: Clone> Library<A> {
         Ok(())
     }
 
-    /// Has the stored files among `files` sent along with `attachments`, as a VM's Worker takes them.
+    /// Has the stored files among `sources` sent along with `attachments`, as a VM's Workers take them.
     ///
     /// # Errors
     /// A [`Failure`] that names the file that is stored no more.
-    pub(crate) fn attach(
+    pub(crate) fn attach<'a>(
         &self,
-        files: &mut [FileMountInfo],
+        sources: impl Iterator<Item = &'a mut InputSource>,
         attachments: &mut Vec<Attached<A>>,
     ) -> Result<(), Failure> {
-        for file in files {
-            if let InputSource::Stored(stored) = &file.source {
+        for source in sources {
+            if let InputSource::Stored(stored) = source {
                 let content = self.content(&stored.hash).ok_or_else(|| not_stored(stored))?;
-                file.source = InputSource::Attachment(Attachment {
+                *source = InputSource::Attachment(Attachment {
                     index: u32::try_from(attachments.len()).unwrap_or(u32::MAX),
                     name: stored.name.clone(),
                     size: stored.size,

@@ -35,6 +35,8 @@ pub(crate) struct Machine {
     pub(crate) last_lines: Vec<String>,
     /// Whether the machine has UEFI variables, which its Worker tells when it ends.
     pub(crate) has_variables: bool,
+    /// Whether the run has disks that a storage Worker serves.
+    pub(crate) has_disks: bool,
     /// The lines and columns of the terminal that people look at.
     pub(crate) terminal: Option<(u16, u16)>,
     channels: BTreeMap<String, Outbox>,
@@ -51,6 +53,7 @@ impl Machine {
             control: Control::default(),
             last_lines: Vec::new(),
             has_variables: false,
+            has_disks: false,
             terminal: None,
             channels: BTreeMap::new(),
             changed: false,

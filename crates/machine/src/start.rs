@@ -11,7 +11,9 @@ use crate::definition::{file_names, heap_mib, not_kept, qemu_args};
 use crate::hub::Timer;
 use crate::io::{Attached, Effect, RunId};
 use crate::machine::Machine;
+use crate::storage::orders;
 use crate::task::Task;
+use crate::vm::Vm;
 use crate::worker::{Boot, BootOrder};
 
 /// How long a Worker has to say that it is there, in milliseconds.
@@ -54,7 +56,7 @@ impl<A: Clone + 'static> Core<A> {
     fn begin_start(&mut self, ticket: Ticket, vm_id: &str) -> Result<(), Failure> {
         let vm = self.vm(vm_id).ok_or_else(|| unknown(vm_id))?;
         vm.machine.life.may_start()?;
-        if vm.variables_to_come.is_some() {
+        if vm.variables_to_come.is_some() || vm.disks_to_come.is_some() {
             self.delayed.push((vm_id.to_owned(), ticket));
             return Ok(());
         }
@@ -82,8 +84,12 @@ impl<A: Clone + 'static> Core<A> {
         Ok(())
     }
 
-    /// The VM's former Worker has told its last: starts that have waited for it go on.
+    /// One of the VM's former Workers has told its last: starts that have waited for both go on.
     pub(crate) fn start_delayed(&mut self, vm_id: &str) {
+        let waits = |vm: &Vm<A>| vm.variables_to_come.is_some() || vm.disks_to_come.is_some();
+        if self.vm(vm_id).is_some_and(waits) {
+            return;
+        }
         let delayed: Vec<_> = self.delayed.extract_if(.., |(id, _)| id == vm_id).collect();
         for (vm_id, ticket) in delayed {
             self.start(ticket, &vm_id);
@@ -138,7 +144,10 @@ impl<A: Clone + 'static> Core<A> {
         let mut args = qemu_args(definition)?;
         let heap_mib = heap_mib(definition);
         let mut attachments: Vec<_> = files.into_iter().map(Attached::File).collect();
-        self.library.attach(&mut args.files_to_mount, &mut attachments)?;
+        let mut disks = orders(std::mem::take(&mut args.disks));
+        let mounted = args.files_to_mount.iter_mut().map(|file| &mut file.source);
+        let served = disks.iter_mut().map(|disk| &mut disk.mount.source);
+        self.library.attach(mounted.chain(served), &mut attachments)?;
         vm.machine.life.start()?;
         let mounted = |file: &str| {
             let mut files = args.files_to_mount.iter();
@@ -155,6 +164,7 @@ impl<A: Clone + 'static> Core<A> {
             .any(|file| file.uefi_variables().is_some());
         vm.begin(run, &mut self.hub);
         vm.machine.has_variables = has_variables;
+        vm.machine.has_disks = !disks.is_empty();
         vm.machine.info.warnings = args.warnings.iter().map(ToString::to_string).collect();
         vm.machine.info.args.clone_from(&args.args);
         let boot = Boot {
@@ -164,7 +174,12 @@ impl<A: Clone + 'static> Core<A> {
             heap_mib,
             uefi_variables,
         };
-        let order = Box::new(BootOrder { boot, attachments });
+        let order = Box::new(BootOrder {
+            boot,
+            disks,
+            vm_id: vm_id.to_owned(),
+            attachments,
+        });
         self.hub.act(Effect::StartWorker(run, order));
         self.hub.wake(READY_MS, Timer::Ready(run));
         Ok(())

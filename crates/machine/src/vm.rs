@@ -14,9 +14,14 @@ use crate::lifecycle::{Ending, Heard, Lifecycle, RunState};
 use crate::machine::Machine;
 use crate::persist::KeptVm;
 use crate::services::{Cx, Service, registry};
+use crate::storage::StorageEvent;
 
 /// How long a Worker has for its last word on the UEFI variables when it ends, in milliseconds.
 const LAST_WORD_MS: u32 = 1000;
+
+/// How long a storage Worker has to keep what is not kept yet when its run ends, in milliseconds: as much as may wait in memory,
+/// on a slow disk.
+const KEEP_DISKS_MS: u32 = 30_000;
 
 /// A VM.
 pub(crate) struct Vm<A> {
@@ -28,6 +33,8 @@ pub(crate) struct Vm<A> {
     pub(crate) variables: Option<Variables>,
     /// The latest life, if its Worker is still to tell the variables as they were at its end.
     pub(crate) variables_to_come: Option<RunId>,
+    /// The latest life, if its storage Worker still keeps what was written in it.
+    pub(crate) disks_to_come: Option<RunId>,
     /// Whether the database says that it is active.
     kept_active: bool,
     /// What was last acted on: whether it was active, and whether its guest was ready.
@@ -48,6 +55,7 @@ impl<A: Clone + 'static> Vm<A> {
             order,
             variables: None,
             variables_to_come: None,
+            disks_to_come: None,
             kept_active: false,
             was_active: false,
             was_ready: false,
@@ -142,6 +150,7 @@ impl<A: Clone + 'static> Vm<A> {
     pub(crate) fn begin(&mut self, run: RunId, hub: &mut Hub<A>) {
         self.machine.begin(run, hub.now);
         self.variables_to_come = None;
+        self.disks_to_come = None;
         self.each(hub, |service, cx| service.started(cx));
     }
 
@@ -203,6 +212,10 @@ impl<A: Clone + 'static> Vm<A> {
         if std::mem::take(&mut self.machine.has_variables) {
             self.variables_to_come = Some(run);
             hub.wake(LAST_WORD_MS, Timer::Variables(run));
+        }
+        if std::mem::take(&mut self.machine.has_disks) {
+            self.disks_to_come = Some(run);
+            hub.wake(KEEP_DISKS_MS, Timer::Disks(run));
         }
         self.each(hub, |service, cx| service.ended(cx));
         let control = self.machine.finish();
@@ -334,6 +347,26 @@ impl<A: Clone + 'static> Vm<A> {
         }
         if changed {
             self.machine.touch();
+        }
+    }
+
+    /// Its storage Worker said something, in the life that it is in.
+    pub(crate) fn hear_storage(&mut self, said: StorageEvent, hub: &mut Hub<A>) {
+        match said {
+            StorageEvent::Ready => {}
+            StorageEvent::Used { .. } => {
+                self.each(hub, |service, cx| service.disks(&said, cx));
+            }
+            StorageEvent::Alarm {
+                ref channel,
+                ref failure,
+            } => {
+                let line = format!("{channel}: {failure}");
+                hub.log(self.id(), LogLevel::Warning, line);
+                self.each(hub, |service, cx| service.disks(&said, cx));
+            }
+            // The core knows what the end of a storage Worker means.
+            StorageEvent::Failed { .. } | StorageEvent::Closed { .. } => {}
         }
     }
 

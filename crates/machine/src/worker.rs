@@ -5,10 +5,11 @@
 
 use qemuweb_vm_config::{Arch, FileMountInfo};
 use qemuweb_wire::Failure;
-use qemuweb_wire::vm::Progress;
+use qemuweb_wire::vm::{Progress, VmId};
 use serde::{Deserialize, Serialize};
 
 use crate::io::Attached;
+use crate::storage::DiskOrder;
 
 /// Host to Worker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -51,7 +52,11 @@ pub struct Boot {
 pub struct BootOrder<A> {
     /// What.
     pub boot: Boot,
-    /// The files and bytes that it names by index.
+    /// The disks that a storage Worker is to serve it with; without any, there is none.
+    pub disks: Vec<DiskOrder>,
+    /// The VM whose changes of disks they are.
+    pub vm_id: VmId,
+    /// The files and bytes that both name by index.
     pub attachments: Vec<Attached<A>>,
 }
 

@@ -3,7 +3,9 @@
 
 mod world;
 
-use qemuweb_machine::io::{Attached, ClientId, FromWorker};
+use qemuweb_machine::Input;
+use qemuweb_machine::io::{Attached, ClientId, FromWorker, RunId};
+use qemuweb_machine::storage::StorageEvent;
 use qemuweb_vm_config::find_profile;
 use qemuweb_wire::call::{
     CloneVm, DefineVm, PauseVm, ProfileRef, RemoveVm, ResetVm, RestartVm, RestoreVm, ResumeVm, StartVm,
@@ -369,4 +371,63 @@ fn a_start_a_stop_or_a_rename_writes_no_file() {
     world.ask(client, RestoreVm { vm_id: id() }).unwrap();
     world.ask(client, RestartVm { vm_id: id() }).unwrap();
     assert_eq!((world.kept_files.len(), world.state("a")), (1, VmState::Running));
+}
+
+#[test]
+fn disks_are_one_runs_at_a_time() {
+    let (mut world, client) = running();
+    let first = RunId(world.vm("a").unwrap().run);
+    assert_eq!(world.storage[&first], (id(), false));
+    world.prompt = false;
+    world.ask(client, stop(true)).unwrap();
+    assert_eq!(world.storage[&first], (id(), true));
+    // What was written is still being kept: the start waits for that.
+    let again = world.call(client, RestartVm { vm_id: id() }, Vec::new());
+    world.settle();
+    assert_eq!(world.answer(client, again), None);
+    assert!(world.workers.is_empty());
+    world.close_storage(first, None);
+    world.settle();
+    assert_eq!(world.answer(client, again), Some(Ok(Value::Null)));
+    let second = RunId(world.vm("a").unwrap().run);
+    assert_eq!(world.storage.keys().collect::<Vec<_>>(), [&second]);
+
+    // One that never says so is ended, and what it says then is nobody's.
+    world.ask(client, stop(true)).unwrap();
+    let again = world.call(client, RestartVm { vm_id: id() }, Vec::new());
+    world.pass(29_000.0);
+    assert_eq!(world.answer(client, again), None);
+    world.pass(2_000.0);
+    assert_eq!(world.answer(client, again), Some(Ok(Value::Null)));
+    assert!(!world.storage.contains_key(&second));
+    world.happen(Input::Storage(
+        second,
+        StorageEvent::Closed {
+            failure: Some(Failure::new("late")),
+        },
+    ));
+    assert!(world.vm("a").unwrap().state.is_active());
+}
+
+#[test]
+fn storage_that_fails_ends_its_run_and_says_what_was_not_kept() {
+    let (mut world, _) = running();
+    let run = RunId(world.vm("a").unwrap().run);
+    let alarm = StorageEvent::Alarm {
+        channel: "home".into(),
+        failure: Failure::new("no room"),
+    };
+    world.happen(Input::Storage(run, alarm));
+    assert_eq!(world.vm("a").unwrap().disk_alarm, Some(Failure::new("no room")));
+    world.happen(Input::Storage(run, StorageEvent::Used { disks: Vec::new() }));
+    assert_eq!(world.vm("a").unwrap().disk_alarm, None);
+    world.happen(Input::Storage(
+        run,
+        StorageEvent::Failed {
+            failure: Failure::new("another image"),
+        },
+    ));
+    let vm = world.vm("a").unwrap();
+    assert!(!vm.state.is_active());
+    assert_eq!(vm.failure, Some(Failure::new("another image")));
 }

@@ -57,6 +57,16 @@ impl<B: Blocks + 'static> CowBlockDevice<B> {
         })
     }
 
+    /// Whether nothing was kept of it before it was opened.
+    pub fn is_new(&self) -> bool {
+        self.overlay.is_new()
+    }
+
+    /// About how many bytes of changes are kept, and how many wait to be.
+    pub fn changes(&self) -> (u64, u64) {
+        self.overlay.changes()
+    }
+
     fn place(&self, offset: u64, length: u64) -> Result<Range<u64>, BlockError> {
         if self.closed.get() {
             return Err(BlockError::Closed { id: self.id().into() });

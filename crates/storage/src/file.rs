@@ -86,7 +86,14 @@ impl<F: Slices + 'static> FileBlockDevice<F> {
             slices,
             stamp,
         };
-        Ok(Self::new(name, stamp.size, source, POLICY, runtime))
+        Ok(Self::new(
+            name,
+            stamp.to_string(),
+            stamp.size,
+            source,
+            POLICY,
+            runtime,
+        ))
     }
 }
 

@@ -133,17 +133,13 @@ pub enum ConfigWarning {
     NoNetwork,
     /// A writable disk's changes are not kept.
     #[error(
-        "disk {number}: what the guest writes lasts until the machine stops; the image itself is not changed"
+        "disk {number}: what the guest writes is gone when the machine stops, as {reason}; the image itself is not changed"
     )]
     WritesNotKept {
         /// The disk's number, the boot disk first, counted from 0.
         number: usize,
-    },
-    /// A writable floppy's changes are not kept.
-    #[error("floppy {number}: what the guest writes lasts until the machine stops")]
-    FloppyNotKept {
-        /// The floppy's number, counted from 0.
-        number: usize,
+        /// Why.
+        reason: &'static str,
     },
     /// IDE disks cannot be read-only.
     #[error(

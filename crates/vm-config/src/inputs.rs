@@ -109,6 +109,9 @@ pub struct DiskInput {
     /// Whether the guest may only read it.
     #[serde(default)]
     pub readonly: bool,
+    /// Whether what the guest writes is discarded when the machine's power is off; else it lasts.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub discard_at_power_off: bool,
     /// The image's format; guessed from the file's name when absent. The host, which sees the content, sets it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<DiskFormat>,
@@ -142,6 +145,7 @@ impl DiskInput {
         Self {
             source,
             readonly: false,
+            discard_at_power_off: false,
             format: None,
             interface: None,
             media: None,
@@ -241,6 +245,22 @@ impl DiskFormat {
             Self::Bochs => "bochs",
             Self::Cloop => "cloop",
             Self::Dmg => "dmg",
+        }
+    }
+
+    /// Whether QEMU writes to images of this format whatever variant they are.
+    pub(crate) fn is_written(self) -> bool {
+        match self {
+            Self::Raw
+            | Self::Qcow2
+            | Self::Qcow
+            | Self::Qed
+            | Self::Vdi
+            | Self::Vhdx
+            | Self::Vpc
+            | Self::Parallels => true,
+            // Those of VMDK that are packed for streaming are read only.
+            Self::Vmdk | Self::Bochs | Self::Cloop | Self::Dmg => false,
         }
     }
 

@@ -9,7 +9,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{ConfigError, ConfigWarning};
-use crate::inputs::{Firmware, InputSource, Media, VmInputs};
+use crate::inputs::{DiskFormat, Firmware, InputSource, Media, VmInputs};
 
 /// The guest's processor architecture, which is also the QEMU binary that runs it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -195,9 +195,25 @@ pub struct VmOverrides {
     /// How disks are attached.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disk_interface: Option<DiskInterface>,
+    /// The disk that a built-in guest has its home directory on; [`HomeDisk::Lasting`] when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub home: Option<HomeDisk>,
     /// Size in MiB of QEMU's buffer of translated guest code; see [`crate::default_tb_size_mib`].
     #[serde(rename = "tbSizeMiB", skip_serializing_if = "Option::is_none")]
     pub tb_size_mib: Option<u32>,
+}
+
+/// Where a built-in guest's home directory is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum HomeDisk {
+    /// On a disk of the machine's own, which lasts.
+    Lasting,
+    /// On a disk that begins anew at each start.
+    UntilPowerOff,
+    /// In the guest's memory.
+    None,
 }
 
 /// What starts first.
@@ -239,6 +255,8 @@ pub struct QemuArgsResult {
     pub arch: Arch,
     /// The files that the arguments name, to be put in place before QEMU starts.
     pub files_to_mount: Vec<FileMountInfo>,
+    /// The disks that the arguments name, to be served while QEMU runs.
+    pub disks: Vec<DiskMountInfo>,
     /// What a person should know, but which does not stop the start.
     pub warnings: Vec<ConfigWarning>,
     /// Why the machine cannot start.
@@ -254,6 +272,13 @@ impl QemuArgsResult {
             .map(shell_quoted)
             .collect::<Vec<_>>()
             .join(" ")
+    }
+}
+
+impl DiskMountInfo {
+    /// What the arguments call it: QEMU's block driver `ring` (`qemu-wasm/src/block/wasm-ring.c`) and its channel.
+    pub fn file_name(&self) -> String {
+        format!("ring:{}", self.channel)
     }
 }
 
@@ -277,15 +302,45 @@ pub struct FileMountInfo {
     pub path: String,
     /// What it is.
     pub kind: FileKind,
-    /// Whether the guest may only read it. QEMU itself opens every file for reading only at present: what a
-    /// guest writes to a writable disk goes to a temporary layer.
+    /// Whether the guest may only read it.
     pub readonly: bool,
+}
+
+/// A disk that is served to QEMU over a channel of shared memory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DiskMountInfo {
+    /// The channel that QEMU asks over, which no other disk of the machine has: `disk0`, `floppy1`, `home`.
+    pub channel: String,
+    /// Where its image's bytes come from.
+    pub source: InputSource,
+    /// The format that QEMU takes the image for.
+    pub format: DiskFormat,
+    /// What drive it is in.
+    pub kind: FileKind,
+    /// What becomes of what the guest writes.
+    pub keep: Keep,
     /// Whether the machine's firmware starts it, and has nothing else to start.
     #[serde(default)]
     pub boots: bool,
     /// The internal snapshot that is to be in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshot: Option<String>,
+}
+
+/// What becomes of what is written to a disk. The image is never changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum Keep {
+    /// Nothing is written: the guest may only read, or QEMU has a temporary layer of its own.
+    Nothing,
+    /// Changes last, and belong to this image.
+    Changes,
+    /// Changes last until the machine's power is off.
+    UntilPowerOff,
+    /// The disk begins as the image, and is the machine's own from then on, whatever becomes of the image.
+    Copy,
 }
 
 /// The part that a mounted file plays.

@@ -16,6 +16,7 @@ pub mod agent;
 pub mod call;
 pub mod capabilities;
 pub mod client;
+pub mod disk;
 pub mod failure;
 pub mod message;
 pub mod monitor;

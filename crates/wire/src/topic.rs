@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::capabilities::RuntimeCapabilities;
+use crate::disk::DiskUse;
 use crate::failure::Failure;
 use crate::monitor::{Metrics, MonitorEvent};
 use crate::stored::{StorageUse, StoredInfo};
@@ -249,6 +250,9 @@ pub struct MachineState {
     pub events: Vec<MonitorEvent>,
     /// How busy it was, every four seconds, the latest last.
     pub metrics: Vec<Metrics>,
+    /// Its disks, as they were last told of.
+    #[serde(default)]
+    pub disks: Vec<DiskUse>,
 }
 
 /// News of a VM.
@@ -262,6 +266,11 @@ pub enum MachineDelta {
     Event {
         /// What.
         event: MonitorEvent,
+    },
+    /// Its disks are used so.
+    Disks {
+        /// All of them.
+        disks: Vec<DiskUse>,
     },
     /// It was measured.
     Measured {
@@ -291,6 +300,7 @@ impl Subject for Machine {
             MachineDelta::Started => *state = MachineState::default(),
             MachineDelta::Event { event } => keep(&mut state.events, event.clone()),
             MachineDelta::Measured { metrics } => keep(&mut state.metrics, *metrics),
+            MachineDelta::Disks { disks } => state.disks.clone_from(disks),
         }
     }
 }

@@ -169,6 +169,9 @@ pub struct VmInfo {
     /// What failed, when it could not be started or crashed.
     #[serde(default)]
     pub failure: Option<Failure>,
+    /// Why a disk failed, until it works again.
+    #[serde(default)]
+    pub disk_alarm: Option<Failure>,
     /// How captures get into the guest.
     #[serde(default)]
     pub capture: CaptureStatus,
@@ -207,6 +210,7 @@ impl VmInfo {
             warnings: Vec::new(),
             args: Vec::new(),
             failure: None,
+            disk_alarm: None,
             capture: CaptureStatus::default(),
             favourite: false,
             has_handles: false,

@@ -6,6 +6,7 @@
 mod agent;
 mod captures;
 mod console;
+mod disks;
 mod meter;
 mod monitor;
 
@@ -23,6 +24,7 @@ use crate::control::Asker;
 use crate::hub::{Hub, Timer};
 use crate::io::{Attached, StreamId};
 use crate::machine::Machine;
+use crate::storage::StorageEvent;
 
 /// All services.
 pub(crate) fn registry<A: Clone + 'static>() -> Vec<Box<dyn Service<A>>> {
@@ -32,6 +34,7 @@ pub(crate) fn registry<A: Clone + 'static>() -> Vec<Box<dyn Service<A>>> {
         Box::new(meter::Meter::default()),
         Box::new(agent::Agent::default()),
         Box::new(captures::Captures::default()),
+        Box::new(disks::Disks),
     ]
 }
 
@@ -130,6 +133,9 @@ pub(crate) trait Service<A> {
 
     /// The time is up for which this service asked with [`Cx::wake`].
     fn woken(&mut self, _reason: u32, _cx: &mut Cx<'_, A>) {}
+
+    /// The VM's storage Worker told something of its disks.
+    fn disks(&mut self, _said: &StorageEvent, _cx: &mut Cx<'_, A>) {}
 
     /// QEMU is gone.
     fn ended(&mut self, _cx: &mut Cx<'_, A>) {}

@@ -9,6 +9,7 @@ use std::rc::Rc;
 
 use qemuweb_machine::io::FromWorker;
 use qemuweb_machine::io::{Attached, Begin, ClientId, Kept, Outcome, RunId, Stored, StreamId, TaskId, Write};
+use qemuweb_machine::storage::StorageEvent;
 use qemuweb_machine::{Core, Effect, Input};
 use qemuweb_vm_config::{DiskFormat, FileKind, StoredFile};
 use qemuweb_wire::RuntimeCapabilities;
@@ -82,6 +83,8 @@ pub struct World {
     /// The Workers that exist, and those that have been told to end.
     pub workers: BTreeMap<RunId, Qemu>,
     pub ended: BTreeMap<RunId, Qemu>,
+    /// The storage Workers, by the VM whose disks they have, and whether they are to close.
+    pub storage: BTreeMap<RunId, (String, bool)>,
     /// What waits to be carried out.
     pub tasks: VecDeque<(TaskId, Outcome<u32>)>,
     pub cancelled: BTreeSet<TaskId>,
@@ -120,6 +123,7 @@ impl World {
             streams: BTreeMap::new(),
             workers: BTreeMap::new(),
             ended: BTreeMap::new(),
+            storage: BTreeMap::new(),
             tasks: VecDeque::new(),
             cancelled: BTreeSet::new(),
             kept_vms: BTreeMap::new(),
@@ -159,6 +163,12 @@ impl World {
                 self.step(Input::Done(task, outcome));
                 continue;
             }
+            if self.prompt
+                && let Some(run) = self.closing()
+            {
+                self.close_storage(run, None);
+                continue;
+            }
             let said = self
                 .workers
                 .iter_mut()
@@ -167,6 +177,18 @@ impl World {
             self.step(said.into_input(run));
         }
         panic!("the world does not come to rest");
+    }
+
+    /// A storage Worker that is to close.
+    pub fn closing(&self) -> Option<RunId> {
+        let mut storage = self.storage.iter();
+        storage.find_map(|(run, (_, closes))| closes.then_some(*run))
+    }
+
+    /// A storage Worker has kept all that it could.
+    pub fn close_storage(&mut self, run: RunId, failure: Option<Failure>) {
+        self.storage.remove(&run);
+        self.step(Input::Storage(run, StorageEvent::Closed { failure }));
     }
 
     /// Lets time pass, with all that becomes due meanwhile.
@@ -384,12 +406,25 @@ impl World {
             Effect::CloseStream(stream) => self.streams.get_mut(&stream).unwrap().closed = true,
             Effect::StartWorker(run, order) => {
                 assert!(!self.workers.contains_key(&run) && !self.ended.contains_key(&run));
+                if !order.disks.is_empty() {
+                    let disks = self.storage.values();
+                    let is_free = disks.into_iter().all(|(vm_id, _)| *vm_id != order.vm_id);
+                    assert!(is_free, "two Workers have the disks of {}", order.vm_id);
+                    self.storage.insert(run, (order.vm_id.clone(), false));
+                }
                 self.workers.insert(run, Qemu::new(&order));
             }
             Effect::EndWorker(run) => {
                 let worker = self.workers.remove(&run).expect("a Worker is ended twice");
                 self.ended.insert(run, worker);
+                if let Some((_, closes)) = self.storage.get_mut(&run) {
+                    *closes = true;
+                }
             }
+            Effect::AskStorage(run, _) => {
+                assert!(self.storage.contains_key(&run), "nobody has the disks");
+            }
+            Effect::EndStorage(run) => drop(self.storage.remove(&run)),
             Effect::WriteChannel { run, channel, bytes } => {
                 let qemu = self.workers.get_mut(&run).expect("bytes for a QEMU that is gone");
                 qemu.write(&channel, &bytes);

@@ -61,14 +61,14 @@ impl<R: Ranges + 'static> HttpBlockDevice<R> {
     pub async fn open(url: impl Into<String>, ranges: R, runtime: SharedRuntime) -> Result<Self, BlockError> {
         let url = url.into();
         let (pin, first) = fetch(&url, &ranges, &runtime, None, 0, FIRST).await?;
-        let size = pin.size;
+        let (size, identity) = (pin.size, format!("{url}: {pin}"));
         let source = HttpSource {
             url: url.clone(),
             ranges,
             pin,
             runtime: runtime.clone(),
         };
-        let device = Self::new(url, size, source, POLICY, runtime);
+        let device = Self::new(url, identity, size, source, POLICY, runtime);
         device.keep(&first);
         Ok(device)
     }

@@ -42,6 +42,7 @@ pub struct Policy {
 /// A read-only disk over a [`Source`]. What is read comes in pages, which are kept; who reads in sequence is read ahead of.
 pub struct ImageBlockDevice<S> {
     id: String,
+    identity: String,
     size: u64,
     policy: Policy,
     cache: Cache<S>,
@@ -49,10 +50,18 @@ pub struct ImageBlockDevice<S> {
 }
 
 impl<S: Source + 'static> ImageBlockDevice<S> {
-    /// A disk over `source`, which has `size` bytes; its last sector is filled up with zeroes.
-    pub fn new(id: impl Into<String>, size: u64, source: S, policy: Policy, runtime: SharedRuntime) -> Self {
+    /// A disk over `source`, which has `size` bytes and is known by `identity`; its last sector is filled up with zeroes.
+    pub fn new(
+        id: impl Into<String>,
+        identity: impl Into<String>,
+        size: u64,
+        source: S,
+        policy: Policy,
+        runtime: SharedRuntime,
+    ) -> Self {
         Self {
             id: id.into(),
+            identity: identity.into(),
             size,
             policy,
             cache: Cache::new(source, size, policy, runtime),
@@ -68,6 +77,16 @@ impl<S: Source + 'static> ImageBlockDevice<S> {
     /// How many bytes were fetched so far, those included that nobody has read.
     pub fn fetched(&self) -> u64 {
         self.cache.fetched()
+    }
+
+    /// What tells this image from what may be in its place another time.
+    pub fn identity(&self) -> &str {
+        &self.identity
+    }
+
+    /// Its length in bytes, which may be no multiple of a sector's.
+    pub fn length(&self) -> u64 {
+        self.size
     }
 
     fn refuse(&self) -> BlockError {

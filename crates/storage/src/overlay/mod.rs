@@ -71,6 +71,7 @@ struct Inner<B> {
     /// One transaction at a time.
     committing: Mutex<()>,
     state: RefCell<State>,
+    is_new: bool,
 }
 
 /// What was changed of a disk.
@@ -136,6 +137,7 @@ impl<B: Blocks + 'static> Overlay<B> {
             state.set_size(size);
         }
         Ok(Self(Rc::new(Inner {
+            is_new: kept.header.is_none(),
             store,
             limits,
             runtime,
@@ -147,6 +149,17 @@ impl<B: Blocks + 'static> Overlay<B> {
     /// What the disk is known by.
     pub(crate) fn id(&self) -> &str {
         self.0.store.id()
+    }
+
+    /// Whether nothing was kept before it was opened.
+    pub(crate) fn is_new(&self) -> bool {
+        self.0.is_new
+    }
+
+    /// About how many bytes are kept, and how many wait in memory to be.
+    pub(crate) fn changes(&self) -> (u64, u64) {
+        let state = self.0.state.borrow();
+        (state.kept_bytes(), state.unkept() as u64 * PAGE as u64)
     }
 
     /// The disk's size in bytes.

@@ -322,6 +322,17 @@ impl State {
         }
     }
 
+    /// About how many bytes the database has: a block whose record was not looked at yet counts as a whole one.
+    pub(super) fn kept_bytes(&self) -> u64 {
+        let records = self.stored.values().map(|stored| {
+            let pages = stored
+                .masks
+                .map_or(PAGES as u32, |(present, _)| present.count_ones());
+            u64::from(pages) * PAGE as u64
+        });
+        records.sum::<u64>() + self.journal_bytes() as u64
+    }
+
     /// Bytes of the journal.
     pub(super) fn journal_bytes(&self) -> usize {
         self.journal.values().sum()

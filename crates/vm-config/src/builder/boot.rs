@@ -22,6 +22,13 @@ pub(super) enum Boot {
     Nothing,
 }
 
+impl Boot {
+    /// Whether the package's own guest starts, all of it.
+    pub(super) fn is_built_in_guest(&self) -> bool {
+        matches!(self, Self::Kernel(kernel) if kernel.is_ours && matches!(kernel.initrd, Some(InputSource::Builtin(_))))
+    }
+}
+
 /// A kernel to start.
 pub(super) struct KernelBoot {
     source: InputSource,

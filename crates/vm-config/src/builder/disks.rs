@@ -1,11 +1,11 @@
 //! Disks: their images, and the controllers that they hang on.
 
-use super::{Builder, MOUNT_FOLDER};
+use super::Builder;
 use crate::error::{ConfigError, ConfigWarning};
-use crate::inputs::{DiskFormat, DiskInput, Media};
+use crate::inputs::{DiskFormat, DiskInput, InputSource, Media};
 use crate::machine::Machine;
 use crate::props::Props;
-use crate::types::{DiskInterface, FileMountInfo};
+use crate::types::{DiskInterface, DiskMountInfo, FileKind, HomeDisk, Keep};
 use crate::validate::{check_disk_count, check_snapshot, check_source};
 
 /// The most disks that a machine may have, the boot disk included.
@@ -14,6 +14,10 @@ pub const MAX_DISKS: usize = 16;
 const LOAD_SNAPSHOT: &str = "load-snapshot";
 /// The floppy drives of a PC.
 pub const MAX_FLOPPIES: usize = 2;
+/// The channel of the disk that a built-in guest has its home directory on; also its serial number, and what it is kept as.
+pub const HOME_CHANNEL: &str = "home";
+/// The image that it begins as, in the package's guest folder: a sparse image.
+pub const HOME_IMAGE: &str = "home.sparse";
 
 impl Builder<'_> {
     /// The boot disk, with the path of the field that names it.
@@ -123,17 +127,13 @@ impl Builder<'_> {
                 self.errors.push(ConfigError::invalid(field, expected, "another"));
                 continue;
             }
-            let name = format!("floppy{index}.raw");
-            let path = self.mount_disk(disk, &name, disk.readonly, starts, field);
-            if !disk.readonly {
-                self.warnings.push(ConfigWarning::FloppyNotKept { number: index });
-            }
+            let channel = format!("floppy{index}");
+            let file = self.serve(disk, &channel, DiskFormat::Raw, keep(disk), starts, field);
             let drive = Props::of("if=floppy")
                 .with("index", &index.to_string())
-                .with("file", &path)
+                .with("file", &file)
                 .with("format", DiskFormat::Raw.as_str())
-                .flag("readonly", disk.readonly)
-                .flag("snapshot", !disk.readonly);
+                .flag("readonly", disk.readonly);
             self.option("-drive", drive.finish());
         }
     }
@@ -149,7 +149,7 @@ impl Builder<'_> {
         wanted
     }
 
-    /// Mounts a disk's image and opens it as block backend `disk{number}`.
+    /// Has a disk served, and opens it as block backend `disk{number}`.
     fn drive(
         &mut self,
         number: usize,
@@ -161,25 +161,44 @@ impl Builder<'_> {
         let format = disk
             .format
             .unwrap_or_else(|| DiskFormat::promised_by(disk.source.file_name()));
-        let name = format!("disk{number}.{}", format.as_str());
         let is_cdrom = media(disk) == Media::Cdrom;
         let readonly = disk.readonly || is_cdrom;
-        let path = self.mount_disk(disk, &name, readonly, starts, field);
-
-        // Writes are not kept yet: they go to a temporary layer, which IDE disks need even where they may not write.
+        // IDE disks need a layer even where they may not write.
         let is_ide = interface == DiskInterface::Ide && !is_cdrom;
-        let layered = is_ide || !readonly;
-        if !readonly {
-            self.warnings.push(ConfigWarning::WritesNotKept { number });
-        } else if is_ide {
-            self.warnings.push(ConfigWarning::IdeIsWritable { number });
-        }
+        let not_kept = if disk.snapshot.is_some() {
+            Some("a snapshot of the image was chosen")
+        } else if !format.is_written() {
+            Some("QEMU only reads images of this format")
+        } else {
+            None
+        };
+        let temporary = match not_kept {
+            Some(reason) if !readonly => {
+                self.warnings
+                    .push(ConfigWarning::WritesNotKept { number, reason });
+                true
+            }
+            _ if readonly && is_ide => {
+                self.warnings.push(ConfigWarning::IdeIsWritable { number });
+                true
+            }
+            _ => false,
+        };
+        let keep = if readonly || temporary {
+            Keep::Nothing
+        } else {
+            keep(disk)
+        };
+        let file = self.serve(disk, &format!("disk{number}"), format, keep, starts, field);
         let mut drive = Props::of("if=none")
             .with("id", &format!("disk{number}"))
-            .with("file", &path)
+            .with("file", &file)
             .with("format", format.as_str())
-            .flag("readonly", !layered)
-            .flag("snapshot", layered);
+            .flag("readonly", keep == Keep::Nothing && !temporary)
+            .flag("snapshot", temporary);
+        if keep != Keep::Nothing {
+            drive = drive.with("discard", "unmap");
+        }
         if let Some(snapshot) = &disk.snapshot {
             if format != DiskFormat::Qcow2 {
                 let expected = format!("a qcow2 image (this one is {})", format.as_str());
@@ -192,25 +211,58 @@ impl Builder<'_> {
         self.option("-drive", drive.finish());
     }
 
-    /// Mounts the image of a disk, a CD or a floppy.
-    fn mount_disk(
+    /// Has a disk, a CD or a floppy served over `channel`, and returns what QEMU opens.
+    fn serve(
         &mut self,
         disk: &DiskInput,
-        name: &str,
-        readonly: bool,
+        channel: &str,
+        format: DiskFormat,
+        keep: Keep,
         boots: bool,
         field: &str,
     ) -> String {
         self.require(check_source(&disk.source, field));
-        self.mount_file(FileMountInfo {
+        self.serve_disk(DiskMountInfo {
+            channel: channel.to_owned(),
             source: disk.source.clone(),
-            path: format!("{MOUNT_FOLDER}/{name}"),
+            format,
             kind: media(disk).kind(),
-            readonly,
+            keep,
             // What is in a snapshot, nobody has seen.
             boots: boots && disk.snapshot.is_none(),
             snapshot: disk.snapshot.clone(),
         })
+    }
+
+    fn serve_disk(&mut self, disk: DiskMountInfo) -> String {
+        let file = disk.file_name();
+        self.disks.push(disk);
+        file
+    }
+
+    /// The disk that a built-in guest has its home directory on. The guest knows it by its serial number.
+    pub(super) fn home(&mut self) {
+        let keep = match self.overrides.home.unwrap_or(HomeDisk::Lasting) {
+            HomeDisk::Lasting => Keep::Copy,
+            HomeDisk::UntilPowerOff => Keep::UntilPowerOff,
+            HomeDisk::None => return,
+        };
+        let file = self.serve_disk(DiskMountInfo {
+            channel: HOME_CHANNEL.to_owned(),
+            source: InputSource::builtin(HOME_IMAGE),
+            format: DiskFormat::Raw,
+            kind: FileKind::Disk,
+            keep,
+            boots: false,
+            snapshot: None,
+        });
+        let drive = Props::of("if=none")
+            .with("id", HOME_CHANNEL)
+            .with("file", &file)
+            .with("format", DiskFormat::Raw.as_str())
+            .with("discard", "unmap");
+        self.option("-drive", drive.finish());
+        self.virtio_device("blk", &format!(",drive={HOME_CHANNEL},serial={HOME_CHANNEL}"));
     }
 
     /// Attaches block backend `disk{number}` as the `nth` disk of the machine's own IDE or AHCI controller.
@@ -234,4 +286,15 @@ impl Builder<'_> {
 /// The drive of a disk.
 fn media(disk: &DiskInput) -> Media {
     disk.media.unwrap_or(Media::Disk)
+}
+
+/// What becomes of what is written to a disk that can be written.
+fn keep(disk: &DiskInput) -> Keep {
+    if disk.readonly {
+        Keep::Nothing
+    } else if disk.discard_at_power_off {
+        Keep::UntilPowerOff
+    } else {
+        Keep::Changes
+    }
 }

@@ -55,8 +55,6 @@ impl Builder<'_> {
                 path: format!("{MOUNT_FOLDER}/flash{unit}.{format}"),
                 kind: FileKind::Firmware,
                 readonly,
-                boots: false,
-                snapshot: None,
             });
             let drive = Props::of("if=pflash")
                 .with("unit", &unit.to_string())

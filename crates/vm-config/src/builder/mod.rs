@@ -21,7 +21,7 @@ pub use consoles::{
     QMP_CHANNEL, SERIAL_CHANNEL,
 };
 pub use devices::BALLOON;
-pub use disks::{MAX_DISKS, MAX_FLOPPIES};
+pub use disks::{HOME_CHANNEL, HOME_IMAGE, MAX_DISKS, MAX_FLOPPIES};
 pub use extra::split_args;
 pub(crate) use firmware::whole_pc;
 
@@ -29,7 +29,7 @@ use self::boot::Boot;
 use crate::error::{ConfigError, ConfigWarning};
 use crate::inputs::{InputSource, VmInputs};
 use crate::machine::Machine;
-use crate::types::{FileKind, FileMountInfo, QemuArgsResult, VmOverrides, VmProfile};
+use crate::types::{DiskMountInfo, FileKind, FileMountInfo, QemuArgsResult, VmOverrides, VmProfile};
 use crate::validate::check_source;
 
 /// The folder of QEMU's file system in which a machine's files are put.
@@ -85,6 +85,7 @@ struct Builder<'a> {
     machine: Machine,
     args: Vec<String>,
     files: Vec<FileMountInfo>,
+    disks: Vec<DiskMountInfo>,
     warnings: Vec<ConfigWarning>,
     errors: Vec<ConfigError>,
 }
@@ -98,6 +99,7 @@ impl<'a> Builder<'a> {
             machine: Machine::of(&profile.machine),
             args: Vec::new(),
             files: Vec::new(),
+            disks: Vec::new(),
             warnings: Vec::new(),
             errors: Vec::new(),
         }
@@ -107,9 +109,13 @@ impl<'a> Builder<'a> {
         self.basics(&boot);
         self.firmware(&boot);
         let starts = matches!(boot, Boot::Disk(_));
+        let has_home = boot.is_built_in_guest();
         self.boot(boot);
         self.consoles();
         self.disks(starts);
+        if has_home {
+            self.home();
+        }
         self.net();
         self.devices();
         self.extra();
@@ -117,6 +123,7 @@ impl<'a> Builder<'a> {
             args: self.args,
             arch: self.profile.arch,
             files_to_mount: self.files,
+            disks: self.disks,
             warnings: self.warnings,
             errors: self.errors,
         }
@@ -150,8 +157,6 @@ impl Builder<'_> {
             path: format!("{MOUNT_FOLDER}/{name}"),
             kind,
             readonly: true,
-            boots: false,
-            snapshot: None,
         })
     }
 

@@ -1,8 +1,6 @@
 //! What the machines boot and mount: just enough for QEMU to accept it.
 
-use std::path::Path;
-
-use qemuweb_vm_config::{FileKind, FileMountInfo};
+use qemuweb_vm_config::{DiskFormat, DiskMountInfo, FileKind, FileMountInfo};
 
 /// The name of a file for flash, which differs from machine to machine.
 pub(crate) const FLASH: &str = "flash";
@@ -24,16 +22,16 @@ pub(crate) fn name_of(mount: &FileMountInfo) -> &'static str {
     match mount.kind {
         FileKind::Kernel => "kernel",
         FileKind::Initrd => "initrd",
-        FileKind::Disk
-            if Path::new(&mount.path)
-                .extension()
-                .is_some_and(|found| found == "qcow2") =>
-        {
-            "disk.qcow2"
-        }
-        FileKind::Disk | FileKind::Cdrom => "disk.raw",
-        FileKind::Floppy => "floppy.raw",
-        FileKind::Firmware => FLASH,
+        _ => FLASH,
+    }
+}
+
+/// Which file plays the part of a disk's image.
+pub(crate) fn name_of_image(disk: &DiskMountInfo) -> &'static str {
+    match (disk.kind, disk.format) {
+        (FileKind::Floppy, _) => "floppy.raw",
+        (_, DiskFormat::Qcow2) => "disk.qcow2",
+        _ => "disk.raw",
     }
 }
 

@@ -158,6 +158,14 @@ impl Folder {
                 *arg = arg.replace(&mount.path, path);
             }
         }
+        for disk in &result.disks {
+            let path = self.0.join(files::name_of_image(disk));
+            let path = path.to_str().expect("a path in UTF-8");
+            for arg in args.iter_mut().filter(|arg| names(arg, &disk.file_name())) {
+                // Several machines have the same file, and some a disk several times.
+                *arg = arg.replace(&disk.file_name(), path) + ",file.locking=off";
+            }
+        }
         args.push("-S".into());
         args
     }

@@ -69,12 +69,18 @@ fn machine(id: &str, result: &QemuArgsResult) -> Value {
             (mount.path.clone(), from.into())
         })
         .collect();
+    let disks: serde_json::Map<String, Value> = result
+        .disks
+        .iter()
+        .map(|disk| (disk.channel.clone(), files::name_of_image(disk).into()))
+        .collect();
     let profile = qemuweb_vm_config::find_profile(id).expect("a profile of ours");
     json!({
         "name": id,
         "commandLine": result.command_line(),
         "args": result.args,
         "mounts": mounts,
+        "disks": disks,
         // Overrides ask for less than twice the profile's memory.
         "heapMiB": required_heap_mib(&profile, None) + 512,
     })

@@ -29,6 +29,10 @@ fn show(profile: &str, inputs: &VmInputs, overrides: &VmOverrides) -> String {
         )
         .expect("a string");
     }
+    for disk in &result.disks {
+        let (channel, name) = (&disk.channel, disk.source.file_name());
+        write!(text, "\nserve {channel} {name} ({:?})", disk.keep).expect("a string");
+    }
     for warning in &result.warnings {
         write!(text, "\nwarning: {warning}").expect("a string");
     }

@@ -1,0 +1,176 @@
+//! What the host and a VM's storage Worker say to each other, and as what the changes of disks are kept.
+//!
+//! Each run of a VM that has disks has a storage Worker. It opens the disks, serves their channels while QEMU runs, and keeps what
+//! was written when the run ends. QEMU waits for its disks at the start, so neither Worker has to come first.
+
+use std::collections::BTreeMap;
+
+use qemuweb_vm_config::{Arch, DiskMountInfo, InputSource, Keep};
+use qemuweb_wire::Failure;
+use qemuweb_wire::disk::DiskUse;
+use qemuweb_wire::vm::VmId;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// Host to Worker.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum StorageCommand {
+    /// Open the disks of a VM. Sent once, first; attachments are the Blobs that `disks` name by index.
+    Open {
+        /// Whose changes they are.
+        vm_id: VmId,
+        /// What a disk that starts the machine has to be for.
+        arch: Arch,
+        /// The disks.
+        disks: Vec<DiskOrder>,
+    },
+    /// QEMU is loaded: serve its channels. Attachment: its memory, a SharedArrayBuffer.
+    Serve {
+        /// Address of the channel directory in that memory.
+        directory: u32,
+    },
+    /// Tell how the disks are used: see [`StorageEvent::Used`].
+    Tell,
+    /// QEMU is gone: keep what is not kept yet, let go of all, and say so with [`StorageEvent::Closed`].
+    End,
+}
+
+/// A disk to serve.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DiskOrder {
+    /// What the machine needs.
+    pub mount: DiskMountInfo,
+    /// As what its changes are kept among those of its VM: no other disk of it has that.
+    pub disk_id: String,
+}
+
+/// Worker to host.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum StorageEvent {
+    /// The Worker's code runs and takes commands.
+    Ready,
+    /// The disks are open, and as they are.
+    Used {
+        /// How, in the order of the machine's disks.
+        disks: Vec<DiskUse>,
+    },
+    /// A request failed, and the guest was told so.
+    Alarm {
+        /// The disk's channel.
+        channel: String,
+        /// Why.
+        failure: Failure,
+    },
+    /// A disk could not be opened, or QEMU does not keep to the protocol: the run has to end.
+    Failed {
+        /// Why.
+        failure: Failure,
+    },
+    /// All that was written is kept, and the disks are free for another run.
+    Closed {
+        /// What could not be kept, if anything.
+        failure: Option<Failure>,
+    },
+}
+
+/// The orders for a machine's disks.
+pub(crate) fn orders(disks: Vec<DiskMountInfo>) -> Vec<DiskOrder> {
+    let mut known: BTreeMap<String, u32> = BTreeMap::new();
+    let orders = disks.into_iter().map(|mount| {
+        let id = disk_id(&mount);
+        let count = known.entry(id.clone()).or_default();
+        *count += 1;
+        // The same image in two drives is two disks.
+        let disk_id = if *count == 1 { id } else { format!("{id}-{count}") };
+        DiskOrder { mount, disk_id }
+    });
+    orders.collect()
+}
+
+/// What the changes of a disk are known by: what it lies over, wherever it stands among the disks, so that a definition can be
+/// edited and another image of the same place never gets them.
+fn disk_id(mount: &DiskMountInfo) -> String {
+    if mount.keep == Keep::Copy {
+        return mount.channel.clone();
+    }
+    match &mount.source {
+        InputSource::Builtin(file) => format!("builtin-{}", short_hash(&file.path)),
+        // One that has to be chosen again is the same.
+        InputSource::Attachment(file) => {
+            format!("file-{}", short_hash(&format!("{} {}", file.size, file.name)))
+        }
+        InputSource::Url(url) | InputSource::UrlWithCredentials(url) => format!("url-{}", short_hash(url)),
+        InputSource::Stored(file) => format!("stored-{}", short_hash(&file.hash)),
+    }
+}
+
+/// Enough of a hash to tell the disks of one VM apart.
+fn short_hash(text: &str) -> String {
+    let digest = Sha256::digest(text.as_bytes());
+    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use qemuweb_vm_config::{Attachment, DiskFormat, FileKind, StoredFile};
+
+    use super::*;
+
+    fn mount(source: InputSource, keep: Keep) -> DiskMountInfo {
+        DiskMountInfo {
+            channel: "disk0".into(),
+            source,
+            format: DiskFormat::Raw,
+            kind: FileKind::Disk,
+            keep,
+            boots: false,
+            snapshot: None,
+        }
+    }
+
+    #[test]
+    fn each_disk_has_a_name_of_its_own_that_lasts() {
+        let file = |index, name: &str| {
+            InputSource::Attachment(Attachment {
+                index,
+                name: name.into(),
+                size: 1,
+            })
+        };
+        let stored = InputSource::Stored(StoredFile {
+            hash: "sha256:00".into(),
+            name: "x".into(),
+            size: 1,
+        });
+        let url = || InputSource::Url("https://example.org:81/a.img".into());
+        let ids = |sources: Vec<InputSource>| -> Vec<String> {
+            let mounts = sources.into_iter().map(|source| mount(source, Keep::Changes));
+            let orders = orders(mounts.collect());
+            orders.into_iter().map(|order| order.disk_id).collect()
+        };
+        let all = ids(vec![
+            file(0, "a:b.img"),
+            file(1, "b"),
+            stored.clone(),
+            url(),
+            url(),
+            InputSource::builtin("x/y"),
+        ]);
+        assert_eq!(all[4], format!("{}-2", all[3]));
+        let mut distinct = all.clone();
+        distinct.sort();
+        distinct.dedup();
+        assert_eq!(distinct.len(), all.len());
+        assert!(all.iter().all(|id| !id.contains(':')), "{all:?}");
+        // Wherever it stands.
+        assert_eq!(
+            ids(vec![url(), stored, file(7, "a:b.img")]),
+            [all[3].as_str(), &all[2], &all[0]]
+        );
+        let home = orders(vec![mount(InputSource::builtin("home"), Keep::Copy)]);
+        assert_eq!(home[0].disk_id, "disk0");
+    }
+}
