@@ -140,6 +140,7 @@ impl Driver {
             Effect::MeasureStorage(task) => {
                 self.later(task, async { Outcome::Measured(storing::storage_use().await) });
             }
+            Effect::DoWithDisks(task, job) => self.workers.do_with_disks(task, job, this),
             #[expect(clippy::cast_precision_loss, reason = "VMs are few")]
             Effect::Badge(active) => tell_service_worker("running", &(active as f64).into()),
             Effect::Close => tell_service_worker("idle", &JsValue::TRUE),
@@ -195,6 +196,7 @@ fn goes_on(driver: &Weak<Driver>, task: TaskId, done: u64, total: u64) -> bool {
     let Some(driver) = driver.upgrade() else {
         return false;
     };
+    let total = Some(total);
     driver.happen(Input::Progressed { task, done, total });
     !driver.cancelled.borrow().contains(&task)
 }

@@ -74,12 +74,15 @@ pub(super) struct Worker<R: Role> {
     _on_message_error: Closure<dyn FnMut(MessageEvent)>,
 }
 
+/// Who hears what comes from a Worker.
+type Listener<R> = Rc<dyn Fn(FromWorker<<R as Role>::Event>)>;
+
 /// The connection with a Worker.
 struct Line<R: Role> {
     worker: web_sys::Worker,
     /// Messages for a Worker that takes none yet; `None` once it does.
     waiting: RefCell<Option<Vec<Array>>>,
-    listener: RefCell<Rc<dyn Fn(FromWorker<R::Event>)>>,
+    listener: RefCell<Listener<R>>,
     role: PhantomData<R>,
 }
 

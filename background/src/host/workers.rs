@@ -9,8 +9,8 @@ use std::rc::Rc;
 
 use js_sys::{Date, SharedArrayBuffer, Uint8Array};
 use qemuweb_machine::Input;
-use qemuweb_machine::io::{Attached, FromWorker, RunId};
-use qemuweb_machine::storage::{StorageCommand, StorageEvent};
+use qemuweb_machine::io::{Attached, FromWorker, Outcome, RunId, TaskId};
+use qemuweb_machine::storage::{DiskJob, StorageCommand, StorageEvent};
 use qemuweb_machine::worker::{BootOrder, VmWorkerCommand, VmWorkerEvent};
 use qemuweb_shm::budget::Budget;
 use qemuweb_shm::web::JsSharedMemory;
@@ -37,6 +37,8 @@ pub(super) struct Workers {
     spares: RefCell<Vec<(Arch, VmWorker)>>,
     /// Those of runs that have ended, which keep what was written.
     closing: RefCell<HashMap<RunId, Worker<ServesDisks>>>,
+    /// Those that do something with disks that nobody uses.
+    jobs: RefCell<HashMap<TaskId, Worker<ServesDisks>>>,
 }
 
 struct Running {
@@ -180,6 +182,35 @@ impl Workers {
     pub(super) fn end_storage(&self, run: RunId) {
         let storage = self.closing.borrow_mut().remove(&run);
         drop(storage);
+    }
+
+    /// Has a Worker do something with disks that nobody uses.
+    pub(super) fn do_with_disks(&self, task: TaskId, job: DiskJob, driver: &Rc<Driver>) {
+        let worker = match Worker::<ServesDisks>::spawn() {
+            Ok(worker) => worker,
+            Err(failure) => {
+                return driver.happen(Input::Done(task, Outcome::DidWithDisks(Err(failure))));
+            }
+        };
+        let weak = Rc::downgrade(driver);
+        worker.listen(move |event| {
+            let Some(driver) = weak.upgrade() else { return };
+            let done = match event {
+                Ok((StorageEvent::Did { disks }, _)) => Ok(disks),
+                Ok((StorageEvent::Failed { failure }, _)) | Err(failure) => Err(failure),
+                Ok((StorageEvent::Progress { done }, _)) => {
+                    let total = None;
+                    return driver.happen(Input::Progressed { task, done, total });
+                }
+                Ok(_) => return,
+            };
+            // Not amid what its listener does.
+            let ends = Rc::clone(&driver);
+            spawn_local(async move { drop(ends.workers.jobs.borrow_mut().remove(&task)) });
+            driver.happen(Input::Done(task, Outcome::DidWithDisks(done)));
+        });
+        worker.post(&StorageCommand::Do(job), Vec::new());
+        self.jobs.borrow_mut().insert(task, worker);
     }
 
     /// Tells a run's storage Worker something, if it has one.

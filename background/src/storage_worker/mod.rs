@@ -1,6 +1,7 @@
 //! The storage Worker of one run of a VM: opens its disks, serves their channels, and keeps what was written.
 
 mod disk;
+mod jobs;
 mod metered;
 mod open;
 
@@ -72,6 +73,16 @@ async fn serve(data: &JsValue, storage: &Rc<Storage>) -> Result<(), Failure> {
             storage.tell();
             Ok(())
         }
+        StorageCommand::Sync { tag } => {
+            let failure = storage.sync().await.err();
+            report(&StorageEvent::Synced { tag, failure });
+            Ok(())
+        }
+        StorageCommand::Do(job) => {
+            let disks = jobs::carry_out(job).await.map_err(|error| failure(&error))?;
+            report(&StorageEvent::Did { disks });
+            Ok(())
+        }
         StorageCommand::End => {
             storage.end().await;
             Ok(())
@@ -136,10 +147,11 @@ impl Storage {
         let wake = Directory::open(memory, address).map_err(refused)?.wake_address();
         let link = Link::open(memory.clone(), address).map_err(refused)?;
         let (this, memory) = (Rc::clone(self), memory.clone());
-        let found = move |channel: Result<Channel, _>| match channel {
-            Ok(channel) => this.found(channel, memory.clone(), wake),
-            // The host tells of channels that nobody knows.
-            Err(_) => {}
+        // The host tells of channels that nobody knows.
+        let found = move |channel: Result<Channel, _>| {
+            if let Ok(channel) = channel {
+                this.found(channel, memory.clone(), wake);
+            }
         };
         link.watch(Owner::Storage, found, |error| {
             report(&StorageEvent::Failed {
@@ -175,6 +187,15 @@ impl Storage {
                 disks: disks.iter().map(|disk| disk.usage()).collect(),
             });
         }
+    }
+
+    /// Keeps what is not kept yet.
+    async fn sync(&self) -> Result<(), Failure> {
+        let disks = self.disks.borrow().clone();
+        for disk in disks {
+            disk.device().sync().await.map_err(|error| failure(&error))?;
+        }
+        Ok(())
     }
 
     /// Keeps what is not kept yet, and lets go of all.

@@ -10,7 +10,7 @@ use qemuweb_storage::file::FileBlockDevice;
 use qemuweb_storage::http::HttpBlockDevice;
 use qemuweb_storage::memory::MemoryBlockDevice;
 use qemuweb_storage::overlay::Limits;
-use qemuweb_storage::sparse::SparseImage;
+use qemuweb_storage::sparse::SparseBlockDevice;
 use qemuweb_storage::web::{BlobSlices, Database, EventLoop, FetchRanges, IndexedDbOverlay};
 use qemuweb_vm_config::{Arch, DiskMountInfo, InputSource, Keep, Role, check_content};
 use qemuweb_wire::Failure;
@@ -103,8 +103,7 @@ async fn open_copy(order: &DiskOrder, vm_id: &str, database: &Database) -> Resul
             source.file_name()
         )));
     };
-    let bytes = package_guest_file(&file.path).await?.to_vec();
-    let image = SparseImage::parse(&bytes).map_err(|error| Failure::from_error(&error))?;
+    let image = sparse(&file.path).await?;
     let changes = open_changes(None, image.size(), vm_id, order.disk_id.clone(), database).await;
     let changes = changes.map_err(|error| failure(&error))?;
     if changes.device.is_new() {
@@ -120,6 +119,16 @@ async fn open_copy(order: &DiskOrder, vm_id: &str, database: &Database) -> Resul
 async fn open_image(source: &InputSource, attachments: &[JsValue]) -> Result<Image, Failure> {
     let name = source.file_name();
     match source {
+        InputSource::Builtin(file) if is_sparse(&file.path) => {
+            let device = sparse(&file.path).await?;
+            let length = device.size();
+            Ok(Image {
+                device: Rc::new(device),
+                identity: format!("{}: {length} bytes", file.path),
+                length,
+                is_foreign: false,
+            })
+        }
         InputSource::Builtin(file) => {
             let bytes = package_guest_file(&file.path).await?.to_vec();
             let length = bytes.len() as u64;
@@ -163,6 +172,17 @@ async fn open_image(source: &InputSource, attachments: &[JsValue]) -> Result<Ima
             file.name
         ))),
     }
+}
+
+/// Whether a file of the package has the pages of an image that are not zero.
+fn is_sparse(path: &str) -> bool {
+    path.ends_with(".sparse.gz")
+}
+
+async fn sparse(path: &str) -> Result<SparseBlockDevice, Failure> {
+    let bytes = package_guest_file(path).await?.to_vec();
+    SparseBlockDevice::open(path, &bytes)
+        .map_err(|error| Failure::from_error(&error).with_next_step(error.next_step()))
 }
 
 /// Refuses an image that cannot be what the machine needs it for. That at a URL is seen here for the first time: QEMU was told

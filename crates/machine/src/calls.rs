@@ -111,10 +111,12 @@ impl<A: Clone + 'static> Core<A> {
             Call::PauseVm(call) => return self.pause(ticket, &call.vm_id),
             Call::ResumeVm(call) => return self.resume(ticket, &call.vm_id),
             Call::ResetVm(call) => return self.reset(ticket, &call.vm_id),
+            Call::CloneVm(call) => return self.clone_vm(ticket, call),
+            Call::ListDisks(_) => return self.list_disks(ticket),
+            Call::DiscardDisk(call) => return self.discard_disk(ticket, call),
             Call::FileHandles(call) => return self.file_handles(ticket, &call.vm_id),
             Call::StoreFile(call) => return self.store_file(ticket, &call.name, attachments),
             Call::RestoreStored(call) => return self.restore_stored(ticket, &call.hash),
-            Call::CloneVm(call) => self.clone_vm(call),
             Call::PrepareVm(call) => crate::definition::resolve(call.profile, &self.profiles)
                 .map(|profile| self.prepare_profile(&profile)),
             Call::RenameVm(call) => self.rename_vm(&call.vm_id, &call.name),

@@ -16,7 +16,8 @@ use crate::definition::{
 use crate::io::{Attached, Content, Effect, Recognize, Write};
 use crate::library::not_stored;
 use crate::lifecycle::Lifecycle;
-use crate::task::{Defining, NewFile, Task};
+use crate::storage::{DiskJob, generation};
+use crate::task::{Defining, NewFile, Task, WithDisks};
 use crate::vm::Vm;
 
 /// VMs that can be brought back after they were removed.
@@ -230,10 +231,7 @@ impl<A: Clone + 'static> Core<A> {
                 }
             }
             None => {
-                let mut vm = Vm::new(vm_id.clone(), String::new(), (*info.definition).clone(), order);
-                vm.machine.info = info;
-                vm.machine.touch();
-                self.vms.push(vm);
+                self.vms.push(Vm::new(info, order));
             }
         }
         self.keep(&vm_id);
@@ -256,23 +254,54 @@ impl<A: Clone + 'static> Core<A> {
         Ok(())
     }
 
-    pub(crate) fn clone_vm(&mut self, call: CloneVm) -> Result<(), Failure> {
-        let CloneVm { vm_id, new_id, name } = call;
-        check_id(&new_id)?;
-        let name = check_name(&name)?;
-        if self.vm(&new_id).is_some() {
-            return Err(Failure::new(format!("there is a VM “{new_id}” already")));
+    /// Copies a VM's disks, and then defines another like it.
+    pub(crate) fn clone_vm(&mut self, ticket: Ticket, call: CloneVm) {
+        if let Err(failure) = self.may_clone(&call) {
+            return self.reply::<()>(ticket, Err(failure));
+        }
+        let born = self.hub.number();
+        let copy = DiskJob::Copy {
+            from: call.vm_id.clone(),
+            from_suffix: generation(self.vm(&call.vm_id).map_or(0, |vm| vm.born)),
+            to: call.new_id.clone(),
+            to_suffix: generation(born),
+        };
+        self.do_with_disks(ticket, WithDisks::Copy { call, born }, copy);
+    }
+
+    fn may_clone(&mut self, call: &CloneVm) -> Result<(), Failure> {
+        check_id(&call.new_id)?;
+        check_name(&call.name)?;
+        let is_known = |vm: &Vm<A>| vm.id() == call.new_id;
+        if self.vms.iter().chain(&self.removed).any(is_known) {
+            return Err(Failure::new(format!("there is a VM “{}” already", call.new_id)));
         }
         if self.vms.len() >= MAX_VMS {
             return Err(Failure::new(format!("there are {MAX_VMS} VMs")));
         }
+        let machine = &self.known(&call.vm_id)?.machine;
+        if machine.has_disks {
+            return Err(
+                Failure::new(format!("{} is writing to its disks", machine.info.name))
+                    .with_next_step("Shut it down before you copy it."),
+            );
+        }
+        Ok(())
+    }
+
+    /// The disks of a VM are copied for another one.
+    pub(crate) fn cloned(&mut self, call: CloneVm, born: u64) -> Result<(), Failure> {
+        // Others may have changed meanwhile.
+        self.may_clone(&call)?;
+        let CloneVm { vm_id, new_id, name } = call;
+        let name = check_name(&name)?;
         let vm = self.known(&vm_id)?;
         let variables = vm.variables.clone();
         let model = &vm.machine.info;
         let mut info = VmInfo::new(new_id.clone(), name, (*model.definition).clone());
         info.files.clone_from(&model.files);
         info.has_handles = model.has_handles;
-        info.revision = self.hub.number();
+        info.revision = born;
         self.put(info);
         if let Some(vm) = self.vm_mut(&new_id)
             && variables.is_some()

@@ -21,6 +21,13 @@ pub(crate) const MAX_STREAMS: usize = 300;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Ticket(u64);
 
+impl Ticket {
+    /// What a Worker's answer can name it by.
+    pub(crate) fn number(self) -> u64 {
+        self.0
+    }
+}
+
 /// Where a stream leads.
 #[derive(Clone, Debug)]
 pub(crate) struct StreamEnd {

@@ -148,8 +148,10 @@ impl<A: Clone + 'static> Core<A> {
                 self.in_run(run, |vm, hub| vm.port_changed(&channel, opened, hub));
             }
             Input::Progressed { task, done, total } => {
-                if let Some(Task::Hash { ticket, .. }) = self.hub.tasks.get(&task) {
-                    self.hub.clients.progress(*ticket, done, Some(total));
+                if let Some(Task::Hash { ticket, .. } | Task::Disks { ticket, .. }) =
+                    self.hub.tasks.get(&task)
+                {
+                    self.hub.clients.progress(*ticket, done, total);
                 }
             }
             Input::Done(task, outcome) => self.done(task, outcome),
@@ -318,6 +320,9 @@ impl<A: Clone + 'static> Core<A> {
                 self.hub
                     .fail(failure.with_next_step("It is forgotten when the browser closes."));
             }
+            (Task::Disks { ticket, what }, Outcome::DidWithDisks(done)) => {
+                self.did_with_disks(ticket, what, done);
+            }
             (Task::Measure, Outcome::Measured(storage)) => {
                 self.library.storage = storage;
                 self.publish_library();
@@ -331,7 +336,10 @@ impl<A: Clone + 'static> Core<A> {
     fn lost(&mut self, task: Task<A>) {
         let ticket = match task {
             Task::Define(defining) => defining.ticket,
-            Task::Start { ticket, .. } | Task::Hash { ticket, .. } | Task::Store { ticket, .. } => ticket,
+            Task::Start { ticket, .. }
+            | Task::Hash { ticket, .. }
+            | Task::Store { ticket, .. }
+            | Task::Disks { ticket, .. } => ticket,
             Task::Write | Task::Measure => return,
         };
         let failure = Failure::new("the VM host lost track of this request");

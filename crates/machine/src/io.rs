@@ -6,13 +6,14 @@ use std::rc::Rc;
 use qemuweb_vm_config::{Arch, VmProfile};
 use qemuweb_wire::Failure;
 use qemuweb_wire::capabilities::RuntimeCapabilities;
+use qemuweb_wire::disk::KeptDisk;
 use qemuweb_wire::message::HostMessage;
 use qemuweb_wire::stored::{StorageUse, StoredInfo};
 use qemuweb_wire::stream::StreamMessage;
 use qemuweb_wire::vm::{FileId, Progress, VmDefinition, VmId};
 
 use crate::persist::KeptVm;
-use crate::storage::{StorageCommand, StorageEvent};
+use crate::storage::{DiskJob, StorageCommand, StorageEvent};
 use crate::worker::BootOrder;
 
 /// Names a client for as long as it is connected.
@@ -192,8 +193,8 @@ pub enum Input<A> {
         task: TaskId,
         /// Bytes done.
         done: u64,
-        /// Bytes in all.
-        total: u64,
+        /// Bytes in all, if that is known.
+        total: Option<u64>,
     },
     /// A task is done.
     Done(TaskId, Outcome<A>),
@@ -233,6 +234,8 @@ pub enum Outcome<A> {
     Written(Result<Option<A>, Failure>),
     /// Of [`Effect::MeasureStorage`].
     Measured(Option<StorageUse>),
+    /// Of [`Effect::DoWithDisks`]: what was to be told.
+    DidWithDisks(Result<Vec<KeptDisk>, Failure>),
 }
 
 /// What the host has to do.
@@ -317,6 +320,8 @@ pub enum Effect<A> {
     Write(TaskId, Box<Write<A>>),
     /// Ask the browser how full the storage is.
     MeasureStorage(TaskId),
+    /// Do something with disks that nobody uses.
+    DoWithDisks(TaskId, DiskJob),
     /// Show how many VMs are active.
     Badge(usize),
     /// Nobody needs this host any more.

@@ -6,7 +6,7 @@
 //!
 //! | where | what |
 //! |---|---|
-//! | [`Core`], `calls`, `catalogue`, `start`, `storing` | what clients ask for, and what becomes of it |
+//! | [`Core`], `calls`, `catalogue`, `start`, `storing`, `disks` | what clients ask for, and what becomes of it |
 //! | [`lifecycle`] | what a machine does, and what the person wants of it |
 //! | `services` | what a VM has beside its life: console, monitor, meter, agent, captures |
 //! | `clients`, `hub`, `task` | who waits for what |
@@ -19,6 +19,7 @@ mod clients;
 mod control;
 mod core;
 mod definition;
+mod disks;
 mod files;
 mod hub;
 pub mod io;

@@ -29,6 +29,9 @@ pub struct KeptVm {
     /// The files that the definition names by index. An older version had none here, and kept them with the VM.
     #[serde(default)]
     pub files: Vec<FileId>,
+    /// The revision that it was first defined with, which tells its disks from those of a former VM of this id.
+    #[serde(default)]
+    pub born: u64,
     /// Its place among all VMs.
     #[serde(default)]
     pub order: u32,

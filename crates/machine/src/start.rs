@@ -144,7 +144,7 @@ impl<A: Clone + 'static> Core<A> {
         let mut args = qemu_args(definition)?;
         let heap_mib = heap_mib(definition);
         let mut attachments: Vec<_> = files.into_iter().map(Attached::File).collect();
-        let mut disks = orders(std::mem::take(&mut args.disks));
+        let mut disks = orders(std::mem::take(&mut args.disks), vm.born);
         let mounted = args.files_to_mount.iter_mut().map(|file| &mut file.source);
         let served = disks.iter_mut().map(|disk| &mut disk.mount.source);
         self.library.attach(mounted.chain(served), &mut attachments)?;

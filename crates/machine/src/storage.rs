@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use qemuweb_vm_config::{Arch, DiskMountInfo, InputSource, Keep};
 use qemuweb_wire::Failure;
-use qemuweb_wire::disk::DiskUse;
+use qemuweb_wire::disk::{DiskUse, KeptDisk};
 use qemuweb_wire::vm::VmId;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -32,8 +32,41 @@ pub enum StorageCommand {
     },
     /// Tell how the disks are used: see [`StorageEvent::Used`].
     Tell,
+    /// Keep what is not kept yet, and say so with [`StorageEvent::Synced`].
+    Sync {
+        /// What the answer is known by.
+        tag: u64,
+    },
+    /// Do something with disks that nobody uses, and say so with [`StorageEvent::Did`]. A Worker that is told this has no disks.
+    Do(DiskJob),
     /// QEMU is gone: keep what is not kept yet, let go of all, and say so with [`StorageEvent::Closed`].
     End,
+}
+
+/// What is done with disks that nobody uses.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "job", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum DiskJob {
+    /// Tell what is kept.
+    List,
+    /// Forget all that was written to one.
+    Discard {
+        /// Its VM.
+        vm_id: VmId,
+        /// Which of that.
+        disk_id: String,
+    },
+    /// Give another VM copies of all disks of this one.
+    Copy {
+        /// This one.
+        from: VmId,
+        /// How the names of its disks end.
+        from_suffix: String,
+        /// The other one.
+        to: VmId,
+        /// How the names of its disks are to end.
+        to_suffix: String,
+    },
 }
 
 /// A disk to serve.
@@ -57,6 +90,23 @@ pub enum StorageEvent {
         /// How, in the order of the machine's disks.
         disks: Vec<DiskUse>,
     },
+    /// What was written is kept, unless that failed.
+    Synced {
+        /// Of the command.
+        tag: u64,
+        /// Why it failed.
+        failure: Option<Failure>,
+    },
+    /// A job goes on.
+    Progress {
+        /// What was done so far, in whatever the job counts.
+        done: u64,
+    },
+    /// A job is done.
+    Did {
+        /// What [`DiskJob::List`] was to tell.
+        disks: Vec<KeptDisk>,
+    },
     /// A request failed, and the guest was told so.
     Alarm {
         /// The disk's channel.
@@ -64,7 +114,7 @@ pub enum StorageEvent {
         /// Why.
         failure: Failure,
     },
-    /// A disk could not be opened, or QEMU does not keep to the protocol: the run has to end.
+    /// A disk could not be opened, or QEMU does not keep to the protocol: the run has to end. Or a job could not be done.
     Failed {
         /// Why.
         failure: Failure,
@@ -76,18 +126,24 @@ pub enum StorageEvent {
     },
 }
 
-/// The orders for a machine's disks.
-pub(crate) fn orders(disks: Vec<DiskMountInfo>) -> Vec<DiskOrder> {
+/// The orders for the disks of a VM that was defined first under the number `born`.
+pub(crate) fn orders(disks: Vec<DiskMountInfo>, born: u64) -> Vec<DiskOrder> {
     let mut known: BTreeMap<String, u32> = BTreeMap::new();
     let orders = disks.into_iter().map(|mount| {
         let id = disk_id(&mount);
         let count = known.entry(id.clone()).or_default();
         *count += 1;
         // The same image in two drives is two disks.
-        let disk_id = if *count == 1 { id } else { format!("{id}-{count}") };
+        let id = if *count == 1 { id } else { format!("{id}-{count}") };
+        let disk_id = id + &generation(born);
         DiskOrder { mount, disk_id }
     });
     orders.collect()
+}
+
+/// How the names of all disks of a VM end: another VM that is given the same id, when this one is gone, never gets them.
+pub(crate) fn generation(born: u64) -> String {
+    format!(".{born:x}")
 }
 
 /// What the changes of a disk are known by: what it lies over, wherever it stands among the disks, so that a definition can be
@@ -148,7 +204,7 @@ mod tests {
         let url = || InputSource::Url("https://example.org:81/a.img".into());
         let ids = |sources: Vec<InputSource>| -> Vec<String> {
             let mounts = sources.into_iter().map(|source| mount(source, Keep::Changes));
-            let orders = orders(mounts.collect());
+            let orders = orders(mounts.collect(), 0x1f);
             orders.into_iter().map(|order| order.disk_id).collect()
         };
         let all = ids(vec![
@@ -159,7 +215,7 @@ mod tests {
             url(),
             InputSource::builtin("x/y"),
         ]);
-        assert_eq!(all[4], format!("{}-2", all[3]));
+        assert_eq!(all[4].strip_suffix("-2.1f"), all[3].strip_suffix(".1f"));
         let mut distinct = all.clone();
         distinct.sort();
         distinct.dedup();
@@ -170,7 +226,7 @@ mod tests {
             ids(vec![url(), stored, file(7, "a:b.img")]),
             [all[3].as_str(), &all[2], &all[0]]
         );
-        let home = orders(vec![mount(InputSource::builtin("home"), Keep::Copy)]);
-        assert_eq!(home[0].disk_id, "disk0");
+        let home = orders(vec![mount(InputSource::builtin("home"), Keep::Copy)], 0x1f);
+        assert_eq!(home[0].disk_id, "disk0.1f");
     }
 }

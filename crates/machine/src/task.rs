@@ -1,5 +1,6 @@
 //! What waits for an effect that is answered later.
 
+use qemuweb_wire::call::CloneVm;
 use qemuweb_wire::vm::{FileId, VmId};
 
 use crate::clients::Ticket;
@@ -32,10 +33,31 @@ pub(crate) enum Task<A> {
         /// Whether the reply tells what it is.
         tells: bool,
     },
+    /// Something is done with disks.
+    Disks {
+        /// Who asked.
+        ticket: Ticket,
+        what: WithDisks,
+    },
     /// Something else is written.
     Write,
     /// The browser tells how full the storage is.
     Measure,
+}
+
+/// What is done with disks.
+#[derive(Clone, Debug)]
+pub(crate) enum WithDisks {
+    /// What is kept is told.
+    List,
+    /// One is forgotten.
+    Discard,
+    /// They are copied for a VM that is then defined.
+    Copy {
+        call: CloneVm,
+        /// The other one's number.
+        born: u64,
+    },
 }
 
 /// A definition on its way.
@@ -69,7 +91,7 @@ impl<A> Task<A> {
         match self {
             Self::Define(defining) => defining.ticket == of,
             Self::Start { ticket, .. } | Self::Hash { ticket, .. } => *ticket == of,
-            Self::Store { .. } | Self::Write | Self::Measure => false,
+            Self::Store { .. } | Self::Disks { .. } | Self::Write | Self::Measure => false,
         }
     }
 }

@@ -3,7 +3,7 @@
 use qemuweb_vm_config::{Arch, QMP_CHANNEL, uefi};
 use qemuweb_wire::Failure;
 use qemuweb_wire::topic::LogLevel;
-use qemuweb_wire::vm::{Phase, VmDefinition, VmId, VmInfo};
+use qemuweb_wire::vm::{Phase, VmInfo};
 use serde_json::Value;
 
 use crate::clients::Ticket;
@@ -29,6 +29,8 @@ pub(crate) struct Vm<A> {
     pub(crate) services: Vec<Box<dyn Service<A>>>,
     /// Its place among all VMs.
     pub(crate) order: u32,
+    /// The revision that it was first defined with: 0 if that was by a version without lasting disks.
+    pub(crate) born: u64,
     /// The UEFI variables that it has written, if any.
     pub(crate) variables: Option<Variables>,
     /// The latest life, if its Worker is still to tell the variables as they were at its end.
@@ -43,9 +45,12 @@ pub(crate) struct Vm<A> {
 }
 
 impl<A: Clone + 'static> Vm<A> {
-    /// A VM that was not started yet.
-    pub(crate) fn new(vm_id: VmId, name: String, definition: VmDefinition, order: u32) -> Self {
-        Self::with(VmInfo::new(vm_id, name, definition), Lifecycle::default(), order)
+    /// A VM that was not started yet, and defined for the first time.
+    pub(crate) fn new(info: VmInfo, order: u32) -> Self {
+        let mut vm = Self::with(info, Lifecycle::default(), order);
+        vm.born = vm.machine.info.revision;
+        vm.machine.touch();
+        vm
     }
 
     fn with(info: VmInfo, life: Lifecycle, order: u32) -> Self {
@@ -53,6 +58,7 @@ impl<A: Clone + 'static> Vm<A> {
             machine: Machine::new(info, life),
             services: registry(),
             order,
+            born: 0,
             variables: None,
             variables_to_come: None,
             disks_to_come: None,
@@ -73,6 +79,7 @@ impl<A: Clone + 'static> Vm<A> {
         let life = Lifecycle::ended(Ending::of(&kept.state).unwrap_or(ended));
         Self {
             kept_active: was_active,
+            born: kept.born,
             ..Self::with(info, life, kept.order)
         }
     }
@@ -91,6 +98,7 @@ impl<A: Clone + 'static> Vm<A> {
             revision: info.revision,
             files: info.files.clone(),
             order: self.order,
+            born: self.born,
         }
     }
 
@@ -353,20 +361,18 @@ impl<A: Clone + 'static> Vm<A> {
     /// Its storage Worker said something, in the life that it is in.
     pub(crate) fn hear_storage(&mut self, said: StorageEvent, hub: &mut Hub<A>) {
         match said {
-            StorageEvent::Ready => {}
-            StorageEvent::Used { .. } => {
+            StorageEvent::Used { .. } | StorageEvent::Synced { .. } => {
                 self.each(hub, |service, cx| service.disks(&said, cx));
             }
             StorageEvent::Alarm {
                 ref channel,
                 ref failure,
             } => {
-                let line = format!("{channel}: {failure}");
-                hub.log(self.id(), LogLevel::Warning, line);
+                hub.log(self.id(), LogLevel::Warning, format!("{channel}: {failure}"));
                 self.each(hub, |service, cx| service.disks(&said, cx));
             }
-            // The core knows what the end of a storage Worker means.
-            StorageEvent::Failed { .. } | StorageEvent::Closed { .. } => {}
+            // The core knows what the end of a storage Worker means; jobs are no run's.
+            _ => {}
         }
     }
 

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use qemuweb_capture::{Exchange, jsonl};
 use qemuweb_machine::Input;
 use qemuweb_machine::io::{Attached, ClientId, FromWorker, Outcome, RunId, StreamId};
+use qemuweb_machine::storage::StorageEvent;
 use qemuweb_vm_config::find_profile;
 use qemuweb_wire::call::*;
 use qemuweb_wire::message::{ClientMessage, VERSION};
@@ -95,6 +96,10 @@ enum Deed {
         vm: usize,
         what: u8,
     },
+    Storage {
+        vm: usize,
+        what: u8,
+    },
     /// What belongs to a run that is over, or never was.
     Late {
         run: u64,
@@ -118,7 +123,7 @@ fn deed() -> impl Strategy<Value = Deed> {
     prop_oneof![
         2 => (0..4_u32).prop_map(Deed::Join),
         1 => (0..4_u32).prop_map(Deed::Leave),
-        12 => (0..4_u32, vm.clone(), 0..24_u8, any::<u8>()).prop_map(|(client, vm, call, more)| Deed::Call { client, vm, call, more }),
+        12 => (0..4_u32, vm.clone(), 0..27_u8, any::<u8>()).prop_map(|(client, vm, call, more)| Deed::Call { client, vm, call, more }),
         1 => (0..4_u32, malformed()).prop_map(|(client, text)| Deed::Malformed { client, text }),
         1 => (0..4_u32, 0..5_u32).prop_map(|(client, back)| Deed::Cancel { client, back }),
         2 => (0..4_u32, 0..7_u8).prop_map(|(client, topic)| Deed::Subscribe { client, topic }),
@@ -130,7 +135,8 @@ fn deed() -> impl Strategy<Value = Deed> {
         2 => (vm.clone(), 0..300_000_usize).prop_map(|(vm, count)| Deed::Print { vm, count }),
         3 => (vm.clone(), 0..CHANNELS.len(), 0..6_u8).prop_map(|(vm, channel, what)| Deed::Guest { vm, channel, what }),
         2 => (vm.clone(), 0..6_u8).prop_map(|(vm, what)| Deed::Worker { vm, what }),
-        2 => (0..2_000_000_u64, 0..8_u8).prop_map(|(run, what)| Deed::Late { run, what }),
+        2 => (vm.clone(), 0..5_u8).prop_map(|(vm, what)| Deed::Storage { vm, what }),
+        2 => (0..2_000_000_u64, 0..9_u8).prop_map(|(run, what)| Deed::Late { run, what }),
         4 => (0..5_usize, any::<bool>()).prop_map(|(place, well)| Deed::Task { place, well }),
         1 => (0..60_u64, 0..5_u8).prop_map(|(task, what)| Deed::Repeat { task, what }),
         2 => (0..40_000_u32).prop_map(Deed::Pass),
@@ -279,6 +285,16 @@ impl World {
                     self.happen(Input::Worker(run, worker_says(what)));
                 }
             }
+            Deed::Storage { vm, what } => {
+                let closing = self.closing().filter(|_| what > 2);
+                if let Some(run) = closing {
+                    let failure = (what > 3).then(|| Failure::new("no room"));
+                    self.close_storage(run, failure);
+                    self.settle();
+                } else if let Some(run) = self.active(vm).filter(|run| self.storage.contains_key(run)) {
+                    self.happen(Input::Storage(run, storage_says(what)));
+                }
+            }
             Deed::Late { run, what } => {
                 // None that lives.
                 let ended = self.ended.keys().nth(run as usize % 7).copied();
@@ -404,6 +420,12 @@ impl World {
                 attachments.push(Attached::Bytes(lines(usize::from(more) * 9000).into()));
                 PushCapture { vm_id }.into()
             }
+            23 => ListDisks {}.into(),
+            24 => SyncOverlay { vm_id }.into(),
+            25 => {
+                let disk_id = "home.1".to_owned();
+                DiscardDisk { vm_id, disk_id }.into()
+            }
             _ => FileHandles { vm_id }.into(),
         };
         if self.present.contains(&client) {
@@ -455,6 +477,24 @@ fn lines(bytes: usize) -> Vec<u8> {
     lines
 }
 
+fn storage_says(what: u8) -> StorageEvent {
+    match what {
+        0 => StorageEvent::Used { disks: Vec::new() },
+        1 => StorageEvent::Synced {
+            tag: 3,
+            failure: None,
+        },
+        2 => StorageEvent::Alarm {
+            channel: "home".to_owned(),
+            failure: Failure::new("no room"),
+        },
+        3 => StorageEvent::Failed {
+            failure: Failure::new("another image"),
+        },
+        _ => StorageEvent::Closed { failure: None },
+    }
+}
+
 fn worker_says(what: u8) -> FromWorker {
     match what {
         0 => FromWorker::Ready,
@@ -481,6 +521,7 @@ fn late(run: RunId, what: u8) -> Input<u32> {
             capacity: 10,
         },
         5 => Input::Worker(run, FromWorker::Variables(None)),
+        6 => Input::Storage(run, StorageEvent::Closed { failure: None }),
         _ => Input::Moved {
             run,
             channel,
@@ -498,6 +539,7 @@ fn failed(outcome: Outcome<u32>) -> Outcome<u32> {
         Outcome::Hashed(_) => Outcome::Hashed(Err(failure)),
         Outcome::Written(_) => Outcome::Written(Err(failure)),
         Outcome::Measured(_) => Outcome::Measured(None),
+        Outcome::DidWithDisks(_) => Outcome::DidWithDisks(Err(failure)),
     }
 }
 

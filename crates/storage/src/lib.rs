@@ -44,7 +44,6 @@ pub mod image;
 pub mod memory;
 pub mod overlay;
 pub mod serve;
-pub mod sparse;
 #[cfg(test)]
 mod testing;
 #[cfg(target_arch = "wasm32")]

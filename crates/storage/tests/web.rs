@@ -250,3 +250,68 @@ async fn a_deleted_database_is_an_error_and_stands_in_nobodys_way() {
     assert!(read(&device, 0, 512).await == [0; 512]);
     device.close().await.unwrap();
 }
+
+#[wasm_bindgen_test]
+async fn a_copy_goes_its_own_way() {
+    let database = Database::open().await.unwrap();
+    let device = disk(&database, "model", None, 4 * BLOCK).await.unwrap();
+    device.write(0, &image(BLOCK as usize)).await.unwrap();
+    device.sync().await.unwrap();
+    // To the journal, too.
+    device.write(2 * BLOCK, &[7; PAGE]).await.unwrap();
+    // Not while it is in use.
+    let busy = database
+        .copy_vm("model", "copy", |name| Some(format!("{name}x")), |_| ())
+        .await
+        .unwrap_err();
+    assert!(matches!(busy, BlockError::Busy { .. }), "{busy}");
+    device.close().await.unwrap();
+    // Another disk, whose name begins as that one's.
+    let store = IndexedDbOverlay::open(&database, "model", "disk0-2")
+        .await
+        .unwrap();
+    let other = CowBlockDevice::open(None, store, BLOCK, Limits::default(), runtime())
+        .await
+        .unwrap();
+    other.write(0, &[5; PAGE]).await.unwrap();
+    other.close().await.unwrap();
+
+    database
+        .copy_vm("model", "copy", |name| Some(format!("{name}x")), |_| ())
+        .await
+        .unwrap();
+    let disks = database.disks().await.unwrap();
+    let copies: Vec<_> = disks.iter().filter(|disk| disk.vm_id == "copy").collect();
+    assert_eq!(
+        copies
+            .iter()
+            .map(|disk| disk.disk_id.as_str())
+            .collect::<Vec<_>>(),
+        ["disk0-2x", "disk0x"]
+    );
+    let (model, copy) = (
+        disk(&database, "model", None, 0).await.unwrap(),
+        CowBlockDevice::open(
+            None,
+            IndexedDbOverlay::open(&database, "copy", "disk0x").await.unwrap(),
+            0,
+            Limits::default(),
+            runtime(),
+        )
+        .await
+        .unwrap(),
+    );
+    for device in [&model, &copy] {
+        assert!(read(device, 0, BLOCK as usize).await == image(BLOCK as usize));
+        assert_eq!(read(device, 2 * BLOCK, PAGE).await, [7; PAGE]);
+    }
+    copy.write(2 * BLOCK, &[8; PAGE]).await.unwrap();
+    copy.sync().await.unwrap();
+    assert_eq!(read(&model, 2 * BLOCK, PAGE).await, [7; PAGE]);
+    assert_eq!(read(&copy, 2 * BLOCK, PAGE).await, [8; PAGE]);
+    model.close().await.unwrap();
+    copy.close().await.unwrap();
+    for vm in ["model", "copy"] {
+        database.remove_vm(vm).await.unwrap();
+    }
+}

@@ -2,7 +2,7 @@
 //!
 //! A [`VmProfile`] is a template for a machine, [`VmInputs`] say what it boots, and [`VmOverrides`] what a
 //! person changed. [`build_qemu_args`] turns the three into the command line of QEMU as it is compiled for a
-//! browser, with the list of files to put into QEMU's file system beforehand. The crate is pure: it reads no
+//! browser, with the list of files to put into QEMU's file system beforehand and that of disks to serve it. The crate is pure: it reads no
 //! file, knows no clock and no browser, and compiles natively and to WebAssembly alike.
 //!
 //! ```
@@ -17,7 +17,9 @@
 //! let result = build_qemu_args(&profile, &inputs, Some(&overrides));
 //! assert!(result.errors.is_empty());
 //! let paths: Vec<_> = result.files_to_mount.iter().map(|file| file.path.as_str()).collect();
-//! assert_eq!(paths, ["/vm/kernel", "/vm/initrd", "/vm/disk0.qcow2"]);
+//! assert_eq!(paths, ["/vm/kernel", "/vm/initrd"]);
+//! let disks: Vec<_> = result.disks.iter().map(|disk| disk.file_name()).collect();
+//! assert_eq!(disks, ["ring:disk0", "ring:home"]);
 //! // 256 MiB for the guest, 32 for translated code, 384 for QEMU itself.
 //! assert_eq!(required_heap_mib(&profile, Some(&overrides)), 672);
 //! # Ok::<(), serde_json::Error>(())
@@ -39,8 +41,9 @@ mod types;
 mod validate;
 
 pub use builder::{
-    AGENT_CHANNEL, AGENT_PORT_NAME, BALLOON, CAPTURE_CHANNEL, CAPTURE_PORT_NAME, MAX_DISKS, MAX_FLOPPIES,
-    PACKET_CHANNEL, PACKET_PORT_NAME, QMP_CHANNEL, SERIAL_CHANNEL, build_qemu_args, split_args, starts_disk,
+    AGENT_CHANNEL, AGENT_PORT_NAME, BALLOON, CAPTURE_CHANNEL, CAPTURE_PORT_NAME, HOME_CHANNEL, HOME_IMAGE,
+    MAX_DISKS, MAX_FLOPPIES, PACKET_CHANNEL, PACKET_PORT_NAME, QMP_CHANNEL, SERIAL_CHANNEL, build_qemu_args,
+    split_args, starts_disk,
 };
 pub use content::{
     CONTENT_HEAD, Compression, Content, DiskImage, InitrdFor, Layout, Role, Sample, Seen, Snapshot, Volume,

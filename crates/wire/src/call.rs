@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::disk::KeptDisk;
 use crate::monitor::MonitorCommand;
 use crate::stored::StoredInfo;
 use crate::vm::{FileRef, VmDefinition, VmId};
@@ -125,7 +126,8 @@ calls! {
         name: String,
     } -> ();
 
-    /// Define another VM like this one, files included.
+    /// Define another VM like this one, files and what was written to its disks included. One that is active has to be shut down
+    /// first, if it has disks. Tells as its progress how many records of disks were copied.
     "cloneVm" CloneVm {
         /// Which VM.
         vm_id: VmId,
@@ -223,6 +225,23 @@ calls! {
     "resetVm" ResetVm {
         /// Which VM.
         vm_id: VmId,
+    } -> ();
+
+    /// What is kept of disks, those of VMs that are gone included.
+    "listDisks" ListDisks {} -> Vec<KeptDisk>;
+
+    /// Keep all that a running VM's guest has written so far, as if it had flushed. Answered when it would survive a loss of power.
+    "syncOverlay" SyncOverlay {
+        /// Which VM.
+        vm_id: VmId,
+    } -> ();
+
+    /// Forget all that was written to a disk, whose VM is not active or gone. There is no way back.
+    "discardDisk" DiscardDisk {
+        /// Its VM.
+        vm_id: VmId,
+        /// As what it is kept among the disks of its VM.
+        disk_id: String,
     } -> ();
 
     /// Ask a VM's monitor. The reply is QEMU's answer.

@@ -62,6 +62,9 @@ pub struct Transfers {
 pub struct KeptDisk {
     /// Its VM.
     pub vm_id: VmId,
+    /// What people call that; nothing if it is gone.
+    #[serde(default)]
+    pub vm_name: Option<String>,
     /// As what it is kept among the disks of its VM.
     pub disk_id: String,
     /// The disk's size in bytes, unless another version of QemuWeb made it.

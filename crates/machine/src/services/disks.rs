@@ -1,8 +1,11 @@
 //! The disks of a running VM: how they are used, and what fails.
 
+use qemuweb_wire::Failure;
+use qemuweb_wire::call::Call;
 use qemuweb_wire::topic::MachineDelta;
 
-use super::{Cx, Service};
+use super::{Cx, Request, Service};
+use crate::clients::Ticket;
 use crate::io::{Effect, RunId};
 use crate::storage::{StorageCommand, StorageEvent};
 
@@ -14,9 +17,51 @@ fn reason(run: u64) -> u32 {
 }
 
 /// The service.
-pub(crate) struct Disks;
+#[derive(Default)]
+pub(crate) struct Disks {
+    /// Who waits for what was written to be kept.
+    waiting: Vec<Ticket>,
+}
 
 impl<A> Service<A> for Disks {
+    fn vm_of_call<'a>(&self, call: &'a Call) -> Option<&'a str> {
+        match call {
+            Call::SyncOverlay(call) => Some(&call.vm_id),
+            _ => None,
+        }
+    }
+
+    fn call(&mut self, _call: Call, request: Request<A>, cx: &mut Cx<'_, A>) {
+        let ticket = request.ticket;
+        match cx.machine.run().filter(|_| cx.machine.has_disks) {
+            Some(run) => {
+                let command = StorageCommand::Sync { tag: ticket.number() };
+                cx.hub.act(Effect::AskStorage(run, command));
+                self.waiting.push(ticket);
+            }
+            // All is kept when a run has ended.
+            None => cx.reply(ticket, Ok(())),
+        }
+    }
+
+    fn unanswered(&self) -> &[Ticket] {
+        &self.waiting
+    }
+
+    fn forget_call(&mut self, ticket: Ticket) {
+        self.waiting.retain(|waiting| *waiting != ticket);
+    }
+
+    fn ended(&mut self, cx: &mut Cx<'_, A>) {
+        for ticket in self.waiting.drain(..) {
+            let failure = Failure::new("the VM ended before what it has written was kept");
+            cx.reply::<()>(
+                ticket,
+                Err(failure.with_next_step("Start it again to see what is there.")),
+            );
+        }
+    }
+
     fn started(&mut self, cx: &mut Cx<'_, A>) {
         cx.machine.info.disk_alarm = None;
         cx.wake(ASK_MS, reason(cx.machine.info.run));
@@ -40,6 +85,16 @@ impl<A> Service<A> for Disks {
                 disks.iter().find_map(|disk| disk.alarm.clone())
             }
             StorageEvent::Alarm { failure, .. } => Some(failure.clone()),
+            StorageEvent::Synced { tag, failure } => {
+                let answered: Vec<_> = self
+                    .waiting
+                    .extract_if(.., |ticket| ticket.number() == *tag)
+                    .collect();
+                for ticket in answered {
+                    cx.reply(ticket, failure.clone().map_or(Ok(()), Err));
+                }
+                return;
+            }
             _ => return,
         };
         if cx.machine.info.disk_alarm != alarm {

@@ -34,7 +34,7 @@ pub(crate) fn registry<A: Clone + 'static>() -> Vec<Box<dyn Service<A>>> {
         Box::new(meter::Meter::default()),
         Box::new(agent::Agent::default()),
         Box::new(captures::Captures::default()),
-        Box::new(disks::Disks),
+        Box::new(disks::Disks::default()),
     ]
 }
 

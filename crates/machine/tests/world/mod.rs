@@ -456,6 +456,10 @@ impl World {
                 self.tasks.push_back((task, Outcome::Written(Ok(written))));
             }
             Effect::MeasureStorage(task) => self.tasks.push_back((task, Outcome::Measured(None))),
+            Effect::DoWithDisks(task, _) => {
+                self.tasks
+                    .push_back((task, Outcome::DidWithDisks(Ok(Vec::new()))));
+            }
             Effect::Badge(active) => self.badge = Some(active),
             Effect::Close => self.closed = true,
         }

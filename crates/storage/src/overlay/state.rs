@@ -7,7 +7,7 @@ use lru::LruCache;
 
 use super::Load;
 use super::cached::{Cached, Content};
-use super::record::{Entry, Header, PAGES, Piece};
+use super::record::{Entry, Header, PAGE, PAGES, Piece};
 
 /// The block that a page belongs to, and its number there.
 pub(crate) fn block_of(page: u64) -> (u64, usize) {

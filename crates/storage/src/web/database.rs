@@ -30,6 +30,8 @@ pub(super) const BLOCKS: &str = "blocks";
 pub(super) const JOURNAL: &str = "journal";
 pub(super) const DISKS: &str = "disks";
 const STORES: [&str; 3] = [BLOCKS, JOURNAL, DISKS];
+/// Records that are copied in one transaction: 8 MiB of blocks.
+const COPIED_AT_ONCE: u32 = 32;
 
 #[wasm_bindgen]
 extern "C" {
@@ -184,6 +186,87 @@ impl Database {
         let deleted = delete.await.map_err(|error| rexie_error(&error));
         rexie.close();
         deleted
+    }
+
+    /// Gives another VM copies of disks of this one: those that `rename` has a name for there. Those that it has already are
+    /// replaced. `told` hears of the records that were copied so far.
+    ///
+    /// # Errors
+    /// [`BlockError::Busy`] while a disk is in use, [`BlockError::NoSpace`], [`BlockError::Store`]; the other VM then has none.
+    pub async fn copy_vm(
+        &self,
+        from: &str,
+        to: &str,
+        rename: impl Fn(&str) -> Option<String>,
+        told: impl Fn(u64),
+    ) -> Result<(), BlockError> {
+        let mut copied = 0;
+        let disks = self.disks().await?;
+        for disk in disks.iter().filter(|disk| disk.vm_id == from) {
+            let Some(name) = rename(&disk.disk_id) else {
+                continue;
+            };
+            self.remove(to, &name).await?;
+            let (source, target) = (disk_key(from, &disk.disk_id)?, disk_key(to, &name)?);
+            let locks = (hold(&source).await?, hold(&target).await?);
+            // The header makes the disk: it comes last.
+            for store in [BLOCKS, JOURNAL, DISKS] {
+                if let Err(error) = self
+                    .copy_records(store, &source, &target, &mut copied, &told)
+                    .await
+                {
+                    drop(locks);
+                    self.remove_vm(to).await?;
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn copy_records(
+        &self,
+        store: &str,
+        source: &str,
+        target: &str,
+        copied: &mut u64,
+        told: &impl Fn(u64),
+    ) -> Result<(), BlockError> {
+        let failed = |exception: JsValue| store_error(target, &exception);
+        let (mut after, end) = match store {
+            DISKS => (source.to_owned(), format!("{source}\0")),
+            _ => (format!("{source}:"), format!("{source};")),
+        };
+        loop {
+            let range = range(&after, &end, true);
+            let transaction = self.transaction(source, &[store], false)?;
+            let read = async {
+                let request = transaction
+                    .object_store(store)?
+                    .get_all_with_key_and_limit(&range, COPIED_AT_ONCE)?;
+                result(&request).await
+            };
+            let records: Array = read.await.map_err(failed)?.unchecked_into();
+            let Some(last) = records.iter().last() else {
+                return Ok(());
+            };
+            let transaction = self.transaction(target, &[store], true)?;
+            let write = async {
+                let into = transaction.object_store(store)?;
+                for record in records.iter() {
+                    let key = field(&record, "key").as_string().unwrap_or_default();
+                    let rest = key.strip_prefix(source).unwrap_or_default();
+                    let bytes = data(&record).unwrap_or_default();
+                    put(&into, target, &format!("{target}{rest}"), &bytes)?;
+                }
+                done(&transaction).await
+            };
+            write.await.map_err(failed)?;
+            *copied += u64::from(records.length());
+            told(*copied);
+            // The first key behind the last one that was copied.
+            after = field(&last, "key").as_string().unwrap_or_default() + "\0";
+        }
     }
 
     /// Forgets all disks of a VM.

@@ -25,7 +25,7 @@ pub(super) enum Boot {
 impl Boot {
     /// Whether the package's own guest starts, all of it.
     pub(super) fn is_built_in_guest(&self) -> bool {
-        matches!(self, Self::Kernel(kernel) if kernel.is_ours && matches!(kernel.initrd, Some(InputSource::Builtin(_))))
+        matches!(self, Self::Kernel(kernel) if kernel.is_ours && kernel.has_our_initrd)
     }
 }
 
@@ -36,6 +36,8 @@ pub(super) struct KernelBoot {
     pub(super) kind: KernelKind,
     /// Whether it is the package's own.
     pub(super) is_ours: bool,
+    /// Whether its initial RAM disk is the package's own.
+    has_our_initrd: bool,
     initrd: Option<InputSource>,
     cmdline: String,
 }
@@ -120,10 +122,12 @@ impl Builder<'_> {
         let with_initrd = is_default && !has_word(&cmdline, "root=");
         let default_initrd = default.initrd.as_ref().filter(|_| with_initrd);
         let initrd = self.inputs.initrd.as_ref().or(default_initrd);
+        let is_builtin = |source: &InputSource| matches!(source, InputSource::Builtin(_));
         Boot::Kernel(KernelBoot {
             source: kernel.clone(),
             kind,
-            is_ours: is_default && matches!(kernel, InputSource::Builtin(_)),
+            is_ours: is_default && is_builtin(kernel),
+            has_our_initrd: self.inputs.initrd.is_none() && default_initrd.is_some_and(is_builtin),
             initrd: initrd.cloned(),
             cmdline,
         })
@@ -157,6 +161,7 @@ impl Builder<'_> {
             is_ours,
             initrd,
             cmdline,
+            ..
         } = kernel;
         // Our own kernel is entered directly and needs nothing of a BIOS but its tables, unless one is to see its
         // messages on a screen.

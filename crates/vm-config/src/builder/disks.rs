@@ -17,7 +17,7 @@ pub const MAX_FLOPPIES: usize = 2;
 /// The channel of the disk that a built-in guest has its home directory on; also its serial number, and what it is kept as.
 pub const HOME_CHANNEL: &str = "home";
 /// The image that it begins as, in the package's guest folder: a sparse image.
-pub const HOME_IMAGE: &str = "home.sparse";
+pub const HOME_IMAGE: &str = "shared/home.sparse.gz";
 
 impl Builder<'_> {
     /// The boot disk, with the path of the field that names it.

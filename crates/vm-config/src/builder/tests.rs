@@ -11,7 +11,7 @@ use crate::inputs::{
     System, VmInputs,
 };
 use crate::profiles::{default_profiles, infrastructure_profiles};
-use crate::types::{BootDevice, BootFrom, DiskInterface, NetMode, VmOverrides, VmProfile};
+use crate::types::{BootDevice, BootFrom, DiskInterface, HomeDisk, Keep, NetMode, VmOverrides, VmProfile};
 
 fn profile(id: &str) -> VmProfile {
     crate::profiles::find_profile(id).expect("a profile of ours")
@@ -136,9 +136,10 @@ prop_compose! {
         disk_interface in option::of(interface()),
         tb_size_mib in option::of(any::<u32>()),
         firmware in option::of(prop::sample::select(vec![Firmware::Bios, Firmware::Uefi])),
+        home in option::of(prop::sample::select(vec![HomeDisk::Lasting, HomeDisk::UntilPowerOff, HomeDisk::None])),
     ) -> VmOverrides {
         VmOverrides {
-            firmware,
+            firmware, home,
             memory_mib, smp, cpu, cmdline, extra_args, boot_from, boot_order, net, disk_interface, tb_size_mib,
         }
     }
@@ -232,6 +233,12 @@ proptest! {
             let name = path.strip_prefix("/vm/").expect("below the mount folder");
             prop_assert!(name.chars().all(|c| c.is_ascii_alphanumeric() || c == '.'), "{}", path);
         }
+        for disk in &result.disks {
+            prop_assert!(disk.channel.chars().all(|c| c.is_ascii_alphanumeric()), "{}", disk.channel);
+            let named = format!("file={},", disk.file_name());
+            prop_assert_eq!(result.args.iter().filter(|arg| arg.contains(&named)).count(), 1);
+        }
+        paths.extend(result.disks.into_iter().map(|disk| disk.channel));
         paths.sort();
         let count = paths.len();
         paths.dedup();
@@ -451,11 +458,7 @@ fn a_debian_disk_starts_with_the_built_in_kernel() {
     for id in ["debian-x86_64-disk", "debian-aarch64-disk"] {
         let result = build_qemu_args(&profile(id), &inputs, None);
         assert_eq!(result.errors, []);
-        assert_eq!(
-            result.warnings,
-            [ConfigWarning::WritesNotKept { number: 0 }],
-            "{id}"
-        );
+        assert_eq!(result.warnings, [], "{id}");
         assert!(result.command_line().contains("root=/dev/vda rw"));
         assert!(!result.args.iter().any(|arg| arg == "-initrd"));
     }
@@ -472,17 +475,107 @@ fn a_disk_of_data_is_attached_to_the_guest_of_the_profile() {
     };
     let kernel_starts = |id: &str, is_data| {
         let result = build_qemu_args(&profile(id), &disk(is_data), None);
-        assert_eq!(
-            result.warnings,
-            [ConfigWarning::WritesNotKept { number: 0 }],
-            "{id}"
-        );
+        assert_eq!(result.warnings, [], "{id}");
         result.args.iter().any(|arg| arg == "-kernel")
     };
     assert!(kernel_starts("minimal-x86_64", true));
     assert!(!kernel_starts("minimal-x86_64", false));
     // Nothing else could start.
     assert!(!kernel_starts("pc-x86_64", true));
+}
+
+#[test]
+fn what_is_written_lasts_unless_it_cannot_or_is_not_to() {
+    let disk = || DiskInput::new(InputSource::Url("https://example.org/a.raw".into()));
+    let of = |format| DiskInput {
+        format: Some(format),
+        ..disk()
+    };
+    let kept = |disk: DiskInput| {
+        let inputs = VmInputs {
+            disk: Some(disk),
+            ..VmInputs::default()
+        };
+        let result = build_qemu_args(&profile("linux-x86_64-pc-nographic"), &inputs, None);
+        let drive = result.args.iter().find(|arg| arg.contains("id=disk0")).cloned();
+        let drive = drive.expect("a drive");
+        let layer = if drive.contains("snapshot=on") {
+            "temporary"
+        } else if drive.contains("readonly=on") {
+            "read-only"
+        } else {
+            "none"
+        };
+        let warned = result
+            .warnings
+            .iter()
+            .any(|it| matches!(it, ConfigWarning::WritesNotKept { .. }));
+        (result.disks[0].keep, layer, warned)
+    };
+    assert_eq!(kept(disk()), (Keep::Changes, "none", false));
+    for format in DiskFormat::ALL {
+        let expected = match format {
+            DiskFormat::Vmdk | DiskFormat::Bochs | DiskFormat::Cloop | DiskFormat::Dmg => {
+                (Keep::Nothing, "temporary", true)
+            }
+            _ => (Keep::Changes, "none", false),
+        };
+        assert_eq!(kept(of(*format)), expected, "{format:?}");
+    }
+    let discarded = DiskInput {
+        discard_at_power_off: true,
+        ..disk()
+    };
+    assert_eq!(kept(discarded), (Keep::UntilPowerOff, "none", false));
+    let readonly = DiskInput {
+        readonly: true,
+        ..disk()
+    };
+    assert_eq!(kept(readonly.clone()), (Keep::Nothing, "read-only", false));
+    let ide = DiskInput {
+        interface: Some(DiskInterface::Ide),
+        ..readonly
+    };
+    assert_eq!(kept(ide), (Keep::Nothing, "temporary", false));
+    let snapshot = DiskInput {
+        snapshot: Some("before".into()),
+        ..of(DiskFormat::Qcow2)
+    };
+    assert_eq!(kept(snapshot), (Keep::Nothing, "temporary", true));
+}
+
+#[test]
+fn built_in_guests_have_a_home_of_their_own() {
+    let home = |id: &str, inputs: &VmInputs, home| {
+        let overrides = VmOverrides {
+            home,
+            ..VmOverrides::default()
+        };
+        let result = build_qemu_args(&profile(id), inputs, Some(&overrides));
+        let disk = result.disks.iter().find(|disk| disk.channel == "home").cloned();
+        let device = result
+            .args
+            .iter()
+            .any(|arg| arg.ends_with(",drive=home,serial=home"));
+        assert_eq!(device, disk.is_some());
+        disk.map(|disk| disk.keep)
+    };
+    let none = VmInputs::default();
+    for id in [
+        "minimal-x86_64",
+        "linux-x86_64-pc-nographic",
+        "linux-aarch64-virt-nographic",
+    ] {
+        assert_eq!(home(id, &none, None), Some(Keep::Copy), "{id}");
+        let until = Some(HomeDisk::UntilPowerOff);
+        assert_eq!(home(id, &none, until), Some(Keep::UntilPowerOff), "{id}");
+        assert_eq!(home(id, &none, Some(HomeDisk::None)), None, "{id}");
+    }
+    let foreign = VmInputs {
+        kernel: Some(InputSource::Url("https://example.org/bzImage".into())),
+        ..VmInputs::default()
+    };
+    assert_eq!(home("minimal-x86_64", &foreign, None), None);
 }
 
 #[test]

@@ -48,13 +48,12 @@ fn a_disk_of_ones_own_boots_on_a_pc() {
             -device virtserialport,bus=vserial0.0,chardev=capture0,id=capture0,name=org.qemuweb.capture.0
             -chardev ring,id=capture1,discard=on
             -device virtserialport,bus=vserial0.0,chardev=capture1,id=capture1,name=org.qemuweb.capture.1
-            -drive if=none,id=disk0,file=/vm/disk0.qcow2,format=qcow2,snapshot=on
+            -drive if=none,id=disk0,file=ring:disk0,format=qcow2,discard=unmap
             -device virtio-blk-pci,drive=disk0
             -object rng-builtin,id=rng0
             -device virtio-rng-pci,rng=rng0
             -device virtio-balloon-pci,id=balloon0
-            mount /vm/disk0.qcow2 (writable)
-            warning: disk 0: what the guest writes lasts until the machine stops; the image itself is not changed
+            serve disk0 debian.QCOW2 (Changes)
         "#]],
     );
 }
@@ -80,41 +79,39 @@ fn a_system_that_is_none_of_ours_has_a_whole_pc() {
         &inputs,
         &none,
         &expect![[r#"
-        -L /pc-bios
-        -nodefaults
-        -no-user-config
-        -display none
-        -machine pc,graphics=off
-        -cpu max,-la57
-        -smp 1
-        -accel tcg,tb-size=32
-        -m 128M
-        -boot order=acd
-        -chardev ring,id=serial0
-        -serial chardev:serial0
-        -chardev ring,id=qmp0
-        -mon chardev=qmp0,mode=control
-        -device virtio-serial-pci,id=vserial0
-        -chardev ring,id=agent0
-        -device virtserialport,bus=vserial0.0,chardev=agent0,id=agent0,name=org.qemuweb.agent.0
-        -chardev ring,id=capture0,discard=on
-        -device virtserialport,bus=vserial0.0,chardev=capture0,id=capture0,name=org.qemuweb.capture.0
-        -chardev ring,id=capture1,discard=on
-        -device virtserialport,bus=vserial0.0,chardev=capture1,id=capture1,name=org.qemuweb.capture.1
-        -drive if=none,id=disk0,file=/vm/disk0.raw,format=raw,snapshot=on
-        -device ide-hd,bus=ide.0,unit=0,drive=disk0
-        -drive if=floppy,index=0,file=/vm/floppy0.raw,format=raw,snapshot=on
-        -object rng-builtin,id=rng0
-        -device virtio-rng-pci,rng=rng0
-        -device virtio-balloon-pci,id=balloon0
-        -parallel null
-        -device VGA
-        mount /vm/disk0.raw (writable)
-        mount /vm/floppy0.raw (writable)
-        warning: what starts expects a PC as they were: the machine is one (pc, with IDE disks), whatever the profile says
-        warning: disk 0: what the guest writes lasts until the machine stops; the image itself is not changed
-        warning: floppy 0: what the guest writes lasts until the machine stops
-    "#]],
+            -L /pc-bios
+            -nodefaults
+            -no-user-config
+            -display none
+            -machine pc,graphics=off
+            -cpu max,-la57
+            -smp 1
+            -accel tcg,tb-size=32
+            -m 128M
+            -boot order=acd
+            -chardev ring,id=serial0
+            -serial chardev:serial0
+            -chardev ring,id=qmp0
+            -mon chardev=qmp0,mode=control
+            -device virtio-serial-pci,id=vserial0
+            -chardev ring,id=agent0
+            -device virtserialport,bus=vserial0.0,chardev=agent0,id=agent0,name=org.qemuweb.agent.0
+            -chardev ring,id=capture0,discard=on
+            -device virtserialport,bus=vserial0.0,chardev=capture0,id=capture0,name=org.qemuweb.capture.0
+            -chardev ring,id=capture1,discard=on
+            -device virtserialport,bus=vserial0.0,chardev=capture1,id=capture1,name=org.qemuweb.capture.1
+            -drive if=none,id=disk0,file=ring:disk0,format=raw,discard=unmap
+            -device ide-hd,bus=ide.0,unit=0,drive=disk0
+            -drive if=floppy,index=0,file=ring:floppy0,format=raw
+            -object rng-builtin,id=rng0
+            -device virtio-rng-pci,rng=rng0
+            -device virtio-balloon-pci,id=balloon0
+            -parallel null
+            -device VGA
+            serve disk0 dos.img (Changes)
+            serve floppy0 freedos.img (Changes)
+            warning: what starts expects a PC as they were: the machine is one (pc, with IDE disks), whatever the profile says
+        "#]],
     );
     let inputs = VmInputs {
         kernel: Some(url("ipxe.lkrn")),
@@ -236,14 +233,13 @@ fn a_disk_as_root_file_system_of_the_built_in_kernel() {
             -device virtserialport,bus=vserial0.0,chardev=capture0,id=capture0,name=org.qemuweb.capture.0
             -chardev ring,id=capture1,discard=on
             -device virtserialport,bus=vserial0.0,chardev=capture1,id=capture1,name=org.qemuweb.capture.1
-            -drive if=none,id=disk0,file=/vm/disk0.qcow2,format=qcow2,snapshot=on
+            -drive if=none,id=disk0,file=ring:disk0,format=qcow2,discard=unmap
             -device virtio-blk-pci,drive=disk0
             -object rng-builtin,id=rng0
             -device virtio-rng-pci,rng=rng0
             -device virtio-balloon-pci,id=balloon0
             mount /vm/kernel
-            mount /vm/disk0.qcow2 (writable)
-            warning: disk 0: what the guest writes lasts until the machine stops; the image itself is not changed
+            serve disk0 debian.qcow2 (Changes)
         "#]],
     );
 }
@@ -282,16 +278,18 @@ fn a_disk_on_a_machine_that_boots_none() {
             -device virtserialport,bus=vserial0.0,chardev=capture0,id=capture0,name=org.qemuweb.capture.0
             -chardev ring,id=capture1,discard=on
             -device virtserialport,bus=vserial0.0,chardev=capture1,id=capture1,name=org.qemuweb.capture.1
-            -drive if=none,id=disk0,file=/vm/disk0.qcow2,format=qcow2,snapshot=on
+            -drive if=none,id=disk0,file=ring:disk0,format=qcow2,discard=unmap
             -device virtio-blk-pci,drive=disk0
+            -drive if=none,id=home,file=ring:home,format=raw,discard=unmap
+            -device virtio-blk-pci,drive=home,serial=home
             -object rng-builtin,id=rng0
             -device virtio-rng-pci,rng=rng0
             -device virtio-balloon-pci,id=balloon0
             mount /vm/kernel
             mount /vm/initrd
-            mount /vm/disk0.qcow2 (writable)
+            serve disk0 debian.qcow2 (Changes)
+            serve home home.sparse.gz (Copy)
             warning: machine virt does not boot disks: the profile's kernel starts, with the disk attached
-            warning: disk 0: what the guest writes lasts until the machine stops; the image itself is not changed
         "#]],
     );
     let overrides = VmOverrides {
@@ -323,12 +321,11 @@ fn a_disk_on_a_machine_that_boots_none() {
             -device virtserialport,bus=vserial0.0,chardev=capture0,id=capture0,name=org.qemuweb.capture.0
             -chardev ring,id=capture1,discard=on
             -device virtserialport,bus=vserial0.0,chardev=capture1,id=capture1,name=org.qemuweb.capture.1
-            -drive if=none,id=disk0,file=/vm/disk0.qcow2,format=qcow2,snapshot=on
+            -drive if=none,id=disk0,file=ring:disk0,format=qcow2,discard=unmap
             -device virtio-blk-device,drive=disk0
             -object rng-builtin,id=rng0
             -device virtio-rng-device,rng=rng0
-            mount /vm/disk0.qcow2 (writable)
-            warning: disk 0: what the guest writes lasts until the machine stops; the image itself is not changed
+            serve disk0 debian.qcow2 (Changes)
             error: overrides.bootFrom: expected kernel (machine "microvm,acpi=off" does not boot disks), found "disk"
         "#]],
     );
@@ -439,29 +436,30 @@ fn disks_of_every_kind() {
             -chardev ring,id=capture1,discard=on
             -device virtserialport,bus=vserial0.0,chardev=capture1,id=capture1,name=org.qemuweb.capture.1
             -device virtio-scsi-pci,id=scsi0
-            -drive if=none,id=disk0,file=/vm/disk0.raw,format=raw,readonly=on
+            -drive if=none,id=disk0,file=ring:disk0,format=raw,readonly=on
             -device virtio-blk-pci,drive=disk0
-            -drive if=none,id=disk1,file=/vm/disk1.qcow2,format=qcow2,snapshot=on
+            -drive if=none,id=disk1,file=ring:disk1,format=qcow2,snapshot=on
             -device ide-hd,bus=ide.0,unit=0,drive=disk1
-            -drive if=none,id=disk2,file=/vm/disk2.qcow2,format=qcow2,snapshot=on
+            -drive if=none,id=disk2,file=ring:disk2,format=qcow2,discard=unmap
             -device scsi-hd,bus=scsi0.0,drive=disk2
-            -drive if=none,id=disk3,file=/vm/disk3.qcow2,format=qcow2,snapshot=on
+            -drive if=none,id=disk3,file=ring:disk3,format=qcow2,discard=unmap
             -device ide-hd,bus=ide.1,unit=0,drive=disk3
-            -drive if=none,id=disk4,file=/vm/disk4.raw,format=raw,readonly=on
+            -drive if=none,id=disk4,file=ring:disk4,format=raw,readonly=on
             -device scsi-hd,bus=scsi0.0,drive=disk4
+            -drive if=none,id=home,file=ring:home,format=raw,discard=unmap
+            -device virtio-blk-pci,drive=home,serial=home
             -object rng-builtin,id=rng0
             -device virtio-rng-pci,rng=rng0
             -device virtio-balloon-pci,id=balloon0
             mount /vm/kernel
             mount /vm/initrd
-            mount /vm/disk0.raw
-            mount /vm/disk1.qcow2
-            mount /vm/disk2.qcow2 (writable)
-            mount /vm/disk3.qcow2 (writable)
-            mount /vm/disk4.raw
+            serve disk0 a.img (Nothing)
+            serve disk1 b.qcow2 (Nothing)
+            serve disk2 c.qcow2 (Changes)
+            serve disk3 d (Changes)
+            serve disk4 e (Nothing)
+            serve home home.sparse.gz (Copy)
             warning: disk 1: IDE has no read-only disks; the guest's writes are accepted and dropped at the end
-            warning: disk 2: what the guest writes lasts until the machine stops; the image itself is not changed
-            warning: disk 3: what the guest writes lasts until the machine stops; the image itself is not changed
         "#]],
     );
     check(
@@ -493,29 +491,30 @@ fn disks_of_every_kind() {
             -chardev ring,id=capture1,discard=on
             -device virtserialport,bus=vserial0.0,chardev=capture1,id=capture1,name=org.qemuweb.capture.1
             -device virtio-scsi-device,id=scsi0
-            -drive if=none,id=disk0,file=/vm/disk0.raw,format=raw,readonly=on
+            -drive if=none,id=disk0,file=ring:disk0,format=raw,readonly=on
             -device virtio-blk-device,drive=disk0
-            -drive if=none,id=disk1,file=/vm/disk1.qcow2,format=qcow2,readonly=on
+            -drive if=none,id=disk1,file=ring:disk1,format=qcow2,readonly=on
             -device virtio-blk-device,drive=disk1
-            -drive if=none,id=disk2,file=/vm/disk2.qcow2,format=qcow2,snapshot=on
+            -drive if=none,id=disk2,file=ring:disk2,format=qcow2,discard=unmap
             -device scsi-hd,bus=scsi0.0,drive=disk2
-            -drive if=none,id=disk3,file=/vm/disk3.qcow2,format=qcow2,snapshot=on
+            -drive if=none,id=disk3,file=ring:disk3,format=qcow2,discard=unmap
             -device virtio-blk-device,drive=disk3
-            -drive if=none,id=disk4,file=/vm/disk4.raw,format=raw,readonly=on
+            -drive if=none,id=disk4,file=ring:disk4,format=raw,readonly=on
             -device scsi-hd,bus=scsi0.0,drive=disk4
+            -drive if=none,id=home,file=ring:home,format=raw,discard=unmap
+            -device virtio-blk-device,drive=home,serial=home
             -object rng-builtin,id=rng0
             -device virtio-rng-device,rng=rng0
             mount /vm/kernel
             mount /vm/initrd
-            mount /vm/disk0.raw
-            mount /vm/disk1.qcow2
-            mount /vm/disk2.qcow2 (writable)
-            mount /vm/disk3.qcow2 (writable)
-            mount /vm/disk4.raw
+            serve disk0 a.img (Nothing)
+            serve disk1 b.qcow2 (Nothing)
+            serve disk2 c.qcow2 (Changes)
+            serve disk3 d (Changes)
+            serve disk4 e (Nothing)
+            serve home home.sparse.gz (Copy)
             warning: disk 1: machine microvm,acpi=off has no IDE controller; the disk is attached as virtio-blk
             warning: disk 3: machine microvm,acpi=off has no IDE controller; the disk is attached as virtio-blk
-            warning: disk 2: what the guest writes lasts until the machine stops; the image itself is not changed
-            warning: disk 3: what the guest writes lasts until the machine stops; the image itself is not changed
         "#]],
     );
 }
@@ -556,11 +555,14 @@ fn what_does_not_fit() {
             -device virtserialport,bus=vserial0.0,chardev=capture0,id=capture0,name=org.qemuweb.capture.0
             -chardev ring,id=capture1,discard=on
             -device virtserialport,bus=vserial0.0,chardev=capture1,id=capture1,name=org.qemuweb.capture.1
+            -drive if=none,id=home,file=ring:home,format=raw,discard=unmap
+            -device virtio-blk-pci,drive=home,serial=home
             -object rng-builtin,id=rng0
             -device virtio-rng-pci,rng=rng0
             -device virtio-balloon-pci,id=balloon0
             mount /vm/kernel
             mount /vm/initrd
+            serve home home.sparse.gz (Copy)
             error: overrides.smp: expected 1 to 8 processors, found 99
             error: overrides.memoryMiB: the machine needs a heap of 8832 MiB (8192 for the guest, 256 for translated code, 384 for QEMU itself), but WebAssembly allows 4095; give the guest at most 3455 MiB
         "#]],

@@ -38,11 +38,14 @@ fn minimal_x86_64() {
             -device virtserialport,bus=vserial0.0,chardev=capture0,id=capture0,name=org.qemuweb.capture.0
             -chardev ring,id=capture1,discard=on
             -device virtserialport,bus=vserial0.0,chardev=capture1,id=capture1,name=org.qemuweb.capture.1
+            -drive if=none,id=home,file=ring:home,format=raw,discard=unmap
+            -device virtio-blk-pci,drive=home,serial=home
             -object rng-builtin,id=rng0
             -device virtio-rng-pci,rng=rng0
             -device virtio-balloon-pci,id=balloon0
             mount /vm/kernel
             mount /vm/initrd
+            serve home home.sparse.gz (Copy)
         "#]],
     );
 }
@@ -76,11 +79,14 @@ fn linux_x86_64_pc_nographic() {
             -device virtserialport,bus=vserial0.0,chardev=capture0,id=capture0,name=org.qemuweb.capture.0
             -chardev ring,id=capture1,discard=on
             -device virtserialport,bus=vserial0.0,chardev=capture1,id=capture1,name=org.qemuweb.capture.1
+            -drive if=none,id=home,file=ring:home,format=raw,discard=unmap
+            -device virtio-blk-pci,drive=home,serial=home
             -object rng-builtin,id=rng0
             -device virtio-rng-pci,rng=rng0
             -device virtio-balloon-pci,id=balloon0
             mount /vm/kernel
             mount /vm/initrd
+            serve home home.sparse.gz (Copy)
         "#]],
     );
 }
@@ -113,6 +119,8 @@ fn linux_x86_64_pc_graphics() {
             -device virtserialport,bus=vserial0.0,chardev=capture0,id=capture0,name=org.qemuweb.capture.0
             -chardev ring,id=capture1,discard=on
             -device virtserialport,bus=vserial0.0,chardev=capture1,id=capture1,name=org.qemuweb.capture.1
+            -drive if=none,id=home,file=ring:home,format=raw,discard=unmap
+            -device virtio-blk-pci,drive=home,serial=home
             -object rng-builtin,id=rng0
             -device virtio-rng-pci,rng=rng0
             -device virtio-balloon-pci,id=balloon0
@@ -121,6 +129,7 @@ fn linux_x86_64_pc_graphics() {
             -device virtio-tablet-pci
             mount /vm/kernel
             mount /vm/initrd
+            serve home home.sparse.gz (Copy)
         "#]],
     );
 }
@@ -188,11 +197,14 @@ fn linux_aarch64_virt_nographic() {
             -device virtserialport,bus=vserial0.0,chardev=capture0,id=capture0,name=org.qemuweb.capture.0
             -chardev ring,id=capture1,discard=on
             -device virtserialport,bus=vserial0.0,chardev=capture1,id=capture1,name=org.qemuweb.capture.1
+            -drive if=none,id=home,file=ring:home,format=raw,discard=unmap
+            -device virtio-blk-pci,drive=home,serial=home
             -object rng-builtin,id=rng0
             -device virtio-rng-pci,rng=rng0
             -device virtio-balloon-pci,id=balloon0
             mount /vm/kernel
             mount /vm/initrd
+            serve home home.sparse.gz (Copy)
         "#]],
     );
 }
@@ -225,6 +237,8 @@ fn linux_aarch64_virt_graphics() {
             -device virtserialport,bus=vserial0.0,chardev=capture0,id=capture0,name=org.qemuweb.capture.0
             -chardev ring,id=capture1,discard=on
             -device virtserialport,bus=vserial0.0,chardev=capture1,id=capture1,name=org.qemuweb.capture.1
+            -drive if=none,id=home,file=ring:home,format=raw,discard=unmap
+            -device virtio-blk-pci,drive=home,serial=home
             -object rng-builtin,id=rng0
             -device virtio-rng-pci,rng=rng0
             -device virtio-balloon-pci,id=balloon0
@@ -234,6 +248,7 @@ fn linux_aarch64_virt_graphics() {
             -device virtio-tablet-pci
             mount /vm/kernel
             mount /vm/initrd
+            serve home home.sparse.gz (Copy)
         "#]],
     );
 }
@@ -266,10 +281,13 @@ fn microvm_x86_64() {
             -device virtserialport,bus=vserial0.0,chardev=capture0,id=capture0,name=org.qemuweb.capture.0
             -chardev ring,id=capture1,discard=on
             -device virtserialport,bus=vserial0.0,chardev=capture1,id=capture1,name=org.qemuweb.capture.1
+            -drive if=none,id=home,file=ring:home,format=raw,discard=unmap
+            -device virtio-blk-device,drive=home,serial=home
             -object rng-builtin,id=rng0
             -device virtio-rng-device,rng=rng0
             mount /vm/kernel
             mount /vm/initrd
+            serve home home.sparse.gz (Copy)
         "#]],
     );
 }
@@ -303,11 +321,14 @@ fn busybox_router() {
             -device virtserialport,bus=vserial0.0,chardev=capture0,id=capture0,name=org.qemuweb.capture.0
             -chardev ring,id=capture1,discard=on
             -device virtserialport,bus=vserial0.0,chardev=capture1,id=capture1,name=org.qemuweb.capture.1
+            -drive if=none,id=home,file=ring:home,format=raw,discard=unmap
+            -device virtio-blk-pci,drive=home,serial=home
             -object rng-builtin,id=rng0
             -device virtio-rng-pci,rng=rng0
             -device virtio-balloon-pci,id=balloon0
             mount /vm/kernel
             mount /vm/initrd
+            serve home home.sparse.gz (Copy)
             warning: net: user-mode networking is not part of this build of QEMU; the machine starts without a network
         "#]],
     );
