@@ -59,7 +59,7 @@ for architecture; do
       --aptopt="APT::Install-Recommends \"false\"" --dpkgopt="path-exclude=/usr/share/man/*" \
       --dpkgopt="path-exclude=/usr/share/locale/*" "$suite" "$root" "deb $mirror $suite main"
     install -m 755 "$program" "$root/usr/bin/qemuweb-guest"
-    for name in qemuweb-agent page-capture; do ln -s qemuweb-guest "$root/usr/bin/$name"; done
+    for name in qemuweb-agent page-capture disk-ledger disk-bench; do ln -s qemuweb-guest "$root/usr/bin/$name"; done
     install -m 644 "$guest/disk/qemuweb-agent.service" "$root/etc/systemd/system/"
     install -D -m 644 "$guest/disk/autologin.conf" "$root/etc/systemd/system/serial-getty@.service.d/autologin.conf"
     install -m 644 "$guest/disk/ethernet.network" "$root/etc/systemd/network/"

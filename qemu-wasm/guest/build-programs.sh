@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0 OR MIT
-# Builds our programs for guests (crates/guest-tools: the agent, page-capture) and prints the directory that holds them as the last
+# Builds our programs for guests (crates/guest-tools) and prints the directory that holds them as the last
 # line:  x86_64/qemuweb-guest aarch64/qemuweb-guest
 #   build-programs.sh [--print-output] [x86_64] [aarch64]    both, if none is named
 # Static, for any Linux. Rust brings all that it takes: musl with its target, and a linker; no compiler for C. What comes out does not
@@ -22,7 +22,7 @@ need_tools "$CARGO:rustup" rustc:rustup
 packages=$("$CARGO" tree --locked --package qemuweb-guest-tools --target all --edges normal,build --prefix none | sed 's/ (.*//' | LC_ALL=C sort -u)
 sources=()
 while IFS= read -r file; do sources+=("$file"); done < <(
-  find crates/{agent,capture,guest-tools}/{src,Cargo.toml} -type f ! -name tests.rs ! -path '*/tests/*' | LC_ALL=C sort
+  find crates/{agent,capture,guest-tools,ledger}/{src,Cargo.toml} -type f ! -name tests.rs ! -path '*/tests/*' | LC_ALL=C sort
 )
 output=$CACHE/guest-programs/$(hash_of "=$packages" "=$(rustc --version)" "=$(sed -n '/^\[profile\.guest/,/^$/p' Cargo.toml)" \
   "${sources[@]}" "$QEMU_WASM_DIR/guest/build-programs.sh")

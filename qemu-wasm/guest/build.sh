@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0 OR MIT
 # Builds the guests' kernels and initramfs and prints the directory that holds them as the last line:
-#   x86_64/{vmlinux.gz,initramfs.cpio.gz} aarch64/{Image.gz,initramfs.cpio.gz} guest-build.json licences/
+#   x86_64/{vmlinux.gz,initramfs.cpio.gz} aarch64/{Image.gz,initramfs.cpio.gz} shared/home.sparse.gz guest-build.json licences/
 #   build.sh [--print-output | --plan] [x86_64] [aarch64]    both, if none is named
 # Everything comes from the Debian packages that lock/*.lock pins by SHA-256. A build that was interrupted resumes. An architecture
 # that is there has a stamp, .complete-ARCHITECTURE, and is not built again; another is added. --plan is as in ../build.sh.
@@ -10,8 +10,8 @@ set -euo pipefail
 GUEST=$QEMU_WASM_DIR/guest
 BUDGET=$((12 * 1024 * 1024)) # bytes of compressed kernel and initramfs together, per architecture
 
-initramfs_inputs=("$GUEST"/src/*.[ch] "$GUEST/make-initramfs.sh" "$GUEST/make-licences.sh" "$GUEST/write-manifest.py")
-while IFS= read -r file; do initramfs_inputs+=("$file"); done < <(find "$GUEST/initramfs" -type f | LC_ALL=C sort)
+inputs=("$GUEST"/src/*.[ch] "$GUEST"/make-{home,initramfs,licences}.sh "$GUEST"/write-{manifest,sparse}.py)
+while IFS= read -r file; do inputs+=("$file"); done < <(find "$GUEST/initramfs" -type f | LC_ALL=C sort)
 linux_lock=$(grep ' linux-source-' "$GUEST/lock/amd64.lock")
 # The libraries that are linked into the tools.
 linked_locks() { grep -hE ' (libmbedtls|zlib1g)-dev ' "$@"; } # LOCK-FILE...
@@ -20,7 +20,7 @@ kernel_hash() { hash_of "=$linux_hash" "$GUEST/kernel/common.config" "$GUEST/ker
 kernel_output() { echo "$CACHE/guest-work/kernel-$1-$(kernel_hash "$1")"/*.stripped; } # ARCHITECTURE
 tools_hash=$(hash_of "=$(linked_locks "$GUEST"/lock/{amd64,arm64}.lock)" "$GUEST/lock/sources.lock" "$GUEST/packages.txt" "$GUEST/build-tools.sh")
 programs=$("$GUEST/build-programs.sh" --print-output | tail -1)
-output=$CACHE/guest/$(hash_of "=$(kernel_hash x86_64)" "=$(kernel_hash aarch64)" "=$tools_hash" "=${programs##*/}" "$GUEST"/lock/*.lock "${initramfs_inputs[@]}" "$GUEST/build.sh")
+output=$CACHE/guest/$(hash_of "=$(kernel_hash x86_64)" "=$(kernel_hash aarch64)" "=$tools_hash" "=${programs##*/}" "$GUEST"/lock/*.lock "${inputs[@]}" "$GUEST/build.sh")
 
 # What is to be done. The figures are those of an idle machine with two cores.
 plan() {
@@ -143,6 +143,13 @@ for architecture in "${missing[@]}"; do
   ((size < BUDGET)) || fail "kernel and initramfs for $architecture have $size bytes compressed, the limit is $BUDGET" \
     "take something out of guest/initramfs/programs.txt or guest/kernel/*.config"
 done
+say "the home disk's image"
+mkdir -p "$packing/debs-home" "$packing/out/shared"
+for package in e2fsprogs libext2fs2t64 libcom-err2; do
+  cp "$(fetch_locked "$(awk -v name=$package '$3 == name' "$GUEST/lock/amd64.lock")")" "$packing/debs-home/"
+done
+run -- bash /qemuweb/guest/make-home.sh /qemuweb/packing
+gzip -9 -n <"$packing/home.sparse" >"$packing/out/shared/home.sparse.gz"
 run -- python3 /qemuweb/guest/write-manifest.py /qemuweb/packing "${missing[@]}"
 lay_over "$packing/out" "$output"
 touch "${missing[@]/#/$output/.complete-}"

@@ -100,7 +100,7 @@ while IFS= read -r file; do
 done < <(find "$here/initramfs/etc" -type f | sort)
 # Our own programs: one file, by several names.
 entries+=("file /usr/bin/qemuweb-guest /qemuweb/programs/$architecture/qemuweb-guest 0755 0 0")
-for name in qemuweb-agent page-capture; do entries+=("slink /usr/bin/$name qemuweb-guest 0777 0 0"); done
+for name in qemuweb-agent page-capture disk-ledger disk-bench; do entries+=("slink /usr/bin/$name qemuweb-guest 0777 0 0"); done
 # The programs that build-tools.sh made, and the certificates of the authorities that curl trusts.
 for tool in curl tcpdump; do
   entries+=("file /usr/bin/$tool /qemuweb/tools/$architecture/$tool 0755 0 0")

@@ -5,10 +5,11 @@
 # Prints a line for each check and `N passed, N failed`; fails when one failed.
 set -euo pipefail
 . "$(dirname "$0")/machines.sh"
+PATH=$PATH:/usr/sbin:/sbin # e2fsck's
 output=$("$(dirname "$0")/build.sh" | tail -1)
 work=$(mktemp -d)
-cargo build --quiet --package qemuweb-agent --example host
-host=${CARGO_TARGET_DIR:-$(dirname "$0")/../../target}/debug/examples/host
+cargo build --quiet --package qemuweb-agent --example host --package qemuweb-storage --example unpack
+examples=${CARGO_TARGET_DIR:-$(dirname "$0")/../../target}/debug/examples
 VM_PID=
 trap '[[ -z $VM_PID ]] || kill "$VM_PID" 2>/dev/null || true; rm -rf "$work"' EXIT
 passed=0 failed=0 step=0
@@ -69,7 +70,7 @@ addressed() {
 
 # host WORD...: the host's side of the agent's protocol (crates/agent/examples/host.rs); its output is in $work/said.
 host() {
-  timeout 120 "$host" "$work/$machine/agent" "$@" >"$work/said" </dev/null
+  timeout 120 "$examples/host" "$work/$machine/agent" "$@" >"$work/said" </dev/null
 }
 
 resized() {
@@ -83,7 +84,7 @@ commands() {
   host run 'exit 7'
   (($? == 7)) || return 1
   host run 'head -c 3000000 /dev/zero' && (($(wc -c <"$work/said") == 3000000)) &&
-    timeout 120 "$host" "$work/$machine/agent" run md5sum <"$work/$machine/initramfs.cpio" >"$work/said" &&
+    timeout 120 "$examples/host" "$work/$machine/agent" run md5sum <"$work/$machine/initramfs.cpio" >"$work/said" &&
     [[ $(<"$work/said") == "$(md5sum <"$work/$machine/initramfs.cpio")" ]]
 }
 
@@ -126,7 +127,62 @@ captured() {
     guest 'page-capture stop; timeout 1 cat /dev/virtio-ports/org.qemuweb.capture.0 || true' BEGIN && ! grep -q busy "$work/said"
 }
 
+# The package's image, read as the extension reads it (crates/storage), is what mke2fs made: what the recipe makes of that again is
+# the same file, whose hash it pins.
+home_image() {
+  gzip -dc "$output/shared/home.sparse.gz" >"$work/home.sparse" && "$examples/unpack" "$work/home.sparse" "$work/home" &&
+    python3 "$(dirname "$0")/write-sparse.py" "$work/home" "$work/home.again" && cmp "$work/home.sparse" "$work/home.again" &&
+    (($(stat -c %s "$work/home") == 8 << 30 && $(wc -c <"$output/shared/home.sparse.gz") < 10000)) && home_clean
+}
+
+# home_clean: is the disk's file system without a fault, and was it unmounted?
+home_clean() {
+  e2fsck -fn "$work/home" >"$work/fsck" 2>&1 && ! grep -q 'journal recovery' "$work/fsck"
+}
+
+# boot_with_disk SERIAL
+boot_with_disk() {
+  boot -drive "if=none,id=disk,file=$work/home,format=raw,discard=unmap" -device "virtio-blk-$(machine_bus "$machine"),drive=disk,serial=$1"
+}
+
+home_lasts() {
+  guest 'grep " /root " /proc/mounts' ' ext4 rw,noatime' && guest 'stat -c "%a %u" /root' '^700 0' &&
+    guest 'echo "echo lasting" >/root/script && chmod +x /root/script; uptime >/root/junk; echo $?' '^0'
+  echo poweroff >&"$VM_CONSOLE"
+  ended 10 && home_clean || return 1
+  vm_stop
+  boot_with_disk home && guest /root/script '^lasting' && host run 'pwd; ./script' && [[ $(<"$work/said") == $'/root\nlasting' ]]
+}
+
+# What was flushed is there after a sudden end, and the file system by its journal.
+home_survives() {
+  guest 'disk-ledger write /root/ledger 7 --size 8 --batches 20 | tail -n 1; echo there >/root/flushed; sync; echo $?' '^flushed 20' || return 1
+  kill -9 "$VM_PID"
+  vm_stop
+  home_clean && return 1
+  boot_with_disk home && guest 'cat /root/flushed' '^there' &&
+    guest 'disk-ledger check /root/ledger 7 20' ' 0 faulty; batch 20 was flushed' && ! grep -q 'cannot be mounted' "$work/$machine/console.log"
+}
+
+# A disk that has no file system is left as it is, and said to be so.
+home_missing() {
+  grep -q '^The disk for /root, /dev/vda, cannot be mounted (error 22) and stays as it is' "$work/$machine/console.log" &&
+    guest 'echo here >/root/file; cat /root/file; grep " /root " /proc/mounts || true' '^here' && ! grep -q ext4 "$work/said" &&
+    [[ -z $(tr -d '\0' <"$work/home" | head -c 1) ]]
+}
+
+# A disk of any other name is nobody's home: our programs find no fault in it, and measure it.
+other_disk() {
+  guest 'grep " /root " /proc/mounts || echo none' '^none' &&
+    guest 'disk-ledger write /dev/vda 9 --batches 30' '^flushed 30' && grep -q '^ledger of 32768 sectors, from batch 1, directly' "$work/said" &&
+    guest 'disk-ledger check /dev/vda 9 30' ' 0 faulty; batch 30 was flushed' &&
+    guest 'disk-bench /dev/vda --seconds 0 --overwrite 1 | jq -c "[.direct, .bytes]"' '^\[true,16777216\]'
+}
+
 (($#)) || set -- q35 virt
+machine=image
+mkdir -p "$work/image" && : >"$work/image/console.log"
+check "the home disk's image" home_image
 for machine; do
   architecture=$(machine_architecture "$machine")
   unpack_images "$output" "$architecture" "$work/$machine"
@@ -160,6 +216,18 @@ for machine; do
   boot || true
   echo poweroff >&"$VM_CONSOLE"
   check "$machine: poweroff" ended 10
+  vm_stop
+  gzip -dc "$output/shared/home.sparse.gz" >"$work/home.sparse" && "$examples/unpack" "$work/home.sparse" "$work/home"
+  boot_with_disk home || true
+  check "$machine: what is in /root lasts" home_lasts
+  check "$machine: what is in /root survives a sudden end" home_survives
+  vm_stop
+  truncate -s 0 "$work/home" && truncate -s 16M "$work/home"
+  boot_with_disk home || true
+  check "$machine: a home disk that cannot be mounted" home_missing
+  vm_stop
+  boot_with_disk data || true
+  check "$machine: another disk" other_disk
   vm_stop
 done
 echo "$passed passed, $failed failed"

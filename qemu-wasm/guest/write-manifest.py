@@ -3,7 +3,7 @@
 
     write-manifest.py PACKING-DIRECTORY ARCHITECTURE...
 
-What the file says of other architectures is kept.
+What the file says of other architectures is kept. What all of them share is listed as one more, "shared".
 """
 
 import gzip
@@ -61,6 +61,8 @@ def main() -> None:
             "packages": packages(packing, architecture, debian),
             "sources": sources(),
         }
+    home = describe(packing / "out" / "shared" / "home.sparse.gz")
+    manifest["shared"] = {"files": {"home.sparse.gz": home}, "total_size": home["size"]}
     path.write_text(json.dumps(manifest, indent=2) + "\n")
 
 

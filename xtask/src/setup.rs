@@ -17,7 +17,8 @@ use crate::process::{self, find_program};
 pub(crate) struct Needs {
     /// A Chromium to run the extension in.
     pub(crate) chromium: bool,
-    /// What only tests need: chromedriver for `wasm-bindgen-test`, git for tidy, Wireshark's tools and pip for packets.
+    /// What only tests need: chromedriver for `wasm-bindgen-test`, git for tidy, e2fsck for guests' disks, Wireshark's tools and
+    /// pip for packets.
     pub(crate) tests: bool,
     /// What builds the extension: the WebAssembly target, wasm-bindgen, wasm-opt, xterm.js.
     pub(crate) extension: bool,
@@ -108,7 +109,8 @@ pub(crate) fn ensure(needs: &Needs) -> Result<()> {
 fn missing_programs(needs: &Needs) -> Vec<Missing> {
     let mut wanted: Vec<(&str, &str)> = Vec::new();
     if needs.tests {
-        wanted.push(("git", "git"));
+        // e2fsck lies where only root's path leads; this comes with it.
+        wanted.extend([("git", "git"), ("chattr", "e2fsprogs")]);
         wanted.extend([("tshark", "tshark"), ("capinfos", "wireshark-common")]);
         // For captures: other readers of packets, and the commands that are copied.
         wanted.extend([("pip3", "python3-pip"), ("curl", "curl")]);

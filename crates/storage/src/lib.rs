@@ -1,7 +1,7 @@
 //! Disks: where a guest's sectors come from, and where they are kept.
 //!
 //! A [`device::BlockDevice`] is a disk. Images are read-only ones: a file ([`file::FileBlockDevice`]), an image on a web
-//! server ([`http::HttpBlockDevice`]). A [`cow::CowBlockDevice`] lies over an image or over nothing and keeps what is changed
+//! server ([`http::HttpBlockDevice`]), a disk that the package brings ([`sparse::SparseBlockDevice`]). A [`cow::CowBlockDevice`] lies over an image or over nothing and keeps what is changed
 //! in an [`overlay`], in the browser an [`web::IndexedDbOverlay`](overlay::store::Blocks). [`memory::MemoryBlockDevice`]
 //! lasts as long as its page. [`serve`] does what QEMU asks for over a disk's channel ([`qemuweb_shm::block`]).
 //!
@@ -44,6 +44,7 @@ pub mod image;
 pub mod memory;
 pub mod overlay;
 pub mod serve;
+pub mod sparse;
 #[cfg(test)]
 mod testing;
 #[cfg(target_arch = "wasm32")]

@@ -39,26 +39,6 @@ static bool contains(const char *text, const char *part)
     return false;
 }
 
-/* Calls `found` with the name of each entry of a directory. */
-static void each_entry(const char *directory, void (*found)(const char *name))
-{
-    _Alignas(8) char entries[1024];
-    int n, fd = open(directory, O_RDONLY | O_DIRECTORY);
-    if (fd < 0) {
-        return;
-    }
-    while ((n = getdents64(fd, (void *)entries, sizeof(entries))) > 0) {
-        for (int at = 0; at < n;) {
-            struct linux_dirent64 *entry = (void *)(entries + at);
-            if (entry->d_name[0] != '.') {
-                found(entry->d_name);
-            }
-            at += entry->d_reclen;
-        }
-    }
-    close(fd);
-}
-
 static void found_port(const char *port)
 {
     char path[128], link[128], name[64];

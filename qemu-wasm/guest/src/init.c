@@ -80,6 +80,7 @@ int main(void)
     int signals = signals_open();
     consoles_open();
     greet();
+    home_mount();
     consoles_start();
     network_start();
     serve(signals, devices_open());

@@ -31,6 +31,9 @@ void agent_ended(int pid);   /* if it was the agent, it is to be started again *
 bool agent_waits(void);      /* is it to be started again a little later? */
 void agent_restart(void);    /* starts it again if it waits for that */
 
+/* home.c: the disk that /root lies on. */
+void home_mount(void); /* if the machine has one */
+
 /* system.c: file systems, network, power. */
 void system_mount(void);
 void network_start(void);
@@ -41,6 +44,7 @@ void system_stop(enum power how) __attribute__((noreturn));
 void join(char *to, long size, const char *a, const char *b, const char *c); /* cut when longer than `size` */
 int spawn(char *const argv[], int tty); /* tty >= 0: becomes the controlling terminal; -1: /dev/null -> pid */
 long read_file(const char *path, char *to, long size); /* NUL-terminated, -> bytes read or -1 */
+void each_entry(const char *directory, void (*found)(const char *name)); /* calls it with each name in there */
 int signals_open(void);                                /* -> signalfd of the signals that we act on */
 int signal_next(int fd);                               /* -> its next signal number, or 0 */
 

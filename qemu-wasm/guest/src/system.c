@@ -138,3 +138,22 @@ long read_file(const char *path, char *to, long size)
     }
     return n;
 }
+
+void each_entry(const char *directory, void (*found)(const char *name))
+{
+    _Alignas(8) char entries[1024];
+    int n, fd = open(directory, O_RDONLY | O_DIRECTORY);
+    if (fd < 0) {
+        return;
+    }
+    while ((n = getdents64(fd, (void *)entries, sizeof(entries))) > 0) {
+        for (int at = 0; at < n;) {
+            struct linux_dirent64 *entry = (void *)(entries + at);
+            if (entry->d_name[0] != '.') {
+                found(entry->d_name);
+            }
+            at += entry->d_reclen;
+        }
+    }
+    close(fd);
+}

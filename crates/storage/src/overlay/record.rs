@@ -37,7 +37,7 @@ pub struct Malformed {
     pub found: String,
 }
 
-fn malformed(expected: impl Into<String>, found: impl Into<String>) -> Malformed {
+pub(crate) fn malformed(expected: impl Into<String>, found: impl Into<String>) -> Malformed {
     Malformed {
         expected: expected.into(),
         found: found.into(),
@@ -229,7 +229,7 @@ fn end(mut bytes: Vec<u8>) -> Vec<u8> {
 }
 
 /// What follows the checksum, after checking all before.
-fn check(magic: [u8; 4], bytes: &[u8]) -> Result<Rest<'_>, Malformed> {
+pub(crate) fn check(magic: [u8; 4], bytes: &[u8]) -> Result<Rest<'_>, Malformed> {
     let name = |magic: &[u8]| String::from_utf8_lossy(magic).into_owned();
     let mut rest = Rest(bytes);
     let found = rest.take(4).unwrap_or_default();
@@ -253,20 +253,20 @@ fn check(magic: [u8; 4], bytes: &[u8]) -> Result<Rest<'_>, Malformed> {
 }
 
 /// Bytes that are still to be read.
-struct Rest<'a>(&'a [u8]);
+pub(crate) struct Rest<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Rest<'a> {
-    fn take(&mut self, count: usize) -> Option<&'a [u8]> {
+    pub(crate) fn take(&mut self, count: usize) -> Option<&'a [u8]> {
         let (taken, rest) = self.0.split_at_checked(count)?;
         self.0 = rest;
         Some(taken)
     }
 
-    fn number(&mut self) -> Option<u32> {
+    pub(crate) fn number(&mut self) -> Option<u32> {
         Some(u32::from_le_bytes(self.take(4)?.try_into().ok()?))
     }
 
-    fn long(&mut self) -> Option<u64> {
+    pub(crate) fn long(&mut self) -> Option<u64> {
         Some(u64::from_le_bytes(self.take(8)?.try_into().ok()?))
     }
 
