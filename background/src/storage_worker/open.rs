@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::rc::Rc;
 
+use js_sys::{Array, Uint8Array};
 use qemuweb_machine::storage::DiskOrder;
 use qemuweb_storage::cow::{Base, CowBlockDevice};
 use qemuweb_storage::device::{BlockDevice, BlockError, SECTOR};
@@ -15,11 +16,12 @@ use qemuweb_storage::web::{BlobSlices, Database, EventLoop, FetchRanges, Indexed
 use qemuweb_vm_config::{Arch, DiskMountInfo, InputSource, Keep, Role, check_content};
 use qemuweb_wire::Failure;
 use wasm_bindgen::JsValue;
+use web_sys::Blob;
 
 use super::disk::{Changes, Disk};
 use super::failure;
 use crate::blob::examine_with;
-use crate::vm_worker::package_guest_file;
+use crate::vm_worker::{fetch_whole, package_guest_file};
 
 /// An image.
 struct Image {
@@ -142,8 +144,12 @@ async fn open_image(source: &InputSource, attachments: &[JsValue]) -> Result<Ima
         InputSource::Url(url) | InputSource::UrlWithCredentials(url) => {
             let with_credentials = matches!(source, InputSource::UrlWithCredentials(_));
             let ranges = FetchRanges::new(url, with_credentials);
-            let device = HttpBlockDevice::open(url, ranges, Rc::new(EventLoop)).await;
-            let device = device.map_err(|error| failure(&error))?;
+            let device = match HttpBlockDevice::open(url, ranges, Rc::new(EventLoop)).await {
+                Err(BlockError::Remote { source, .. }) if source.whole_would_do() => {
+                    return whole(url, with_credentials).await;
+                }
+                device => device.map_err(|error| failure(&error))?,
+            };
             Ok(Image {
                 identity: device.identity().to_owned(),
                 length: device.length(),
@@ -172,6 +178,37 @@ async fn open_image(source: &InputSource, attachments: &[JsValue]) -> Result<Ima
             file.name
         ))),
     }
+}
+
+/// An image that its server gives as a whole only. The browser keeps it, in memory or in a file of its own.
+async fn whole(url: &str, with_credentials: bool) -> Result<Image, Failure> {
+    let bytes = fetch_whole(url, with_credentials).await?;
+    let blob = Blob::new_with_u8_array_sequence(&Array::of1(&bytes));
+    let slices = blob.ok().and_then(|blob| BlobSlices::new(blob.into()));
+    let slices = slices.ok_or_else(|| Failure::new(format!("the browser has no room for {url}")))?;
+    let device = FileBlockDevice::open(url, slices, Rc::new(EventLoop)).await;
+    let device = device.map_err(|error| failure(&error))?;
+    let length = device.length();
+    Ok(Image {
+        identity: format!("{url}: {length} bytes with CRC-32 {:08x}", crc32(&bytes)),
+        length,
+        device: Rc::new(device),
+        is_foreign: true,
+    })
+}
+
+/// The sum that tells one image from another of the same address.
+fn crc32(bytes: &Uint8Array) -> u32 {
+    const PIECE: u32 = 1 << 20;
+    let mut sum = crc32fast::Hasher::new();
+    for start in (0..bytes.length()).step_by(PIECE as usize) {
+        sum.update(
+            &bytes
+                .subarray(start, start.saturating_add(PIECE).min(bytes.length()))
+                .to_vec(),
+        );
+    }
+    sum.finalize()
 }
 
 /// Whether a file of the package has the pages of an image that are not zero.

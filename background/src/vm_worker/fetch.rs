@@ -19,7 +19,7 @@ use crate::blob::gunzip;
 /// read in place.
 const MAX_FILE: u32 = 1 << 30;
 
-/// The bytes at an address of the web, whose size is told to `meter` as soon as the server tells it. The host of the address
+/// The bytes at an address of the web, whose size is told to `meter`, if there is one, as soon as the server tells it. The host of the address
 /// gets the person's cookies only if they asked for that (`with_credentials`), and never learns who asks.
 ///
 /// # Errors
@@ -27,9 +27,11 @@ const MAX_FILE: u32 = 1 << 30;
 pub(super) async fn fetch_url(
     url: &str,
     with_credentials: bool,
-    meter: &ProgressMeter,
+    meter: Option<&ProgressMeter>,
 ) -> Result<Uint8Array, Failure> {
-    meter.expect_file();
+    if let Some(meter) = meter {
+        meter.expect_file();
+    }
     let options = RequestInit::new();
     options.set_referrer_policy(ReferrerPolicy::NoReferrer);
     options.set_credentials(if with_credentials {
@@ -37,10 +39,11 @@ pub(super) async fn fetch_url(
     } else {
         RequestCredentials::Omit
     });
-    fetch_with(url, &options, false, Some(meter), |response| {
+    fetch_with(url, &options, false, meter, |response| {
         let header = |name| response.headers().get(name).ok().flatten();
         // An encoded answer is shorter than its content.
         if header("content-encoding").is_none()
+            && let Some(meter) = meter
             && let Some(size) = header("content-length").and_then(|size| size.parse().ok())
         {
             meter.learn_size(size);

@@ -55,8 +55,8 @@ async fn find(file: &FileMountInfo, sources: &Sources<'_>, heap_mib: u32) -> Res
             Ok(kept.unwrap_or(bytes))
         }
         InputSource::Builtin(builtin) => package.guest_file(&builtin.path).await,
-        InputSource::Url(url) => fetch_url(url, false, package.meter()).await,
-        InputSource::UrlWithCredentials(url) => fetch_url(url, true, package.meter()).await,
+        InputSource::Url(url) => fetch_url(url, false, Some(package.meter())).await,
+        InputSource::UrlWithCredentials(url) => fetch_url(url, true, Some(package.meter())).await,
         InputSource::Attachment(attachment) => {
             let blob = sources
                 .attachments

@@ -106,6 +106,14 @@ pub(crate) async fn package_guest_file(path: &str) -> Result<Uint8Array, Failure
     fetch::fetch(&package::guest_url(path), path.ends_with(".gz"), None).await
 }
 
+/// All bytes at an address of the web, with the person's cookies if they asked for that.
+///
+/// # Errors
+/// A [`Failure`] when it cannot be fetched or is too large.
+pub(crate) async fn fetch_whole(url: &str, with_credentials: bool) -> Result<Uint8Array, Failure> {
+    fetch::fetch_url(url, with_credentials, None).await
+}
+
 fn scope() -> DedicatedWorkerGlobalScope {
     js_sys::global().unchecked_into()
 }

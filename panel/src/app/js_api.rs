@@ -10,7 +10,8 @@ use js_sys::{Array, Function, JSON, Object, Promise, Uint8Array};
 use qemuweb_vm_config::{VmInputs, VmOverrides};
 use qemuweb_wire::agent::Agent;
 use qemuweb_wire::call::{
-    Method, PauseVm, PrepareVm, ProfileRef, RemoveVm, ResetVm, RestartVm, ResumeVm, StartVm, StopVm,
+    DiscardDisk, ListDisks, Method, PauseVm, PrepareVm, ProfileRef, RemoveVm, ResetVm, RestartVm, ResumeVm,
+    StartVm, StopVm, SyncOverlay,
 };
 use qemuweb_wire::failure::Failure;
 use serde::Serialize;
@@ -179,6 +180,25 @@ impl QemuClient {
     #[wasm_bindgen(js_name = removeVm)]
     pub fn remove_vm(&self, vm_id: String) -> Promise {
         self.call(RemoveVm { vm_id })
+    }
+
+    /// Resolves with what is kept of disks (`qemuweb_wire::disk::KeptDisk`), those of VMs that are gone included.
+    #[wasm_bindgen(js_name = listDisks)]
+    pub fn list_disks(&self) -> Promise {
+        let listed = self.page.cx.call(ListDisks {});
+        future_to_promise(async move { to_js(&listed.await.map_err(|failure| error(&failure))?) })
+    }
+
+    /// Keeps all that a running VM's guest has written so far, as if it had flushed.
+    #[wasm_bindgen(js_name = syncOverlay)]
+    pub fn sync_overlay(&self, vm_id: String) -> Promise {
+        self.call(SyncOverlay { vm_id })
+    }
+
+    /// Forgets all that was written to a disk of a VM that is not active. There is no way back.
+    #[wasm_bindgen(js_name = discardDisk)]
+    pub fn discard_disk(&self, vm_id: String, disk_id: String) -> Promise {
+        self.call(DiscardDisk { vm_id, disk_id })
     }
 
     /// Watches a VM's console: its output comes as `serialOut` events and into the terminal.

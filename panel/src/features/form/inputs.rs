@@ -228,7 +228,7 @@ pub(super) fn Disks(form: Form) -> View {
         }
         p(class="hint") {
             "Images of disks (raw, qcow2, VMDK, VDI, VHDX, VHD and others), CDs and floppies; the first boots. What the \
-             guest writes lasts until the machine stops; your file is not changed."
+             guest writes is kept in this browser; your file is not changed."
         }
     }
 }
@@ -305,6 +305,7 @@ fn Disk(form: Form, number: usize) -> View {
         None => View::new(),
     };
     let is_readonly = move || disk.with(|disk| disk.as_ref().is_some_and(|disk| disk.readonly));
+    let is_discarded = move || disk.with(|disk| disk.as_ref().is_some_and(|disk| disk.discard_at_power_off));
     let errors = errors(form, Field::Disk(number), format!("disk-{number}-error"));
     let (remove_title, media_label) = (format!("Remove disk {number}"), format!("Drive of disk {number}"));
     let remove_label = remove_title.clone();
@@ -339,6 +340,13 @@ fn Disk(form: Form, number: usize) -> View {
                     change(&|disk| disk.readonly = readonly);
                 })
                 "read-only"
+            }
+            label(class="check", hidden=is_readonly()) {
+                input(r#type="checkbox", data-testid="disk-discard", prop:checked=is_discarded(), on:change=move |event: Event| {
+                    let discards = is_checked(&event);
+                    change(&|disk| disk.discard_at_power_off = discards);
+                })
+                "discard at power off"
             }
             button(class="tool", r#type="button", title=remove_title, aria-label=remove_label, on:click=remove) {
                 (Once { of: move || icon(icons::CLOSE) })
