@@ -174,11 +174,12 @@ impl Database {
     pub async fn remove(&self, vm_id: &str, disk_id: &str) -> Result<(), BlockError> {
         let id = disk_key(vm_id, disk_id)?;
         let _lock = hold(&id).await?;
+        let all = all_of(&id).map_err(|exception| store_error(&id, &exception))?;
         let rexie = rexie().await?;
         let delete = async {
             let transaction = rexie.transaction(&STORES, TransactionMode::ReadWrite)?;
             for store in [BLOCKS, JOURNAL] {
-                transaction.store(store)?.delete(all_of(&id)).await?;
+                transaction.store(store)?.delete(all.clone()).await?;
             }
             transaction.store(DISKS)?.delete(id.as_str().into()).await?;
             transaction.done().await.map(drop)
@@ -234,13 +235,14 @@ impl Database {
     ) -> Result<(), BlockError> {
         let failed = |exception: JsValue| store_error(target, &exception);
         let (mut after, end) = match store {
-            DISKS => (source.to_owned(), format!("{source}\0")),
+            // What comes next is behind the disk itself.
+            DISKS => (source.to_owned(), format!("{source}\u{1}")),
             _ => (format!("{source}:"), format!("{source};")),
         };
         loop {
-            let range = range(&after, &end, true);
             let transaction = self.transaction(source, &[store], false)?;
             let read = async {
+                let range = range(&after, &end, true)?;
                 let request = transaction
                     .object_store(store)?
                     .get_all_with_key_and_limit(&range, COPIED_AT_ONCE)?;
@@ -306,15 +308,20 @@ pub(super) async fn hold(id: &str) -> Result<lock::Lock, BlockError> {
 }
 
 /// The keys of a disk's records: a semicolon comes after a colon.
-pub(super) fn all_of(id: &str) -> JsValue {
+///
+/// # Errors
+/// As for [`range`].
+pub(super) fn all_of(id: &str) -> Result<JsValue, JsValue> {
     range(&format!("{id}:"), &format!("{id};"), true)
 }
 
 /// The keys from `first` to `last`, without that if it is `open`.
-pub(super) fn range(first: &str, last: &str, open: bool) -> JsValue {
-    // Fails for bounds in the wrong order only, which ours are not.
+///
+/// # Errors
+/// The browser's exception when there can be none between them.
+pub(super) fn range(first: &str, last: &str, open: bool) -> Result<JsValue, JsValue> {
     IdbKeyRange::bound_with_lower_open_and_upper_open(&first.into(), &last.into(), false, open)
-        .map_or(JsValue::UNDEFINED, Into::into)
+        .map(Into::into)
 }
 
 pub(super) fn field(object: &JsValue, name: &str) -> JsValue {

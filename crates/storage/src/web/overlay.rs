@@ -74,7 +74,7 @@ impl IndexedDbOverlay {
         let transaction = self
             .transaction(&[BLOCKS, JOURNAL, DISKS], false)
             .map_err(|error| JsValue::from(error.to_string()))?;
-        let all = all_of(&self.id);
+        let all = all_of(&self.id)?;
         let header = transaction.object_store(DISKS)?.get(&self.id.as_str().into())?;
         let blocks = transaction.object_store(BLOCKS)?.get_all_keys_with_key(&all)?;
         let journal = transaction.object_store(JOURNAL)?.get_all_with_key(&all)?;
@@ -97,7 +97,7 @@ impl IndexedDbOverlay {
         }
         let journal = store(JOURNAL)?;
         if let Some(last) = batch.trim {
-            journal.delete(&range(&self.key(0), &self.key(last), false))?;
+            journal.delete(&range(&self.key(0), &self.key(last), false)?)?;
         }
         if let Some((number, bytes)) = &batch.journal {
             put(&journal, &self.id, &self.key(*number), bytes)?;
