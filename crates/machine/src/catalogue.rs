@@ -266,7 +266,7 @@ impl<A: Clone + 'static> Core<A> {
             to: call.new_id.clone(),
             to_suffix: generation(born),
         };
-        self.do_with_disks(ticket, WithDisks::Copy { call, born }, copy);
+        self.do_with_disks(ticket, WithDisks::Copy { call, born }, copy, Vec::new());
     }
 
     fn may_clone(&mut self, call: &CloneVm) -> Result<(), Failure> {

@@ -320,6 +320,15 @@ impl<A: Clone + 'static> Core<A> {
                 self.hub
                     .fail(failure.with_next_step("It is forgotten when the browser closes."));
             }
+            (
+                Task::OpenDisk {
+                    ticket,
+                    job,
+                    what,
+                    file,
+                },
+                Outcome::Opened(files),
+            ) => self.opened_disk(ticket, *job, what, files, file),
             (Task::Disks { ticket, what }, Outcome::DidWithDisks(done)) => {
                 self.did_with_disks(ticket, what, done);
             }
@@ -339,6 +348,7 @@ impl<A: Clone + 'static> Core<A> {
             Task::Start { ticket, .. }
             | Task::Hash { ticket, .. }
             | Task::Store { ticket, .. }
+            | Task::OpenDisk { ticket, .. }
             | Task::Disks { ticket, .. } => ticket,
             Task::Write | Task::Measure => return,
         };

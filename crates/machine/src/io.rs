@@ -234,8 +234,8 @@ pub enum Outcome<A> {
     Written(Result<Option<A>, Failure>),
     /// Of [`Effect::MeasureStorage`].
     Measured(Option<StorageUse>),
-    /// Of [`Effect::DoWithDisks`]: what was to be told.
-    DidWithDisks(Result<Vec<KeptDisk>, Failure>),
+    /// Of [`Effect::DoWithDisks`]: what was to be told, and the file that was to be made.
+    DidWithDisks(Result<(Vec<KeptDisk>, Option<A>), Failure>),
 }
 
 /// What the host has to do.
@@ -321,7 +321,14 @@ pub enum Effect<A> {
     /// Ask the browser how full the storage is.
     MeasureStorage(TaskId),
     /// Do something with disks that nobody uses.
-    DoWithDisks(TaskId, DiskJob),
+    DoWithDisks {
+        /// Answered with [`Outcome::DidWithDisks`].
+        task: TaskId,
+        /// What.
+        job: Box<DiskJob>,
+        /// The files that it names.
+        attachments: Vec<Attached<A>>,
+    },
     /// Show how many VMs are active.
     Badge(usize),
     /// Nobody needs this host any more.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use qemuweb_vm_config::{Arch, DiskMountInfo, InputSource, Keep};
 use qemuweb_wire::Failure;
-use qemuweb_wire::disk::{DiskUse, KeptDisk};
+use qemuweb_wire::disk::{DiskUse, ExportAs, KeptDisk};
 use qemuweb_wire::vm::VmId;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -67,6 +67,30 @@ pub enum DiskJob {
         /// How the names of its disks are to end.
         to_suffix: String,
     },
+    /// Make a file of one. Attachments: the Blobs that `disk` names by index.
+    Export {
+        /// The disk.
+        disk: WholeDisk,
+        /// What to make of it.
+        format: ExportAs,
+    },
+    /// Take over changes from a file, which is the last attachment; those before it are the Blobs that `disk` names.
+    Import {
+        /// The disk.
+        disk: WholeDisk,
+    },
+}
+
+/// A disk of a VM that does not run, with what it lies over.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WholeDisk {
+    /// Its VM.
+    pub vm_id: VmId,
+    /// That VM's architecture.
+    pub arch: Arch,
+    /// The disk.
+    pub order: DiskOrder,
 }
 
 /// A disk to serve.
@@ -101,8 +125,10 @@ pub enum StorageEvent {
     Progress {
         /// What was done so far, in whatever the job counts.
         done: u64,
+        /// All there is to do, if that is known.
+        total: Option<u64>,
     },
-    /// A job is done.
+    /// A job is done. Attachment: the file that [`DiskJob::Export`] made.
     Did {
         /// What [`DiskJob::List`] was to tell.
         disks: Vec<KeptDisk>,

@@ -4,7 +4,8 @@ use qemuweb_wire::call::CloneVm;
 use qemuweb_wire::vm::{FileId, VmId};
 
 use crate::clients::Ticket;
-use crate::io::Content;
+use crate::io::{Attached, Content};
+use crate::storage::DiskJob;
 
 /// What to do with a task's outcome.
 #[derive(Clone, Debug)]
@@ -33,6 +34,15 @@ pub(crate) enum Task<A> {
         /// Whether the reply tells what it is.
         tells: bool,
     },
+    /// The files of a VM are opened for something that is done with one of its disks.
+    OpenDisk {
+        /// Who asked.
+        ticket: Ticket,
+        job: Box<DiskJob>,
+        what: WithDisks,
+        /// A file that came with the call.
+        file: Option<Attached<A>>,
+    },
     /// Something is done with disks.
     Disks {
         /// Who asked.
@@ -52,6 +62,10 @@ pub(crate) enum WithDisks {
     List,
     /// One is forgotten.
     Discard,
+    /// A file is made of one, to be called so.
+    Export { name: String },
+    /// The changes of one are taken over from a file.
+    Import,
     /// They are copied for a VM that is then defined.
     Copy {
         call: CloneVm,
@@ -90,7 +104,14 @@ impl<A> Task<A> {
     pub(crate) fn can_be_cancelled_for(&self, of: Ticket) -> bool {
         match self {
             Self::Define(defining) => defining.ticket == of,
-            Self::Start { ticket, .. } | Self::Hash { ticket, .. } => *ticket == of,
+            Self::Start { ticket, .. } | Self::Hash { ticket, .. } | Self::OpenDisk { ticket, .. } => {
+                *ticket == of
+            }
+            // A file that is made is nobody's yet, and what is imported is seen when all of it is there.
+            Self::Disks {
+                ticket,
+                what: WithDisks::Export { .. } | WithDisks::Import,
+            } => *ticket == of,
             Self::Store { .. } | Self::Disks { .. } | Self::Write | Self::Measure => false,
         }
     }

@@ -8,9 +8,10 @@ use qemuweb_machine::io::{Attached, ClientId, FromWorker, RunId};
 use qemuweb_machine::storage::StorageEvent;
 use qemuweb_vm_config::find_profile;
 use qemuweb_wire::call::{
-    CloneVm, DefineVm, PauseVm, ProfileRef, RemoveVm, ResetVm, RestartVm, RestoreVm, ResumeVm, StartVm,
-    StopVm,
+    CloneVm, DefineVm, DiscardDisk, ExportDisk, PauseVm, ProfileRef, RemoveVm, ResetVm, RestartVm, RestoreVm,
+    ResumeVm, StartVm, StopVm, VmDisks,
 };
+use qemuweb_wire::disk::ExportAs;
 use qemuweb_wire::state::{Halt, StopReason};
 use qemuweb_wire::vm::FileRef;
 use qemuweb_wire::{Failure, VmState};
@@ -407,6 +408,65 @@ fn disks_are_one_runs_at_a_time() {
         },
     ));
     assert!(world.vm("a").unwrap().state.is_active());
+}
+
+#[test]
+fn disks_are_told_exported_and_copied_while_nobody_uses_them() {
+    let (mut world, client) = running();
+    let disks = world.ask(client, VmDisks { vm_id: id() }).unwrap();
+    let disk_id = disks[0]["diskId"].as_str().unwrap().to_owned();
+    assert_eq!(disks[0]["channel"], "home");
+    let export = || ExportDisk {
+        vm_id: id(),
+        disk_id: disk_id.clone(),
+        format: ExportAs::Overlay,
+    };
+    let discard = || DiscardDisk {
+        vm_id: id(),
+        disk_id: disk_id.clone(),
+    };
+    let copy = || CloneVm {
+        vm_id: id(),
+        new_id: "b".to_owned(),
+        name: "B".to_owned(),
+    };
+    for refused in [
+        world.ask(client, export()).unwrap_err(),
+        world.ask(client, discard()).unwrap_err(),
+        world.ask(client, copy()).unwrap_err(),
+    ] {
+        assert!(refused.to_string().contains("hut it down"), "{refused}");
+    }
+    world.ask(client, stop(true)).unwrap();
+    let exported = world.ask(client, export()).unwrap();
+    assert_eq!(exported["name"], "Minimal-x86-64-home.qwoverlay");
+    world.ask(client, discard()).unwrap();
+    let other = ExportDisk {
+        disk_id: "home.0".to_owned(),
+        ..export()
+    };
+    assert!(
+        world
+            .ask(client, other)
+            .unwrap_err()
+            .message
+            .contains("no disk home.0")
+    );
+    world.ask(client, copy()).unwrap();
+    // A copy has disks of other names, and so has a VM that gets the id of one that is gone.
+    let of_copy = world
+        .ask(
+            client,
+            VmDisks {
+                vm_id: "b".to_owned(),
+            },
+        )
+        .unwrap();
+    assert_ne!(of_copy[0]["diskId"], disks[0]["diskId"]);
+    world.ask(client, RemoveVm { vm_id: id() }).unwrap();
+    start(&mut world, client, "a").unwrap();
+    let again = world.ask(client, VmDisks { vm_id: id() }).unwrap();
+    assert_ne!(again[0]["diskId"], disks[0]["diskId"]);
 }
 
 #[test]

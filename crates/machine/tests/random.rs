@@ -11,6 +11,7 @@ use qemuweb_machine::io::{Attached, ClientId, FromWorker, Outcome, RunId, Stream
 use qemuweb_machine::storage::StorageEvent;
 use qemuweb_vm_config::find_profile;
 use qemuweb_wire::call::*;
+use qemuweb_wire::disk::ExportAs;
 use qemuweb_wire::message::{ClientMessage, VERSION};
 use qemuweb_wire::monitor::MonitorCommand;
 use qemuweb_wire::stream::StreamMessage;
@@ -123,7 +124,7 @@ fn deed() -> impl Strategy<Value = Deed> {
     prop_oneof![
         2 => (0..4_u32).prop_map(Deed::Join),
         1 => (0..4_u32).prop_map(Deed::Leave),
-        12 => (0..4_u32, vm.clone(), 0..27_u8, any::<u8>()).prop_map(|(client, vm, call, more)| Deed::Call { client, vm, call, more }),
+        12 => (0..4_u32, vm.clone(), 0..31_u8, any::<u8>()).prop_map(|(client, vm, call, more)| Deed::Call { client, vm, call, more }),
         1 => (0..4_u32, malformed()).prop_map(|(client, text)| Deed::Malformed { client, text }),
         1 => (0..4_u32, 0..5_u32).prop_map(|(client, back)| Deed::Cancel { client, back }),
         2 => (0..4_u32, 0..7_u8).prop_map(|(client, topic)| Deed::Subscribe { client, topic }),
@@ -426,6 +427,24 @@ impl World {
                 let disk_id = "home.1".to_owned();
                 DiscardDisk { vm_id, disk_id }.into()
             }
+            26 => ExportDisk {
+                vm_id,
+                disk_id: "home.1".to_owned(),
+                format: ExportAs::Overlay,
+            }
+            .into(),
+            27 => ImportDisk {
+                vm_id,
+                disk_id: "home.1".to_owned(),
+            }
+            .into(),
+            28 => GrowDisk {
+                vm_id,
+                channel: "home".to_owned(),
+                size: 9,
+            }
+            .into(),
+            29 => VmDisks { vm_id }.into(),
             _ => FileHandles { vm_id }.into(),
         };
         if self.present.contains(&client) {

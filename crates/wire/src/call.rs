@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::disk::KeptDisk;
+use crate::disk::{ExportAs, Exported, KeptDisk, VmDisk};
 use crate::monitor::MonitorCommand;
 use crate::stored::StoredInfo;
 use crate::vm::{FileRef, VmDefinition, VmId};
@@ -242,6 +242,41 @@ calls! {
         vm_id: VmId,
         /// As what it is kept among the disks of its VM.
         disk_id: String,
+    } -> ();
+
+    /// Make a file of a disk, whose VM is not active. Tells its progress in bytes. The reply's attachment is a Blob.
+    "exportDisk" ExportDisk {
+        /// Its VM.
+        vm_id: VmId,
+        /// As what it is kept among the disks of its VM.
+        disk_id: String,
+        /// What to export.
+        format: ExportAs,
+    } -> Exported;
+
+    /// Take over the changes of a disk from a file that [`ExportDisk`] made, for a disk that has none and whose VM is not
+    /// active. Attachment 0: the file, a Blob. All of it is checked before anything changes. Tells its progress in bytes.
+    "importDisk" ImportDisk {
+        /// Its VM.
+        vm_id: VmId,
+        /// As what it is kept among the disks of its VM.
+        disk_id: String,
+    } -> ();
+
+    /// The disks of a VM as they would be in its next run, in the order in which QEMU has them.
+    "vmDisks" VmDisks {
+        /// Which VM.
+        vm_id: VmId,
+    } -> Vec<VmDisk>;
+
+    /// Make a running VM's disk larger. The guest sees the new size at once; its partitions and file systems stay as they are.
+    "growDisk" GrowDisk {
+        /// Which VM.
+        vm_id: VmId,
+        /// The disk's channel: `disk0`, `home`.
+        channel: String,
+        /// Its new size in bytes, no less than now.
+        size: u64,
     } -> ();
 
     /// Ask a VM's monitor. The reply is QEMU's answer.

@@ -44,6 +44,25 @@ pub struct DiskUse {
     pub alarm: Option<Failure>,
 }
 
+/// A disk that a VM is defined with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct VmDisk {
+    /// Its channel, which is its name in QEMU.
+    pub channel: String,
+    /// As what its changes are kept.
+    pub disk_id: String,
+    /// What people call its image.
+    pub image: String,
+    /// The image's format.
+    pub format: DiskFormat,
+    /// What drive it is in.
+    pub kind: FileKind,
+    /// What becomes of what the guest writes.
+    pub keep: Keep,
+}
+
 /// How much was moved.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -53,6 +72,32 @@ pub struct Transfers {
     pub requests: u64,
     /// Bytes.
     pub bytes: u64,
+}
+
+/// What a disk is exported as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum ExportAs {
+    /// Its changes alone, which can be imported over the same image only: see `crates/storage/src/overlay_file`.
+    Overlay,
+    /// All of it, byte by byte. A disk in a format that has no reader here is exported in that format.
+    Raw,
+    /// All of it, as qcow2 with clusters that are not compressed.
+    Qcow2,
+    /// As qcow2 with clusters that are compressed with zlib, which any QEMU reads.
+    Qcow2Zlib,
+    /// As qcow2 with clusters that are compressed with Zstandard, which QEMU reads from 5.1 on.
+    Qcow2Zstd,
+}
+
+/// The answer to [`ExportDisk`](crate::call::ExportDisk).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Exported {
+    /// What the file may be called.
+    pub name: String,
 }
 
 /// What is kept of a disk, whether its VM runs or not, or is gone.

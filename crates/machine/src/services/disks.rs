@@ -3,9 +3,11 @@
 use qemuweb_wire::Failure;
 use qemuweb_wire::call::Call;
 use qemuweb_wire::topic::MachineDelta;
+use serde_json::json;
 
 use super::{Cx, Request, Service};
 use crate::clients::Ticket;
+use crate::control::Asker;
 use crate::io::{Effect, RunId};
 use crate::storage::{StorageCommand, StorageEvent};
 
@@ -27,16 +29,28 @@ impl<A> Service<A> for Disks {
     fn vm_of_call<'a>(&self, call: &'a Call) -> Option<&'a str> {
         match call {
             Call::SyncOverlay(call) => Some(&call.vm_id),
+            Call::GrowDisk(call) => Some(&call.vm_id),
             _ => None,
         }
     }
 
-    fn call(&mut self, _call: Call, request: Request<A>, cx: &mut Cx<'_, A>) {
+    fn call(&mut self, call: Call, request: Request<A>, cx: &mut Cx<'_, A>) {
         let ticket = request.ticket;
+        if let Call::GrowDisk(call) = call {
+            // QEMU refuses what it has not, and what would make it smaller.
+            let arguments = json!({ "device": call.channel, "size": call.size });
+            let asked = cx
+                .machine
+                .execute("block_resize", Some(arguments), Asker::Obeyed(ticket));
+            if let Err(failure) = asked {
+                cx.reply::<()>(ticket, Err(failure.with_next_step("Start the VM first.")));
+            }
+            return;
+        }
         match cx.machine.run().filter(|_| cx.machine.has_disks) {
             Some(run) => {
-                let command = StorageCommand::Sync { tag: ticket.number() };
-                cx.hub.act(Effect::AskStorage(run, command));
+                let tag = ticket.number();
+                cx.hub.act(Effect::AskStorage(run, StorageCommand::Sync { tag }));
                 self.waiting.push(ticket);
             }
             // All is kept when a run has ended.

@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use qemuweb_machine::io::FromWorker;
 use qemuweb_machine::io::{Attached, Begin, ClientId, Kept, Outcome, RunId, Stored, StreamId, TaskId, Write};
-use qemuweb_machine::storage::StorageEvent;
+use qemuweb_machine::storage::{DiskJob, StorageEvent};
 use qemuweb_machine::{Core, Effect, Input};
 use qemuweb_vm_config::{DiskFormat, FileKind, StoredFile};
 use qemuweb_wire::RuntimeCapabilities;
@@ -456,9 +456,10 @@ impl World {
                 self.tasks.push_back((task, Outcome::Written(Ok(written))));
             }
             Effect::MeasureStorage(task) => self.tasks.push_back((task, Outcome::Measured(None))),
-            Effect::DoWithDisks(task, _) => {
-                self.tasks
-                    .push_back((task, Outcome::DidWithDisks(Ok(Vec::new()))));
+            Effect::DoWithDisks { task, job, .. } => {
+                let file = matches!(*job, DiskJob::Export { .. }).then_some(99);
+                let done = Outcome::DidWithDisks(Ok((Vec::new(), file)));
+                self.tasks.push_back((task, done));
             }
             Effect::Badge(active) => self.badge = Some(active),
             Effect::Close => self.closed = true,
