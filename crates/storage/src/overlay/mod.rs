@@ -154,6 +154,32 @@ impl<B: Blocks + 'static> Overlay<B> {
         self.0.state.borrow().size()
     }
 
+    /// The disk's size, and what it lies over.
+    pub(crate) fn header(&self) -> Header {
+        self.0.state.borrow().header.clone()
+    }
+
+    /// Grows with every change.
+    pub(crate) fn changes(&self) -> u64 {
+        self.0.state.borrow().changes
+    }
+
+    /// Whether a block may hold anything else than the base does.
+    pub(crate) fn is_touched(&self, block: u64) -> bool {
+        self.0.state.borrow().is_touched(block)
+    }
+
+    /// The blocks that may hold anything else than the base does, in order.
+    pub(crate) fn touched(&self) -> Vec<u64> {
+        self.0.state.borrow().touched()
+    }
+
+    /// All pages of a block that are not the base's.
+    pub(crate) async fn piece(&self, block: u64) -> Result<Piece, BlockError> {
+        let _pinned = self.hold(block).await?;
+        Ok(self.0.state.borrow().whole(block))
+    }
+
     /// Makes the disk larger, and keeps that.
     pub(crate) async fn grow(&self, size: u64) -> Result<(), BlockError> {
         self.0.state.borrow_mut().set_size(size);
