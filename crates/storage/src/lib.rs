@@ -5,7 +5,7 @@
 //! in an [`overlay`], in the browser an [`web::IndexedDbOverlay`](overlay::store::Blocks). [`memory::MemoryBlockDevice`]
 //! lasts as long as its page. A [`qcow2::reader::Qcow2BlockDevice`] reads QEMU's images, wherever their files are. [`serve`]
 //! does what QEMU asks for over a disk's channel ([`qemuweb_shm::block`]). Disks leave the browser, and come back, by way of
-//! [`transfer`] and [`qcow2`].
+//! [`transfer`], [`overlay_file`] and [`qcow2`].
 //!
 //! All is pure but for `web`, which exists on wasm32 only: servers, files, databases, the clock and tasks are traits.
 //!
@@ -46,6 +46,7 @@ pub mod http;
 pub mod image;
 pub mod memory;
 pub mod overlay;
+pub mod overlay_file;
 pub mod qcow2;
 pub mod serve;
 #[cfg(test)]

@@ -15,6 +15,7 @@
 //!
 //! | what | module |
 //! |---|---|
+//! | the changes of a disk alone | [`crate::overlay_file`] |
 //! | a disk and all that it lies over, raw | [`image`] |
 //! | the same as qcow2 | [`crate::qcow2`] |
 //! | an image into a new disk | [`image`] |
