@@ -132,7 +132,10 @@ impl Driver {
                     Outcome::Hashed(storing::hashed(name, &content, goes_on).await.map(Box::new))
                 });
             }
-            Effect::CancelTask(task) => drop(self.cancelled.borrow_mut().insert(task)),
+            Effect::CancelTask(task) => {
+                self.workers.cancel(task);
+                self.cancelled.borrow_mut().insert(task);
+            }
             Effect::Write(task, write) => {
                 self.writes.borrow_mut().push_back((task, write));
                 self.keep_writing();
@@ -140,7 +143,11 @@ impl Driver {
             Effect::MeasureStorage(task) => {
                 self.later(task, async { Outcome::Measured(storing::storage_use().await) });
             }
-            Effect::DoWithDisks(task, job) => self.workers.do_with_disks(task, job, this),
+            Effect::DoWithDisks {
+                task,
+                job,
+                attachments,
+            } => self.workers.do_with_disks(task, *job, attachments, this),
             #[expect(clippy::cast_precision_loss, reason = "VMs are few")]
             Effect::Badge(active) => tell_service_worker("running", &(active as f64).into()),
             Effect::Close => tell_service_worker("idle", &JsValue::TRUE),

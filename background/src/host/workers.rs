@@ -72,11 +72,7 @@ impl Workers {
             };
             driver.workers.hear(run, event, &driver);
         });
-        let attachments = order.attachments.into_iter().map(|attached| match attached {
-            Attached::Bytes(bytes) => Uint8Array::from(&*bytes).into(),
-            Attached::File(file) | Attached::Handle(file) | Attached::Other(file) => file,
-        });
-        let attachments: Vec<JsValue> = attachments.collect();
+        let attachments: Vec<JsValue> = order.attachments.into_iter().map(to_js).collect();
         let storage = if order.disks.is_empty() {
             None
         } else {
@@ -185,7 +181,13 @@ impl Workers {
     }
 
     /// Has a Worker do something with disks that nobody uses.
-    pub(super) fn do_with_disks(&self, task: TaskId, job: DiskJob, driver: &Rc<Driver>) {
+    pub(super) fn do_with_disks(
+        &self,
+        task: TaskId,
+        job: DiskJob,
+        attachments: Vec<Attached<JsValue>>,
+        driver: &Rc<Driver>,
+    ) {
         let worker = match Worker::<ServesDisks>::spawn() {
             Ok(worker) => worker,
             Err(failure) => {
@@ -196,10 +198,9 @@ impl Workers {
         worker.listen(move |event| {
             let Some(driver) = weak.upgrade() else { return };
             let done = match event {
-                Ok((StorageEvent::Did { disks }, _)) => Ok(disks),
+                Ok((StorageEvent::Did { disks }, attachments)) => Ok((disks, attachments.into_iter().next())),
                 Ok((StorageEvent::Failed { failure }, _)) | Err(failure) => Err(failure),
-                Ok((StorageEvent::Progress { done }, _)) => {
-                    let total = None;
+                Ok((StorageEvent::Progress { done, total }, _)) => {
                     return driver.happen(Input::Progressed { task, done, total });
                 }
                 Ok(_) => return,
@@ -209,8 +210,17 @@ impl Workers {
             spawn_local(async move { drop(ends.workers.jobs.borrow_mut().remove(&task)) });
             driver.happen(Input::Done(task, Outcome::DidWithDisks(done)));
         });
-        worker.post(&StorageCommand::Do(job), Vec::new());
+        worker.post(
+            &StorageCommand::Do(job),
+            attachments.into_iter().map(to_js).collect(),
+        );
         self.jobs.borrow_mut().insert(task, worker);
+    }
+
+    /// Ends what is done with disks.
+    pub(super) fn cancel(&self, task: TaskId) {
+        let worker = self.jobs.borrow_mut().remove(&task);
+        drop(worker);
     }
 
     /// Tells a run's storage Worker something, if it has one.
@@ -259,6 +269,14 @@ impl Workers {
 
     pub(super) fn drop_spares(&self) {
         self.spares.borrow_mut().clear();
+    }
+}
+
+/// An attachment as a Worker gets it.
+fn to_js(attached: Attached<JsValue>) -> JsValue {
+    match attached {
+        Attached::Bytes(bytes) => Uint8Array::from(&*bytes).into(),
+        Attached::File(file) | Attached::Handle(file) | Attached::Other(file) => file,
     }
 }
 

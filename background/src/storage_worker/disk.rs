@@ -57,11 +57,16 @@ impl Disk {
         Rc::clone(&self.device) as Rc<dyn BlockDevice>
     }
 
+    /// What keeps its changes, unless it cannot be written.
+    pub(super) fn changes(&self) -> Option<&Changes> {
+        self.changes.as_ref()
+    }
+
     /// How it is used.
     pub(super) fn usage(&self) -> DiskUse {
         let DiskOrder { mount, disk_id } = &self.order;
         let changes = self.changes.as_ref();
-        let (kept, dirty) = changes.map_or((0, 0), |changes| changes.device.changes());
+        let (kept, dirty) = changes.map_or((0, 0), |changes| changes.device.usage());
         let (flushes, flush_ms) = self.device.flushes();
         DiskUse {
             channel: mount.channel.clone(),

@@ -79,8 +79,9 @@ async fn serve(data: &JsValue, storage: &Rc<Storage>) -> Result<(), Failure> {
             Ok(())
         }
         StorageCommand::Do(job) => {
-            let disks = jobs::carry_out(job).await.map_err(|error| failure(&error))?;
-            report(&StorageEvent::Did { disks });
+            let (disks, file) = jobs::carry_out(job, &packet.attachments).await?;
+            let attachments = file.map(JsValue::from).into_iter().collect();
+            report_with(&StorageEvent::Did { disks }, attachments);
             Ok(())
         }
         StorageCommand::End => {
@@ -245,7 +246,11 @@ fn scope() -> DedicatedWorkerGlobalScope {
 
 /// Tells the host something.
 fn report(event: &StorageEvent) {
-    let Ok(packet) = Packet::new(event, Vec::new()) else {
+    report_with(event, Vec::new());
+}
+
+fn report_with(event: &StorageEvent, attachments: Vec<JsValue>) {
+    let Ok(packet) = Packet::new(event, attachments) else {
         return;
     };
     let message: Array = packet_to_js(&packet);

@@ -34,6 +34,17 @@ struct Image {
     is_foreign: bool,
 }
 
+/// What the image of a disk is known by, for changes that are made elsewhere; nothing for a disk that lies over none.
+///
+/// # Errors
+/// A [`Failure`] when its image cannot be read.
+pub(super) async fn identity(order: &DiskOrder, attachments: &[JsValue]) -> Result<String, Failure> {
+    match order.mount.keep {
+        Keep::Copy => Ok(String::new()),
+        _ => Ok(open_image(&order.mount.source, attachments).await?.identity),
+    }
+}
+
 /// Opens a disk of `vm_id`, whose attached image is among `attachments`.
 ///
 /// # Errors

@@ -8,7 +8,9 @@ use std::rc::Rc;
 use async_trait::async_trait;
 use futures_util::future::try_join_all;
 
-use crate::device::{BlockDevice, BlockError, SharedRuntime, span};
+use crate::device::{
+    BlockDevice, BlockError, Extent, SECTOR, SharedRuntime, check, read_beneath, status_beneath,
+};
 use crate::overlay::record::{BLOCK, PAGE};
 use crate::overlay::store::Blocks;
 use crate::overlay::{Limits, Looked, Overlay, Record, block_of};
@@ -16,6 +18,8 @@ use crate::overlay::{Limits, Looked, Overlay, Record, block_of};
 /// Requests are served in pieces of at most so many bytes, so that what they need fits into memory.
 const WINDOW: u64 = 1 << 20;
 const PAGE_BYTES: u64 = PAGE as u64;
+/// Most bytes whose status is looked at in one go.
+const STATUS: u64 = 1 << 30;
 
 /// What a disk lies over.
 pub struct Base {
@@ -47,7 +51,7 @@ impl<B: Blocks + 'static> CowBlockDevice<B> {
     ) -> Result<Self, BlockError> {
         let under = base.as_ref().map_or(0, |base| base.device.size());
         let identity = base.as_ref().map_or("", |base| base.identity.as_str());
-        let size = size.max(under).next_multiple_of(crate::device::SECTOR);
+        let size = size.max(under).next_multiple_of(SECTOR);
         let pages = under.div_ceil(PAGE_BYTES);
         let overlay = Overlay::open(store, size, identity, pages, limits, runtime).await?;
         Ok(Self {
@@ -63,15 +67,20 @@ impl<B: Blocks + 'static> CowBlockDevice<B> {
     }
 
     /// About how many bytes of changes are kept, and how many wait to be.
-    pub fn changes(&self) -> (u64, u64) {
-        self.overlay.changes()
+    pub fn usage(&self) -> (u64, u64) {
+        self.overlay.usage()
+    }
+
+    /// What was changed of the disk.
+    pub(crate) fn overlay(&self) -> &Overlay<B> {
+        &self.overlay
     }
 
     fn place(&self, offset: u64, length: u64) -> Result<Range<u64>, BlockError> {
         if self.closed.get() {
             return Err(BlockError::Closed { id: self.id().into() });
         }
-        span(self, offset, length)?;
+        check(self, offset, length)?;
         Ok(offset..offset + length)
     }
 
@@ -95,7 +104,7 @@ impl<B: Blocks + 'static> CowBlockDevice<B> {
         for run in beneath {
             let (_, from) = rest.split_at_mut(run.start - at);
             let (place, after) = from.split_at_mut(run.len());
-            reads.push(read_base(base.as_ref(), range.start + run.start as u64, place));
+            reads.push(read_beneath(base.as_ref(), range.start + run.start as u64, place));
             (rest, at) = (after, run.end);
         }
         try_join_all(reads).await.map(drop)
@@ -169,7 +178,7 @@ impl<B: Blocks + 'static> CowBlockDevice<B> {
                 (Looked::Base, None) => {
                     let mut whole = vec![0; PAGE];
                     if let Some(base) = &self.base {
-                        read_base(base.as_ref(), page * PAGE_BYTES, &mut whole).await?;
+                        read_beneath(base.as_ref(), page * PAGE_BYTES, &mut whole).await?;
                     }
                     beneath = Some(whole);
                 }
@@ -221,17 +230,6 @@ fn part(range: &Range<u64>, page: u64) -> (usize, Range<usize>) {
         (from - range.start) as usize,
         (from - start) as usize..(to - start) as usize,
     )
-}
-
-/// Reads from a base; what lies beyond its end is zero.
-async fn read_base(base: &dyn BlockDevice, offset: u64, target: &mut [u8]) -> Result<(), BlockError> {
-    let inside = base.size().saturating_sub(offset).min(target.len() as u64);
-    let (inside, beyond) = target.split_at_mut(inside as usize);
-    beyond.fill(0);
-    if inside.is_empty() {
-        return Ok(());
-    }
-    base.read(offset, inside).await
 }
 
 #[async_trait(?Send)]
@@ -289,6 +287,23 @@ impl<B: Blocks + 'static> BlockDevice for CowBlockDevice<B> {
         self.clear(offset, length).await
     }
 
+    async fn block_status(&self, offset: u64, length: u64) -> Result<Extent, BlockError> {
+        let range = self.place(offset, length)?;
+        let beneath = status_beneath(self.base.as_deref(), offset, length.min(STATUS)).await?;
+        let (first, end) = (offset / BLOCK, offset + beneath.length);
+        let touched = (first..end.div_ceil(BLOCK)).find(|&block| self.overlay.is_touched(block));
+        Ok(match touched {
+            Some(block) if block == first => Extent {
+                length: range.end.min((block + 1) * BLOCK) - offset,
+                zero: false,
+            },
+            touched => Extent {
+                length: touched.map_or(end, |block| block * BLOCK) - offset,
+                zero: beneath.zero,
+            },
+        })
+    }
+
     async fn sync(&self) -> Result<(), BlockError> {
         self.place(0, 0)?;
         self.overlay.sync().await
@@ -296,7 +311,7 @@ impl<B: Blocks + 'static> BlockDevice for CowBlockDevice<B> {
 
     async fn grow(&self, size: u64) -> Result<(), BlockError> {
         self.place(0, 0)?;
-        let wanted = size.next_multiple_of(crate::device::SECTOR);
+        let wanted = size.next_multiple_of(SECTOR);
         if wanted < self.size() {
             return Err(BlockError::Shrunk {
                 id: self.id().into(),

@@ -69,6 +69,16 @@ pub trait BlockDevice {
     /// As for [`Self::sync`].
     async fn close(&self) -> Result<(), BlockError>;
 
+    /// What the device holds from `offset` on, as far as that is known without reading it: how much of the first part of
+    /// `length` bytes is of one kind. At least a sector is, unless `length` is 0.
+    ///
+    /// # Errors
+    /// As for [`Self::read`].
+    async fn block_status(&self, offset: u64, length: u64) -> Result<Extent, BlockError> {
+        check(self, offset, length)?;
+        Ok(Extent { length, zero: false })
+    }
+
     /// Reads `count` blocks, the first of which is `index`. The last block of a device may be a part of one.
     ///
     /// # Errors
@@ -94,11 +104,20 @@ pub trait BlockDevice {
     }
 }
 
-/// `length` as a size in memory, after checking that the request lies on the device and is of whole sectors.
+/// A part of a device that is of one kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extent {
+    /// Its length in bytes, a multiple of [`SECTOR`].
+    pub length: u64,
+    /// Whether it is known to read as zeroes. What is not known to may do so, too.
+    pub zero: bool,
+}
+
+/// Checks that a request lies on the device and is of whole sectors.
 ///
 /// # Errors
 /// [`BlockError::OutOfRange`], [`BlockError::Misaligned`].
-pub fn span<D: BlockDevice + ?Sized>(device: &D, offset: u64, length: u64) -> Result<usize, BlockError> {
+pub fn check<D: BlockDevice + ?Sized>(device: &D, offset: u64, length: u64) -> Result<(), BlockError> {
     let (id, size) = (device.id(), device.size());
     let end = offset.checked_add(length);
     if end.is_none_or(|end| end > size) {
@@ -116,12 +135,50 @@ pub fn span<D: BlockDevice + ?Sized>(device: &D, offset: u64, length: u64) -> Re
             length,
         });
     }
+    Ok(())
+}
+
+/// `length` as a size in memory, after [`check`].
+///
+/// # Errors
+/// As for [`check`].
+pub fn span<D: BlockDevice + ?Sized>(device: &D, offset: u64, length: u64) -> Result<usize, BlockError> {
+    check(device, offset, length)?;
     usize::try_from(length).map_err(|_| BlockError::OutOfRange {
-        id: id.into(),
+        id: device.id().into(),
         offset,
         length,
-        size,
+        size: device.size(),
     })
+}
+
+/// Reads from what lies beneath a disk, which may be shorter than the disk: what lies beyond its end is zero.
+pub(crate) async fn read_beneath(
+    base: &dyn BlockDevice,
+    offset: u64,
+    target: &mut [u8],
+) -> Result<(), BlockError> {
+    let inside = base.size().saturating_sub(offset).min(target.len() as u64);
+    let (inside, beyond) = target.split_at_mut(inside as usize);
+    beyond.fill(0);
+    if inside.is_empty() {
+        return Ok(());
+    }
+    base.read(offset, inside).await
+}
+
+/// What of `length` bytes from `offset` on is of one kind, in what lies beneath a disk.
+pub(crate) async fn status_beneath(
+    base: Option<&dyn BlockDevice>,
+    offset: u64,
+    length: u64,
+) -> Result<Extent, BlockError> {
+    match base {
+        Some(base) if offset < base.size() => {
+            base.block_status(offset, length.min(base.size() - offset)).await
+        }
+        _ => Ok(Extent { length, zero: true }),
+    }
 }
 
 /// Why a disk did not do what it was asked. Each says what to do next in [`BlockError::next_step`].
@@ -189,6 +246,14 @@ pub enum BlockError {
         /// What the server did.
         source: crate::http::RemoteError,
     },
+    /// A qcow2 image cannot be used, or a part of it cannot be read.
+    #[error("{id}: {source}")]
+    Qcow2 {
+        /// The image.
+        id: String,
+        /// What is the matter with it.
+        source: crate::qcow2::Qcow2Error,
+    },
     /// A file could not be read.
     #[error("could not read {length} bytes at {offset} of {id}: {reason}")]
     Unreadable {
@@ -248,6 +313,7 @@ impl BlockError {
                 "Put the former image back, or choose the image again and discard the disk's changes, which belong to the former."
             }
             Self::Remote { source, .. } => source.next_step(),
+            Self::Qcow2 { source, .. } => source.next_step(),
             Self::Unreadable { .. } => "Check that the file is still there, and choose it again.",
             Self::NoSpace { .. } => {
                 "Free space on this computer or remove VMs that you no longer need, and go on: nothing is lost until then."

@@ -64,6 +64,30 @@ pub struct FileSource<F> {
     stamp: Stamp,
 }
 
+impl<F: Slices> FileSource<F> {
+    /// Opens the file that people know as `name`.
+    ///
+    /// # Errors
+    /// [`BlockError::Unreadable`].
+    pub async fn open(name: impl Into<String>, slices: F) -> Result<Self, BlockError> {
+        let name = name.into();
+        match slices.stamp().await {
+            Ok(stamp) => Ok(Self { name, slices, stamp }),
+            Err(reason) => Err(BlockError::Unreadable {
+                id: name,
+                offset: 0,
+                length: 0,
+                reason,
+            }),
+        }
+    }
+
+    /// Its size in bytes.
+    pub fn size(&self) -> u64 {
+        self.stamp.size
+    }
+}
+
 impl<F: Slices + 'static> FileBlockDevice<F> {
     /// Opens the file that people know as `name`.
     ///
@@ -74,22 +98,11 @@ impl<F: Slices + 'static> FileBlockDevice<F> {
         slices: F,
         runtime: SharedRuntime,
     ) -> Result<Self, BlockError> {
-        let name = name.into();
-        let stamp = slices.stamp().await.map_err(|reason| BlockError::Unreadable {
-            id: name.clone(),
-            offset: 0,
-            length: 0,
-            reason,
-        })?;
-        let source = FileSource {
-            name: name.clone(),
-            slices,
-            stamp,
-        };
+        let source = FileSource::open(name, slices).await?;
         Ok(Self::new(
-            name,
-            stamp.to_string(),
-            stamp.size,
+            source.name.clone(),
+            source.stamp.to_string(),
+            source.size(),
             source,
             POLICY,
             runtime,

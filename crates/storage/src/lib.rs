@@ -3,7 +3,9 @@
 //! A [`device::BlockDevice`] is a disk. Images are read-only ones: a file ([`file::FileBlockDevice`]), an image on a web
 //! server ([`http::HttpBlockDevice`]), a disk that the package brings ([`sparse::SparseBlockDevice`]). A [`cow::CowBlockDevice`] lies over an image or over nothing and keeps what is changed
 //! in an [`overlay`], in the browser an [`web::IndexedDbOverlay`](overlay::store::Blocks). [`memory::MemoryBlockDevice`]
-//! lasts as long as its page. [`serve`] does what QEMU asks for over a disk's channel ([`qemuweb_shm::block`]).
+//! lasts as long as its page. A [`qcow2::reader::Qcow2BlockDevice`] reads QEMU's images, wherever their files are. [`serve`]
+//! does what QEMU asks for over a disk's channel ([`qemuweb_shm::block`]). Disks leave the browser, and come back, by way of
+//! [`transfer`], [`overlay_file`] and [`qcow2`].
 //!
 //! All is pure but for `web`, which exists on wasm32 only: servers, files, databases, the clock and tasks are traits.
 //!
@@ -36,6 +38,7 @@
 //! SQLite with `synchronous=FULL` has. On Linux that is the disk's word; what SQLite does on macOS may be weaker than
 //! `F_FULLFSYNC`.
 
+pub mod compression;
 pub mod cow;
 pub mod device;
 pub mod file;
@@ -43,9 +46,12 @@ pub mod http;
 pub mod image;
 pub mod memory;
 pub mod overlay;
+pub mod overlay_file;
+pub mod qcow2;
 pub mod serve;
 pub mod sparse;
 #[cfg(test)]
 mod testing;
+pub mod transfer;
 #[cfg(target_arch = "wasm32")]
 pub mod web;

@@ -72,6 +72,7 @@ fn number(error: &BlockError) -> i32 {
         BlockError::Closed { .. }
         | BlockError::Changed { .. }
         | BlockError::Remote { .. }
+        | BlockError::Qcow2 { .. }
         | BlockError::Unreadable { .. }
         | BlockError::Store { .. }
         | BlockError::Foreign { .. }

@@ -3,56 +3,20 @@
 #![cfg(not(target_arch = "wasm32"))]
 #![allow(clippy::unwrap_used, missing_docs)]
 
+#[path = "support/disk.rs"]
+mod disk;
 mod support;
 
 use std::cell::Cell;
 use std::fs;
-use std::io::{Read, Seek, SeekFrom};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::UNIX_EPOCH;
 
-use async_trait::async_trait;
+use disk::Disk;
 use qemuweb_storage::device::{BlockDevice, BlockError};
-use qemuweb_storage::file::{FileBlockDevice, Slices, Stamp};
+use qemuweb_storage::file::FileBlockDevice;
 use support::{image, run};
-
-/// Reads a file, and counts how often.
-struct Disk {
-    path: PathBuf,
-    reads: Rc<Cell<usize>>,
-}
-
-#[async_trait(?Send)]
-impl Slices for Disk {
-    async fn stamp(&self) -> Result<Stamp, String> {
-        let data = fs::metadata(&self.path).map_err(|error| error.to_string())?;
-        Ok(Stamp {
-            size: data.len(),
-            modified: data
-                .modified()
-                .unwrap()
-                .duration_since(UNIX_EPOCH)
-                .unwrap()
-                .as_secs_f64()
-                * 1000.0,
-        })
-    }
-
-    async fn slice(&self, start: u64, end: u64) -> Result<(Stamp, Vec<u8>), String> {
-        self.reads.set(self.reads.get() + 1);
-        let stamp = self.stamp().await?;
-        let read = || {
-            let mut file = fs::File::open(&self.path)?;
-            let mut bytes = Vec::new();
-            file.seek(SeekFrom::Start(start))?;
-            file.take(end - start).read_to_end(&mut bytes).map(|_| bytes)
-        };
-        read()
-            .map(|bytes| (stamp, bytes))
-            .map_err(|error: std::io::Error| error.to_string())
-    }
-}
 
 #[test]
 fn a_file_is_read_in_large_pieces() {

@@ -20,6 +20,21 @@ pub trait Source {
     async fn fetch(&self, offset: u64, length: usize) -> Result<Vec<u8>, BlockError>;
 }
 
+/// A file that is in memory.
+#[async_trait(?Send)]
+impl Source for Vec<u8> {
+    async fn fetch(&self, offset: u64, length: usize) -> Result<Vec<u8>, BlockError> {
+        let start = usize::try_from(offset).ok();
+        let bytes = start.and_then(|start| self.get(start..start.checked_add(length)?));
+        bytes.map(<[u8]>::to_vec).ok_or_else(|| BlockError::OutOfRange {
+            id: "memory".into(),
+            offset,
+            length: length as u64,
+            size: self.len() as u64,
+        })
+    }
+}
+
 /// How a source is best read.
 #[derive(Clone, Copy, Debug)]
 pub struct Policy {

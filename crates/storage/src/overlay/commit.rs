@@ -125,7 +125,7 @@ impl<B: Blocks + 'static> Overlay<B> {
     }
 
     /// Brings all that a block has into memory, to stay there.
-    async fn hold(&self, block: u64) -> Result<Pinned<B>, BlockError> {
+    pub(super) async fn hold(&self, block: u64) -> Result<Pinned<B>, BlockError> {
         let pinned = self.pin(block);
         loop {
             // Bound to a name: the state is not borrowed while this waits.

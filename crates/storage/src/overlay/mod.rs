@@ -157,7 +157,7 @@ impl<B: Blocks + 'static> Overlay<B> {
     }
 
     /// About how many bytes are kept, and how many wait in memory to be.
-    pub(crate) fn changes(&self) -> (u64, u64) {
+    pub(crate) fn usage(&self) -> (u64, u64) {
         let state = self.0.state.borrow();
         (state.kept_bytes(), state.unkept() as u64 * PAGE as u64)
     }
@@ -165,6 +165,32 @@ impl<B: Blocks + 'static> Overlay<B> {
     /// The disk's size in bytes.
     pub(crate) fn size(&self) -> u64 {
         self.0.state.borrow().size()
+    }
+
+    /// The disk's size, and what it lies over.
+    pub(crate) fn header(&self) -> Header {
+        self.0.state.borrow().header.clone()
+    }
+
+    /// Grows with every change.
+    pub(crate) fn changes(&self) -> u64 {
+        self.0.state.borrow().changes
+    }
+
+    /// Whether a block may hold anything else than the base does.
+    pub(crate) fn is_touched(&self, block: u64) -> bool {
+        self.0.state.borrow().is_touched(block)
+    }
+
+    /// The blocks that may hold anything else than the base does, in order.
+    pub(crate) fn touched(&self) -> Vec<u64> {
+        self.0.state.borrow().touched()
+    }
+
+    /// All pages of a block that are not the base's.
+    pub(crate) async fn piece(&self, block: u64) -> Result<Piece, BlockError> {
+        let _pinned = self.hold(block).await?;
+        Ok(self.0.state.borrow().whole(block))
     }
 
     /// Makes the disk larger, and keeps that.

@@ -235,6 +235,21 @@ impl State {
         }
     }
 
+    pub(super) fn is_touched(&self, block: u64) -> bool {
+        let known = self.cached.peek(&block).map_or(0, Cached::known);
+        known != 0 || self.stored.contains_key(&block)
+    }
+
+    /// The blocks that [`Self::is_touched`] holds for, in order.
+    pub(super) fn touched(&self) -> Vec<u64> {
+        let cached = self.cached.iter().filter(|(_, cached)| cached.known() != 0);
+        let blocks: BTreeSet<u64> = cached
+            .map(|(&block, _)| block)
+            .chain(self.stored.keys().copied())
+            .collect();
+        blocks.into_iter().collect()
+    }
+
     pub(super) fn record_number(&self, block: u64) -> Option<u64> {
         self.stored.get(&block).map(|stored| stored.number)
     }
@@ -281,10 +296,10 @@ impl State {
             .get(&block)
             .and_then(|stored| stored.masks)
             .map_or(0, |(_, zero)| zero);
-        let Some(cached) = self.cached.peek(&block) else {
-            return Piece::default();
-        };
-        let mut piece = cached.piece(u64::MAX);
+        let mut piece = self
+            .cached
+            .peek(&block)
+            .map_or_else(Piece::default, |cached| cached.piece(u64::MAX));
         piece.zero = (piece.zero | stored_zero & !piece.present) & self.beneath(block);
         piece
     }

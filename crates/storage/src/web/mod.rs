@@ -6,6 +6,7 @@ mod file;
 mod lock;
 mod overlay;
 mod pump;
+mod sink;
 
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
@@ -16,6 +17,7 @@ pub use fetch::FetchRanges;
 pub use file::BlobSlices;
 pub use overlay::IndexedDbOverlay;
 pub use pump::{Pump, PumpError};
+pub use sink::BlobSink;
 
 use crate::device::Runtime;
 
