@@ -1,6 +1,6 @@
 //! Disks that last: a guest's home, attached images, copies of VMs, and what is discarded.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use qemuweb_driver::DEFAULT_TIMEOUT;
 use qemuweb_e2e::{BOOT, Home, Scenario};
 use serde_json::json;
@@ -109,7 +109,7 @@ fn main() {
             page.evaluate(start)?;
             home.panel()?.wait_state("image", "crashed", DEFAULT_TIMEOUT)?;
             let why = home.vm("image")?["failure"].to_string();
-            anyhow::ensure!(
+            ensure!(
                 why.contains("has changed while it was in use") && why.contains("discard"),
                 "{why}"
             );
@@ -128,12 +128,60 @@ fn main() {
             panel.expect("scratch", "head -c 5 /dev/vda", "base!")?;
             power_off(home, "scratch")
         })
+        .step("an export has all of it, and what was changed goes out and comes back", |home| {
+            let page = home.page()?;
+            let disk = "(await window.qemuweb.vmDisks('image')).find(disk => disk.channel === 'disk0').diskId";
+            let export = |format: &str, read: &str| {
+                page.evaluate(&format!(
+                    "(async () => {{ const blob = await window.qemuweb.exportDisk('image', {disk}, '{format}');
+                        return {read}; }})()"
+                ))
+            };
+            let raw = export("raw", "[blob.size, (await blob.text()).slice(0, 5)].join()")?;
+            ensure!(raw == "1048576,other", "{raw}");
+            for format in ["qcow2", "qcow2-zlib", "qcow2-zstd"] {
+                let head = "[...new Uint8Array(await blob.slice(0, 8).arrayBuffer())].join()";
+                let head = export(format, head)?;
+                ensure!(head == "81,70,73,251,0,0,0,3", "{format}: {head}");
+            }
+            let round = format!(
+                "(async () => {{
+                    const id = {disk};
+                    const blob = await window.qemuweb.exportOverlay('image', id);
+                    const refused = await window.qemuweb.importOverlay('image', id, blob).catch(error => error.message);
+                    await window.qemuweb.discardDisk('image', id);
+                    const cut = await window.qemuweb.importOverlay('image', id, blob.slice(0, blob.size - 9))
+                        .catch(error => error.message);
+                    await window.qemuweb.importOverlay('image', id, blob);
+                    return [refused, cut].join('; ');
+                }})()"
+            );
+            let refused = page.evaluate(&round)?;
+            let refused = refused.as_str().unwrap_or_default();
+            ensure!(refused.contains("exists already") && refused.contains("nothing was imported"), "{refused}");
+            start_with_disk(home, "image", "base!", "")?;
+            home.panel()?.expect("image", "head -c 5 /dev/vda", "other")
+        })
+        .step("a disk grows while the guest uses it, and stays so", |home| {
+            home.page()?.evaluate("window.qemuweb.growDisk('image', 'disk0', 3 << 20)")?;
+            let panel = home.panel()?;
+            panel.expect("image", "cat /sys/block/vda/size", "6144")?;
+            let write = "printf end | dd of=/dev/vda bs=512 seek=6143 conv=fsync 2>/dev/null && echo done";
+            panel.expect("image", write, "done")?;
+            let shrunk = "window.qemuweb.growDisk('image', 'disk0', 1 << 20).catch(error => error.message)";
+            let shrunk = home.page()?.evaluate(shrunk)?;
+            ensure!(shrunk.as_str().is_some_and(|text| text.contains("shrink")), "{shrunk}");
+            power_off(home, "image")?;
+            restart(home, "image")?;
+            panel.expect("image", "tail -c 512 /dev/vda | head -c 3", "end")?;
+            power_off(home, "image")
+        })
         .step("discarding frees space, and the disk is the image again", |home| {
-            anyhow::ensure!(kept(home, "image")? > 0, "nothing is kept");
+            ensure!(kept(home, "image")? > 0, "nothing is kept");
             let discard = "window.qemuweb.listDisks().then(disks => Promise.all(disks
                 .filter(disk => disk.vmId === 'image').map(disk => window.qemuweb.discardDisk('image', disk.diskId))))";
             home.page()?.evaluate(discard)?;
-            anyhow::ensure!(kept(home, "image")? == 0, "something is kept");
+            ensure!(kept(home, "image")? == 0, "something is kept");
             start_with_disk(home, "image", "base!", "")?;
             home.panel()?.expect("image", "head -c 5 /dev/vda", "base!")?;
             power_off(home, "image")

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use async_trait::async_trait;
 use js_sys::Date;
-use qemuweb_storage::device::{BlockDevice, BlockError};
+use qemuweb_storage::device::{BlockDevice, BlockError, Extent};
 use qemuweb_wire::Failure;
 use qemuweb_wire::disk::Transfers;
 
@@ -140,6 +140,10 @@ impl BlockDevice for Metered {
 
     async fn grow(&self, size: u64) -> Result<(), BlockError> {
         self.note(WRITING, self.device.grow(size).await)
+    }
+
+    async fn block_status(&self, offset: u64, length: u64) -> Result<Extent, BlockError> {
+        self.device.block_status(offset, length).await
     }
 
     async fn close(&self) -> Result<(), BlockError> {

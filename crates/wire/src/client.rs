@@ -174,8 +174,12 @@ impl<T: Transport + 'static> QemuClient<T> {
     }
 
     /// As [`Self::call`], for a reply that has attachments.
-    pub fn call_for_attachments<M: Method>(&self, call: M) -> Ongoing<(M::Reply, Vec<T::Attachment>)> {
-        let (id, answer) = self.inner.call(call, Vec::new(), None);
+    pub fn call_for_attachments<M: Method>(
+        &self,
+        call: M,
+        progress: Option<OnProgress>,
+    ) -> Ongoing<(M::Reply, Vec<T::Attachment>)> {
+        let (id, answer) = self.inner.call(call, Vec::new(), progress);
         self.ongoing(id, async move {
             let (value, attachments) = answer.await?;
             Ok((typed::<M>(value)?, attachments))

@@ -10,8 +10,8 @@ use js_sys::{Array, Function, JSON, Object, Promise, Uint8Array};
 use qemuweb_vm_config::{VmInputs, VmOverrides};
 use qemuweb_wire::agent::Agent;
 use qemuweb_wire::call::{
-    DiscardDisk, ListDisks, Method, PauseVm, PrepareVm, ProfileRef, RemoveVm, ResetVm, RestartVm, ResumeVm,
-    StartVm, StopVm, SyncOverlay,
+    DiscardDisk, ExportDisk, GrowDisk, ImportDisk, ListDisks, Method, PauseVm, PrepareVm, ProfileRef,
+    RemoveVm, ResetVm, RestartVm, ResumeVm, StartVm, StopVm, SyncOverlay, VmDisks,
 };
 use qemuweb_wire::failure::Failure;
 use serde::Serialize;
@@ -199,6 +199,58 @@ impl QemuClient {
     #[wasm_bindgen(js_name = discardDisk)]
     pub fn discard_disk(&self, vm_id: String, disk_id: String) -> Promise {
         self.call(DiscardDisk { vm_id, disk_id })
+    }
+
+    /// Resolves with the disks of a VM as they would be in its next run (`qemuweb_wire::disk::VmDisk`).
+    #[wasm_bindgen(js_name = vmDisks)]
+    pub fn vm_disks(&self, vm_id: String) -> Promise {
+        let disks = self.page.cx.call(VmDisks { vm_id });
+        future_to_promise(async move { to_js(&disks.await.map_err(|failure| error(&failure))?) })
+    }
+
+    /// Resolves with a Blob of a disk whose VM is not active. `format` is a `qemuweb_wire::disk::ExportAs`: `overlay`, `raw`,
+    /// `qcow2`, `qcow2-zlib` or `qcow2-zstd`.
+    ///
+    /// # Errors
+    /// An `Error` for anything that is no format, and without a connection.
+    #[wasm_bindgen(js_name = exportDisk)]
+    pub fn export_disk(&self, vm_id: String, disk_id: String, format: &JsValue) -> Result<Promise, JsValue> {
+        let call = ExportDisk {
+            vm_id,
+            disk_id,
+            format: from_js(format, "format")?,
+        };
+        let client = self.page.cx.client().ok_or_else(|| error(&not_connected()))?;
+        let exported = client.call_for_attachments(call, None);
+        Ok(future_to_promise(async move {
+            let (_, attachments) = exported.await.map_err(|failure| error(&failure))?;
+            Ok(attachments.into_iter().next().unwrap_or_default())
+        }))
+    }
+
+    /// Resolves with a Blob of what was written to a disk: the file of [`Self::export_disk`] in the format `overlay`.
+    ///
+    /// # Errors
+    /// An `Error` without a connection.
+    #[wasm_bindgen(js_name = exportOverlay)]
+    pub fn export_overlay(&self, vm_id: String, disk_id: String) -> Result<Promise, JsValue> {
+        self.export_disk(vm_id, disk_id, &"overlay".into())
+    }
+
+    /// Takes over what was written to a disk from a Blob that [`Self::export_overlay`] gave, for a disk to which nothing was
+    /// written.
+    #[wasm_bindgen(js_name = importOverlay)]
+    pub fn import_overlay(&self, vm_id: String, disk_id: String, file: JsValue) -> Promise {
+        let call = ImportDisk { vm_id, disk_id };
+        promise(self.page.cx.call_with(call, vec![file]))
+    }
+
+    /// Makes a running VM's disk larger, to `size` bytes.
+    #[wasm_bindgen(js_name = growDisk)]
+    pub fn grow_disk(&self, vm_id: String, channel: String, size: f64) -> Promise {
+        // A float that is negative or no number becomes 0, which is refused.
+        let size = size as u64;
+        self.call(GrowDisk { vm_id, channel, size })
     }
 
     /// Watches a VM's console: its output comes as `serialOut` events and into the terminal.

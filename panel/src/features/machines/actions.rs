@@ -170,7 +170,7 @@ impl Machines {
             return self.start_as_allowed(vm_id);
         };
         let vm_id = vm_id.to_owned();
-        let handles = client.call_for_attachments(FileHandles { vm_id: vm_id.clone() });
+        let handles = client.call_for_attachments(FileHandles { vm_id: vm_id.clone() }, None);
         let asked = async move {
             let handles = handles.await?.1;
             let names = files::not_allowed(&handles).await;
