@@ -1,9 +1,11 @@
-//! The disks of a running VM: how they are used, and what fails.
+//! The disks of a running VM: how they are used, what fails, and how they grow.
+
+use std::collections::VecDeque;
 
 use qemuweb_wire::Failure;
-use qemuweb_wire::call::Call;
+use qemuweb_wire::call::{Call, GrowDisk};
 use qemuweb_wire::topic::MachineDelta;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Cx, Request, Service};
 use crate::clients::Ticket;
@@ -13,6 +15,25 @@ use crate::storage::{StorageCommand, StorageEvent};
 
 /// How often the storage Worker is asked while somebody is subscribed, in milliseconds.
 const ASK_MS: u32 = 1000;
+/// The only thing that QEMU is asked: how large its disks are.
+const SIZES: u32 = 0;
+
+/// Refuses what would make a disk smaller, by what `query-block` tells.
+fn check_growth(blocks: &Value, call: &GrowDisk) -> Result<(), Failure> {
+    let mut blocks = blocks.as_array().into_iter().flatten();
+    let block = blocks.find(|block| block["device"] == call.channel);
+    let size = block.and_then(|block| block["inserted"]["image"]["virtual-size"].as_u64());
+    let size = size.ok_or_else(|| Failure::new(format!("this VM has no disk {:?}", call.channel)))?;
+    if call.size < size {
+        let failure = Failure::new(format!(
+            "expected a size of {size} bytes or more for {}, found {}",
+            call.channel, call.size
+        ));
+        return Err(failure.with_next_step("A disk only grows: copy what is in it to a smaller one."));
+    }
+    Ok(())
+}
+
 /// What the timer of a run is known by: those of former runs find nothing.
 fn reason(run: u64) -> u32 {
     run as u32
@@ -23,6 +44,8 @@ fn reason(run: u64) -> u32 {
 pub(crate) struct Disks {
     /// Who waits for what was written to be kept.
     waiting: Vec<Ticket>,
+    /// Who wants a disk to be larger, while QEMU is asked how large it is.
+    growing: VecDeque<(Ticket, GrowDisk)>,
 }
 
 impl<A> Service<A> for Disks {
@@ -37,15 +60,10 @@ impl<A> Service<A> for Disks {
     fn call(&mut self, call: Call, request: Request<A>, cx: &mut Cx<'_, A>) {
         let ticket = request.ticket;
         if let Call::GrowDisk(call) = call {
-            // QEMU refuses what it has not, and what would make it smaller.
-            let arguments = json!({ "device": call.channel, "size": call.size });
-            let asked = cx
-                .machine
-                .execute("block_resize", Some(arguments), Asker::Obeyed(ticket));
-            if let Err(failure) = asked {
-                cx.reply::<()>(ticket, Err(failure.with_next_step("Start the VM first.")));
-            }
-            return;
+            return match cx.ask("query-block", None, SIZES) {
+                Ok(()) => self.growing.push_back((ticket, call)),
+                Err(failure) => cx.reply::<()>(ticket, Err(failure.with_next_step("Start the VM first."))),
+            };
         }
         match cx.machine.run().filter(|_| cx.machine.has_disks) {
             Some(run) => {
@@ -58,15 +76,39 @@ impl<A> Service<A> for Disks {
         }
     }
 
+    fn answered(&mut self, _reason: u32, answer: Result<Value, Failure>, cx: &mut Cx<'_, A>) {
+        let Some((ticket, call)) = self.growing.pop_front() else {
+            return;
+        };
+        // QEMU would cut off a disk that has a format of its own.
+        let asked = answer
+            .and_then(|blocks| check_growth(&blocks, &call))
+            .and_then(|()| {
+                let arguments = json!({ "device": call.channel, "size": call.size });
+                let asker = Asker::Obeyed(ticket);
+                cx.machine.execute("block_resize", Some(arguments), asker)
+            });
+        if let Err(failure) = asked {
+            cx.reply::<()>(ticket, Err(failure));
+        }
+    }
+
     fn unanswered(&self) -> &[Ticket] {
         &self.waiting
     }
 
     fn forget_call(&mut self, ticket: Ticket) {
+        // Who wants a larger disk stays in its place, as QEMU's answers come in order.
         self.waiting.retain(|waiting| *waiting != ticket);
     }
 
     fn ended(&mut self, cx: &mut Cx<'_, A>) {
+        for (ticket, _) in self.growing.drain(..) {
+            cx.reply::<()>(
+                ticket,
+                Err(Failure::new("the VM ended before its disk was made larger")),
+            );
+        }
         for ticket in self.waiting.drain(..) {
             let failure = Failure::new("the VM ended before what it has written was kept");
             cx.reply::<()>(
