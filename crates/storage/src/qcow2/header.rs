@@ -329,9 +329,14 @@ struct Extensions {
 impl Extensions {
     fn read(fields: Fields<'_>, from: usize) -> Result<Self, Qcow2Error> {
         let mut extensions = Self::default();
+        // They end before the backing file's name, if there is one.
+        let end = match fields.long(8) {
+            0 => fields.0.len(),
+            name => name.min(fields.0.len() as u64) as usize,
+        };
+        let fields = Fields(&fields.0[..end]);
         let mut at = from;
-        // Each takes 8 bytes at least, of a cluster.
-        while at + 8 <= fields.0.len() {
+        while at + 8 <= end {
             let (kind, length) = (fields.number(at), fields.number(at + 4) as usize);
             if kind == 0 {
                 break;
@@ -339,7 +344,7 @@ impl Extensions {
             let Some(data) = fields.text(at + 8, length) else {
                 return Err(Qcow2Error::malformed(
                     at as u64,
-                    "a header extension within the first cluster",
+                    "a header extension that ends in time",
                     format!("{length} bytes"),
                 ));
             };

@@ -210,6 +210,28 @@ impl Inner {
         Ok((place, length.min(most)))
     }
 
+    /// How many of the disk's first `most` bytes from `offset` on are of one kind.
+    async fn status(&self, offset: u64, most: u64) -> Result<Extent, BlockError> {
+        let kind = |place| match place {
+            Place::Beneath => None,
+            place => Some(place == Place::Zero),
+        };
+        let (place, mut length) = self.locate(offset).await?;
+        let first = kind(place);
+        while length < most {
+            let (place, more) = self.locate(offset + length).await?;
+            if kind(place) != first {
+                break;
+            }
+            length += more;
+        }
+        let length = length.min(most);
+        match first {
+            None => status_beneath(self.beneath.as_deref(), offset, length).await,
+            Some(zero) => Ok(Extent { length, zero }),
+        }
+    }
+
     async fn read_window(self: &Rc<Self>, offset: u64, target: &mut [u8]) -> Result<(), BlockError> {
         let (mut reads, mut rest, mut at) = (Vec::new(), target, offset);
         while !rest.is_empty() {
@@ -330,14 +352,7 @@ impl BlockDevice for Qcow2BlockDevice {
         if length == 0 {
             return Ok(Extent { length, zero: false });
         }
-        let (place, length) = self.inner.locate_run(offset, length.min(STATUS)).await?;
-        match place {
-            Place::Beneath => status_beneath(self.inner.beneath.as_deref(), offset, length).await,
-            place => Ok(Extent {
-                length,
-                zero: place == Place::Zero,
-            }),
-        }
+        self.inner.status(offset, length.min(STATUS)).await
     }
 
     async fn sync(&self) -> Result<(), BlockError> {

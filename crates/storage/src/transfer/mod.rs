@@ -4,11 +4,13 @@
 //! [`BlockDevice`](crate::device::BlockDevice). At any time there are in memory two windows of 1 MiB, or of a cluster if that
 //! is larger, what comes of one of them, and what was not yet written of it, besides
 //!
-//! - for qcow2, an L2 table, two blocks of reference counts and the L1 table, which has 8 bytes for every 512 MiB of the disk
-//!   with clusters of 64 KiB: less than 4 MiB for 64 TiB;
-//! - for imports, the records of a transaction, 8 MiB.
+//! - for qcow2, an L2 table, two blocks of reference counts, and the L1 table, twice as it is written: 8 bytes for every
+//!   512 MiB of the disk with clusters of 64 KiB, and 16 MiB at most;
+//! - for imports, the records of a transaction, 8 MiB;
+//! - for exports of overlays, 8 bytes for each block of 256 KiB that has changed.
 //!
-//! That is less than 24 MiB. What the devices keep comes on top, and is theirs to bound.
+//! That is less than 48 MiB for the largest clusters and tables, and less than 16 MiB for disks as there are. What the devices
+//! keep comes on top, and is theirs to bound.
 //!
 //! Both tell a [`Watch`] how far they are, which may end them; to drop the future ends them as well. What an export had
 //! written by then is no image, and an import has changed nothing that anybody sees.
