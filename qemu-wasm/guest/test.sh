@@ -176,7 +176,7 @@ other_disk() {
   guest 'grep " /root " /proc/mounts || echo none' '^none' &&
     guest 'disk-ledger write /dev/vda 9 --batches 30' '^flushed 30' && grep -q '^ledger of 32768 sectors, from batch 1, directly' "$work/said" &&
     guest 'disk-ledger check /dev/vda 9 30' ' 0 faulty; batch 30 was flushed' &&
-    guest 'disk-bench /dev/vda --seconds 0 --overwrite 1 | jq -c "[.direct, .bytes]"' '^\[true,16777216\]'
+    guest 'disk-bench /dev/vda --seconds 0 --overwrite 1 | jq -Mc "[.direct, .bytes]"' '^\[true,16777216\]'
 }
 
 (($#)) || set -- q35 virt
