@@ -164,6 +164,25 @@ home_survives() {
     guest 'disk-ledger check /root/ledger 7 20' ' 0 faulty; batch 20 was flushed' && ! grep -q 'cannot be mounted' "$work/$machine/console.log"
 }
 
+# root_size PATTERN: how many MiB does /root have?
+root_size() {
+  guest 'df -m /root | tail -n 1' "^/dev/vda +$1 "
+}
+
+# A disk that has grown, while the guest runs and before it starts, is all used.
+home_grows() {
+  root_size '80[0-9]{2}' || return 1
+  echo '{"execute":"block_resize","arguments":{"device":"disk","size":12884901888}}' >&"$VM_QMP"
+  guest 'for i in 1 2 3 4 5 6 7 8 9; do sleep 0.3; df -m /root | grep -q " 12[0-9][0-9][0-9] " && break; done; echo $?' '^0' || return 1
+  echo poweroff >&"$VM_CONSOLE"
+  ended 10 && home_clean || return 1
+  vm_stop
+  truncate -s 20G "$work/home"
+  boot_with_disk home && root_size '20[0-9]{3}' && guest 'cat /root/flushed' '^there' || return 1
+  echo poweroff >&"$VM_CONSOLE"
+  ended 20 && home_clean
+}
+
 # A disk that has no file system is left as it is, and said to be so.
 home_missing() {
   grep -q '^The disk for /root, /dev/vda, cannot be mounted (error 22) and stays as it is' "$work/$machine/console.log" &&
@@ -221,6 +240,7 @@ for machine; do
   boot_with_disk home || true
   check "$machine: what is in /root lasts" home_lasts
   check "$machine: what is in /root survives a sudden end" home_survives
+  check "$machine: /root grows with its disk" home_grows
   vm_stop
   truncate -s 0 "$work/home" && truncate -s 16M "$work/home"
   boot_with_disk home || true
