@@ -147,7 +147,9 @@ boot_with_disk() {
 
 home_lasts() {
   guest 'grep " /root " /proc/mounts' ' ext4 rw,noatime' && guest 'stat -c "%a %u" /root' '^700 0' &&
-    guest 'echo "echo lasting" >/root/script && chmod +x /root/script; uptime >/root/junk; echo $?' '^0'
+    guest 'echo "echo lasting" >/root/script && chmod +x /root/script; echo $?' '^0'
+  # Who works there and will not go does not keep the file system from being unmounted.
+  guest '(cd /root; trap "" TERM HUP; while :; do echo x >>busy; done) & echo $?' '^0' || return 1
   echo poweroff >&"$VM_CONSOLE"
   ended 10 && home_clean || return 1
   vm_stop
@@ -164,6 +166,25 @@ home_survives() {
     guest 'disk-ledger check /root/ledger 7 20' ' 0 faulty; batch 20 was flushed' && ! grep -q 'cannot be mounted' "$work/$machine/console.log"
 }
 
+# root_size PATTERN: how many MiB does /root have?
+root_size() {
+  guest 'df -m /root | tail -n 1' "^/dev/vda +$1 "
+}
+
+# A disk that has grown, while the guest runs and before it starts, is all used.
+home_grows() {
+  root_size '80[0-9]{2}' || return 1
+  echo '{"execute":"block_resize","arguments":{"device":"disk","size":12884901888}}' >&"$VM_QMP"
+  guest 'for i in 1 2 3 4 5 6 7 8 9; do sleep 0.3; df -m /root | grep -q " 12[0-9][0-9][0-9] " && break; done; echo $?' '^0' || return 1
+  echo poweroff >&"$VM_CONSOLE"
+  ended 10 && home_clean || return 1
+  vm_stop
+  truncate -s 20G "$work/home"
+  boot_with_disk home && root_size '20[0-9]{3}' && guest 'cat /root/flushed' '^there' || return 1
+  echo poweroff >&"$VM_CONSOLE"
+  ended 20 && home_clean
+}
+
 # A disk that has no file system is left as it is, and said to be so.
 home_missing() {
   grep -q '^The disk for /root, /dev/vda, cannot be mounted (error 22) and stays as it is' "$work/$machine/console.log" &&
@@ -176,7 +197,7 @@ other_disk() {
   guest 'grep " /root " /proc/mounts || echo none' '^none' &&
     guest 'disk-ledger write /dev/vda 9 --batches 30' '^flushed 30' && grep -q '^ledger of 32768 sectors, from batch 1, directly' "$work/said" &&
     guest 'disk-ledger check /dev/vda 9 30' ' 0 faulty; batch 30 was flushed' &&
-    guest 'disk-bench /dev/vda --seconds 0 --overwrite 1 | jq -c "[.direct, .bytes]"' '^\[true,16777216\]'
+    guest 'disk-bench /dev/vda --seconds 0 --overwrite 1 | jq -Mc "[.direct, .bytes]"' '^\[true,16777216\]'
 }
 
 (($#)) || set -- q35 virt
@@ -221,6 +242,7 @@ for machine; do
   boot_with_disk home || true
   check "$machine: what is in /root lasts" home_lasts
   check "$machine: what is in /root survives a sudden end" home_survives
+  check "$machine: /root grows with its disk" home_grows
   vm_stop
   truncate -s 0 "$work/home" && truncate -s 16M "$work/home"
   boot_with_disk home || true

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /*
  * Devices that process 1 looks for: virtio ports, of which one is the agent's, and input devices with a power key. The kernel
- * announces new ones on a netlink socket; a port's name comes some time after the port itself.
+ * announces new ones on a netlink socket, and disks that have grown; a port's name comes some time after the port itself.
  * For programs, /dev/virtio-ports/NAME points to each named port, as udev would have it.
  */
 #include "init.h"
@@ -117,6 +117,9 @@ void devices_announced(int fd)
     message[n] = 0; /* the first of its strings is ACTION@PATH */
     if (contains(message, "/virtio-ports/") || contains(message, "/input/")) {
         scan();
+    }
+    if (contains(message, "/block/")) {
+        home_grow();
     }
 }
 

@@ -33,6 +33,7 @@ void agent_restart(void);    /* starts it again if it waits for that */
 
 /* home.c: the disk that /root lies on. */
 void home_mount(void); /* if the machine has one */
+void home_grow(void);  /* lets its file system have all of it */
 
 /* system.c: file systems, network, power. */
 void system_mount(void);
