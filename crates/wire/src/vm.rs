@@ -172,6 +172,9 @@ pub struct VmInfo {
     /// How captures get into the guest.
     #[serde(default)]
     pub capture: CaptureStatus,
+    /// Whether an agent in its guest answers: see [`Agent`](crate::agent::Agent).
+    #[serde(default)]
+    pub has_agent: bool,
     /// Whether it is among the favourites.
     #[serde(default)]
     pub favourite: bool,
@@ -208,6 +211,7 @@ impl VmInfo {
             args: Vec::new(),
             failure: None,
             capture: CaptureStatus::default(),
+            has_agent: false,
             favourite: false,
             has_handles: false,
             definition: Box::new(definition),
