@@ -206,7 +206,7 @@ fn main() {
             let asked = "window.showSaveFilePicker().then(() => 'asked', error => error.name)";
             let page = room.panel()?.0.session();
             let found = page.evaluate(asked)?;
-            ensure!(found == "SecurityError", "showSaveFilePicker in DevTools: {found}");
+            ensure!(found == "NotAllowedError", "showSaveFilePicker in DevTools: {found}");
             Ok(())
         })
         .step("files are picked and arrive whole", |room| {

@@ -1,7 +1,7 @@
 //! A file that is saved piece by piece on the person's computer: at a place that they choose, or with the browser's downloads.
 //!
 //! Chromium asks for a place (`showSaveFilePicker`) in pages of their own only: in a DevTools panel, which is a frame of another
-//! origin's page, it throws a `SecurityError`. There the pieces are gathered in a Blob, which the browser keeps, on disk if
+//! origin's page, it throws a `NotAllowedError` (tests/tests/transfer.rs). There the pieces are gathered in a Blob, which the browser keeps, on disk if
 //! need be, and which is downloaded as a whole.
 
 use js_sys::{Array, Object, Promise, Reflect, Uint8Array};

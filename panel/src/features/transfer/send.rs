@@ -245,7 +245,7 @@ impl Transfers {
     /// Tells the guest that the file is complete.
     fn end_input(self, id: u32) {
         if let Some(stream) = self.stream(id) {
-            stream.note(&AgentFromClient::End);
+            stream.note_behind(&AgentFromClient::End);
         }
     }
 }

@@ -8,7 +8,7 @@ use super::dialog::TransferDialog;
 use super::job::OnTaken;
 use super::state::{Question, Stage, Transfer, Transfers};
 use crate::cx::Direction;
-use crate::kit::browser::{copy, now};
+use crate::kit::browser::copy;
 use crate::kit::buttons::{icon_button, text_button};
 use crate::kit::failure_view::failure_view;
 use crate::kit::icons::{self, icon};
@@ -106,7 +106,7 @@ fn Row(transfers: Transfers, id: u32) -> View {
             (Dynamic { of: move || match stage.get_clone() {
                 Stage::Waiting => note("Waits for the files before it"),
                 Stage::Looking => note("Asks the guest"),
-                Stage::Moving => moving(transfer, bar_name.clone()),
+                Stage::Moving => moving(transfers, transfer, bar_name.clone()),
                 Stage::Asks(question) => question_view(transfers, id, question),
                 Stage::Done { text, command } => done(text, command),
                 Stage::Failed(failure) => failure_view(failure, again(transfers, id)),
@@ -126,7 +126,7 @@ fn again(transfers: Transfers, id: u32) -> View {
     text_button("transfer-again", "Try again", move |_| transfers.again(id))
 }
 
-fn moving(transfer: ReadSignal<Option<Rc<Transfer>>>, name: String) -> View {
+fn moving(transfers: Transfers, transfer: ReadSignal<Option<Rc<Transfer>>>, name: String) -> View {
     let amounts = memo(move || {
         transfer.with(|it| {
             it.as_deref()
@@ -135,7 +135,7 @@ fn moving(transfer: ReadSignal<Option<Rc<Transfer>>>, name: String) -> View {
     });
     let text = move || {
         let (done, total, began) = amounts.get();
-        text::transfer(done, total, now() - began)
+        text::transfer(done, total, transfers.cx.now.get() - began)
     };
     let bar = move || {
         let (done, total, _) = amounts.get();
