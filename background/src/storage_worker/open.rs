@@ -39,9 +39,9 @@ struct Image {
 /// # Errors
 /// A [`Failure`] when its image cannot be read.
 pub(super) async fn identity(order: &DiskOrder, attachments: &[JsValue]) -> Result<String, Failure> {
-    match order.mount.keep {
-        Keep::Copy => Ok(String::new()),
-        _ => Ok(open_image(&order.mount.source, attachments).await?.identity),
+    match (&order.mount.source, order.mount.keep) {
+        (InputSource::Blank(_), _) | (_, Keep::Copy) => Ok(String::new()),
+        (source, _) => Ok(open_image(source, attachments).await?.identity),
     }
 }
 
@@ -59,15 +59,23 @@ pub(super) async fn open(
     let mount = &order.mount;
     if mount.keep == Keep::Copy {
         let changes = open_copy(&order, vm_id, database).await?;
-        let device = Rc::clone(&changes.device) as Rc<dyn BlockDevice>;
-        return Ok(Disk::new(order, device, Some(changes)));
+        return Ok(Disk::with_changes(order, changes));
     }
-    let image = open_image(&mount.source, attachments).await?;
-    if image.is_foreign {
-        check(mount, arch, &image).await?;
+    let (image, size) = match &mount.source {
+        InputSource::Blank(blank) => (None, blank.size),
+        source => (Some(open_image(source, attachments).await?), 0),
+    };
+    if let Some(image) = image.as_ref().filter(|image| image.is_foreign) {
+        check(mount, arch, image).await?;
     }
     if mount.keep == Keep::Nothing {
-        return Ok(Disk::new(order, image.device, None));
+        return match image {
+            Some(image) => Ok(Disk::of_image(order, image.device)),
+            None => Err(
+                Failure::new("expected an image for a disk that the guest may only read, found a new one")
+                    .with_next_step("Let the guest write to it, or choose an image."),
+            ),
+        };
     }
     let discarded = mount.keep == Keep::UntilPowerOff;
     let disk_id = if discarded {
@@ -80,13 +88,12 @@ pub(super) async fn open(
         let removed = database.remove(vm_id, &disk_id).await;
         removed.map_err(|error| failure(&error))?;
     }
-    let base = Base {
-        device: Rc::clone(&image.device),
+    let base = image.map(|image| Base {
+        device: image.device,
         identity: image.identity,
-    };
-    let changes = open_changes(Some(base), 0, vm_id, disk_id, database).await;
-    let changes = changes.map_err(|error| failure(&error))?;
-    Ok(Disk::new(order, image.device, Some(changes)))
+    });
+    let changes = open_changes(base, size, vm_id, disk_id, database).await;
+    Ok(Disk::with_changes(order, changes.map_err(|error| failure(&error))?))
 }
 
 async fn open_changes(
@@ -189,11 +196,10 @@ async fn open_image(source: &InputSource, attachments: &[JsValue]) -> Result<Ima
                 is_foreign: true,
             })
         }
-        // The host attaches stored files.
-        InputSource::Stored(file) => Err(Failure::new(format!(
-            "the file {} did not reach the VM's storage",
-            file.name
-        ))),
+        // The host attaches stored files, and a new disk has no image.
+        InputSource::Stored(_) | InputSource::Blank(_) => {
+            Err(Failure::new(format!("the file {name} did not reach the VM's storage")))
+        }
     }
 }
 

@@ -121,6 +121,7 @@ pub fn describe(source: &InputSource) -> String {
             format!("{} ({}, stored)", file.name, bytes(file.size))
         }
         InputSource::Url(url) | InputSource::UrlWithCredentials(url) => url.clone(),
+        InputSource::Blank(disk) => format!("new disk of {}", bytes(disk.size)),
     }
 }
 
