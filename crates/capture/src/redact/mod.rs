@@ -6,14 +6,21 @@
 //! appears from then on ([`learned`]). All of it is best effort: what neither its name nor its look tells of stays.
 
 mod around;
+mod columns;
+mod command;
+mod data_url;
 mod form;
 mod header;
 mod json;
+mod label;
 mod learned;
 mod lines;
 mod markup;
 mod multipart;
 mod names;
+mod pairs;
+mod program;
+mod prose;
 mod syntax;
 mod text;
 mod tokens;
@@ -108,6 +115,7 @@ impl Redactor {
         Lexicon {
             names: &self.names,
             triggers: &self.triggers,
+            nested: 0,
         }
     }
 

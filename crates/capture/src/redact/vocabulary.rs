@@ -71,6 +71,48 @@ pub(super) const SECRET: &[&str] = &[
     "비밀번호",
 ];
 
+/// Those of them that people tell each other as a word.
+pub(super) const PASSWORDS: &[&str] = &[
+    "adgangskode",
+    "contrasena",
+    "contraseña",
+    "haslo",
+    "hasło",
+    "heslo",
+    "jelszo",
+    "kennwort",
+    "losenord",
+    "lösenord",
+    "motdepasse",
+    "parola",
+    "pass",
+    "passcode",
+    "passe",
+    "passkey",
+    "passphrase",
+    "passwd",
+    "password",
+    "passwort",
+    "phrase",
+    "pin",
+    "psw",
+    "pw",
+    "pwd",
+    "salasana",
+    "senha",
+    "sifre",
+    "wachtwoord",
+    "şifre",
+    "κωδικός",
+    "пароль",
+    "パスワード",
+    "口令",
+    "密码",
+    "密碼",
+    "暗証番号",
+    "비밀번호",
+];
+
 /// Secret ends of words that were written together: `accesstoken`, `jsessionid`.
 pub(super) const FUSED: &[&str] = &[
     "accesskey",

@@ -4,6 +4,7 @@
 
 mod carriers;
 mod outputs;
+mod texts;
 
 use std::fmt::Write as _;
 
@@ -196,6 +197,32 @@ fn hostile_bodies_take_linear_time() {
         "\\u0041",
         "token\n",
         "<a:token>",
+        "<td>token</td>",
+        "<td>token</td><td>",
+        "<th>token</th>",
+        "<tr><th>token</th><th>x</th></tr>",
+        "<dt>token</dt><dd>x",
+        "<b>password:</b>",
+        "token,",
+        "a,token\n",
+        "a,token\nb,\"",
+        "a,token\n\n",
+        "|token|",
+        "- name: token\n",
+        "name: token\n  value: |\n   ",
+        "value: x\n",
+        "curl -u ",
+        "curl \\\n",
+        "\"curl\",",
+        "data:,%20",
+        "data:text/html,%3C",
+        "data:text/html;base64,",
+        "token || ",
+        "token: a",
+        "token string ",
+        "${token:-",
+        "a password: b ",
+        "&lt;a name=&quot;token&quot; ",
     ];
     let seconds = |size: usize, piece: &str, mime_type: &str| {
         let mut exchange = Exchange::default();
