@@ -178,8 +178,16 @@ impl Scan<'_> {
             }
         }
         let describes = is_beside && self.is_before_more(at);
+        // A sentence is about the secret, and so is what is said beside it.
+        let verdict = match texts
+            .iter()
+            .any(|(start, end, _)| is_sentence(&data[*start..*end]))
+        {
+            true => Verdict::Look,
+            false => name.verdict,
+        };
         for (start, end, is_action) in texts {
-            self.cell_text(name, start, end, is_action || describes);
+            self.cell_text(Name { verdict, ..name }, start, end, is_action || describes);
         }
         at
     }

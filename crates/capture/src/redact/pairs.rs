@@ -59,7 +59,11 @@ impl Scan<'_> {
         let (from, to) = content(data, entry.value, end);
         let text = &data[from..to];
         let verdict = self.lexicon.names.judge(text);
+        // What ends in a comma is a line of a program.
         if verdict == Verdict::Harmless
+            || text.ends_with(b",")
+            // Where `=` stands between them, texts are in quotes.
+            || (data[..entry.value].trim_ascii_end().ends_with(b"=") && Quote::at(data, entry.value).is_none())
             || text.len() > MAX_NAME
             || text.split(|byte| *byte == b' ').any(is_function_word)
         {
@@ -128,6 +132,7 @@ impl Scan<'_> {
         if entry.column != beside.column
             || !is_one(VALUES, &data[entry.key.0..entry.key.1])
             || entry.value >= end
+            || (Quote::at(data, entry.value).is_none() && data[start..end].trim_ascii_end().ends_with(b","))
         {
             return;
         }

@@ -7,8 +7,9 @@ use super::syntax::{Quote, is_name, position, skip_blanks};
 use super::text::{Kind, Name, Scan};
 use super::value::{self, Place, is_random};
 
-/// Longest type.
+/// Longest type, and longest default of a shell.
 const MAX_TYPE: usize = 64;
+const MAX_DEFAULT: usize = 512;
 
 /// Types of texts that stand between a name and its value without a colon: Go, SQL.
 const TYPES: &[&str] = &["char", "nvarchar", "str", "string", "text", "varchar"];
@@ -112,7 +113,8 @@ impl Scan<'_> {
 
     /// `${name:-value}`, from the value on.
     pub(super) fn shell_default(&mut self, name: Name, at: usize) -> Option<usize> {
-        let end = position(self.data, at, |byte| b"}\n\r".contains(&byte));
+        let window = &self.data[..self.data.len().min(at + MAX_DEFAULT)];
+        let end = position(window, at, |byte| b"}\n\r".contains(&byte));
         let is_closed = self.data.get(end) == Some(&b'}');
         (is_closed && self.judged(name.verdict, name, at, end, Place::Data))
             .then(|| self.cut_named(name, at, end))
@@ -163,7 +165,9 @@ impl Scan<'_> {
     fn constant(&mut self, name: Name, at: usize) -> Option<usize> {
         let quote = Quote::at(self.data, at)?;
         let (start, end) = quote.string(self.data, at);
-        (!is_sentence(&self.data[start..end]) && self.judged(name.verdict, name, start, end, Place::Script))
+        // One letter or two are compared with something.
+        let is_text = end - start > 3 && !is_sentence(&self.data[start..end]);
+        (is_text && self.judged(name.verdict, name, start, end, Place::Script))
             .then(|| self.cut_named(name, start, end))
     }
 }

@@ -103,6 +103,21 @@ pub(super) fn is_remark(value: &[u8]) -> bool {
 
 /// How far before a name a text is told from a program.
 const MAX_BEFORE: usize = 200;
+/// Words of programs before a name that they declare.
+const DECLARATIONS: &[&str] = &[
+    "const",
+    "final",
+    "let",
+    "mut",
+    "private",
+    "protected",
+    "pub",
+    "public",
+    "readonly",
+    "static",
+    "val",
+    "var",
+];
 /// Shortest word that is a password.
 const MIN_WORD: usize = 4;
 
@@ -140,27 +155,27 @@ impl Scan<'_> {
         }
         let names = self.lexicon.names;
         let is_password = names.is_password(&self.data[name.start..name.end]);
-        let is_number = word
-            .iter()
-            .all(|byte| byte.is_ascii_digit() || byte.is_ascii_punctuation());
         let is_letters = word
             .iter()
             .all(|byte| byte.is_ascii_alphabetic() || *byte >= 0x80 || b"-'".contains(byte));
         let next = self.word_after(after);
         if is_letters {
-            let is_said = is_function_word(word) || is_remark(word) || names.judge(word) != Verdict::Harmless;
+            let is_said = is_function_word(word)
+                || is_remark(word)
+                || is_identifier(word)
+                || names.judge(word) != Verdict::Harmless;
             let ends = match marks.first() {
                 Some(b'?' | b':') => false,
                 Some(_) => true,
                 None => next.is_none_or(|next| {
                     is_in(&["and", "or"], next)
                         || next.ends_with(b":")
-                        || memchr::memchr(b'=', next).is_some()
+                        || memchr::memchr(b'=', next).is_some_and(|at| at > 0)
                 }),
             };
             return is_password && !is_said && ends;
         }
-        is_password || (word.len() >= 6 && word.iter().any(u8::is_ascii_digit) && !is_number)
+        is_password && !is_identifier(word)
     }
 
     /// The next word on the same line, if there is one before something else.
@@ -180,6 +195,14 @@ impl Scan<'_> {
     fn is_prose(&self, at: usize) -> bool {
         let data = self.data;
         let floor = at.saturating_sub(MAX_BEFORE);
+        let before = data[floor..at].trim_ascii_end();
+        let word = before
+            .iter()
+            .rposition(|byte| !is_name(*byte))
+            .map_or(0, |mark| mark + 1);
+        if is_in(DECLARATIONS, &before[word..]) {
+            return false;
+        }
         for index in (floor..at).rev() {
             match (self.kind, data[index]) {
                 (Kind::Script, _) | (_, b'{') => return false,
@@ -192,6 +215,16 @@ impl Scan<'_> {
         }
         self.kind != Kind::Markup || floor == 0
     }
+}
+
+/// Whether a word is the name of a type or constant, or of a place: `PCWSTR`, `MAX_LEN`, `core::ffi`, `https://…`.
+fn is_identifier(word: &[u8]) -> bool {
+    let is_constant = |byte: &u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || *byte == b'_';
+    let has_capital = word.iter().any(u8::is_ascii_uppercase);
+    (has_capital && word.iter().all(is_constant))
+        || ["::", "://"]
+            .iter()
+            .any(|mark| memchr::memmem::find(word, mark.as_bytes()).is_some())
 }
 
 /// Whether a number of things stands at `at`: `8-20 characters`, `4 digits`.

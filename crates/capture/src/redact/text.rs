@@ -226,6 +226,8 @@ impl Scan<'_> {
         after = blanks + width;
         match separator {
             b'=' if byte_at(data, after).is_some_and(|(next, _)| matches!(next, b'=' | b'>' | b'~')) => None,
+            // `this->password = other;`.
+            b'=' if before == b'>' && Quote::at(data, skip_blanks(data, after)).is_none() => None,
             b'=' => self.assigned(name, before, (is_tight, level(data, blanks)), after),
             b':' if data.get(after) == Some(&b':') => None,
             b':' if before == b'{' && matches!(data.get(after), Some(b'-' | b'=')) => {

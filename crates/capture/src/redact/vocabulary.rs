@@ -406,6 +406,7 @@ pub(super) const HOLDERS: &[&str] = &[
     "database",
     "db",
     "device",
+    "env",
     "ftp",
     "http",
     "login",

@@ -136,6 +136,21 @@ fn what_is_harmless_stays() {
                 ),
             ),
             ("text/yaml", format!("{name}: {value}\n")),
+            ("text/yaml", format!("- name: {name}\n  value: {value}\n")),
+            ("text/csv", format!("a,{name}\n1,\"{value}\"\n")),
+            (
+                "text/html",
+                format!("<tr><td>{name}</td><td>{value}</td></tr><dl><dt>{name}:</dt><dd>{value}</dd></dl>"),
+            ),
+            (
+                "text/html",
+                format!("<tr><th>{name}</th><th>a</th></tr><tr><td>{value}</td><td>1</td></tr>"),
+            ),
+            (
+                "text/plain",
+                format!("let {}: string = '{value}'", name.replace('-', "_")),
+            ),
+            ("text/plain", format!("it has {name}: {value}\n")),
         ];
         for (mime_type, body) in bodies {
             let mut exchange = Exchange::default();
