@@ -71,10 +71,10 @@ pub(super) async fn open(
     if mount.keep == Keep::Nothing {
         return match image {
             Some(image) => Ok(Disk::of_image(order, image.device)),
-            None => Err(
-                Failure::new("expected an image for a disk that the guest may only read, found a new one")
-                    .with_next_step("Let the guest write to it, or choose an image."),
-            ),
+            None => Err(Failure::new(
+                "expected an image for a disk that the guest may only read, found a new one",
+            )
+            .with_next_step("Let the guest write to it, or choose an image.")),
         };
     }
     let discarded = mount.keep == Keep::UntilPowerOff;
@@ -93,7 +93,10 @@ pub(super) async fn open(
         identity: image.identity,
     });
     let changes = open_changes(base, size, vm_id, disk_id, database).await;
-    Ok(Disk::with_changes(order, changes.map_err(|error| failure(&error))?))
+    Ok(Disk::with_changes(
+        order,
+        changes.map_err(|error| failure(&error))?,
+    ))
 }
 
 async fn open_changes(
@@ -197,9 +200,9 @@ async fn open_image(source: &InputSource, attachments: &[JsValue]) -> Result<Ima
             })
         }
         // The host attaches stored files, and a new disk has no image.
-        InputSource::Stored(_) | InputSource::Blank(_) => {
-            Err(Failure::new(format!("the file {name} did not reach the VM's storage")))
-        }
+        InputSource::Stored(_) | InputSource::Blank(_) => Err(Failure::new(format!(
+            "the file {name} did not reach the VM's storage"
+        ))),
     }
 }
 

@@ -1,8 +1,8 @@
 //! What the form's fields say, and the machine that they make. Pure.
 
 use qemuweb_vm_config::{
-    BlankDisk, Arch, Attachment, BootDevice, ConfigError, DiskInput, FileKind, InputSource, KernelKind, Media, VmInputs,
-    VmOverrides, VmProfile, build_qemu_args, find_profile, split_args,
+    Arch, Attachment, BlankDisk, BootDevice, ConfigError, DiskInput, FileKind, InputSource, KernelKind,
+    Media, VmInputs, VmOverrides, VmProfile, build_qemu_args, find_profile, split_args,
 };
 use qemuweb_wire::stored::StoredInfo;
 use qemuweb_wire::vm::VmDefinition;

@@ -238,7 +238,10 @@ pub(super) fn Disks(form: Form) -> View {
 fn blank(form: Form) -> View {
     let size = create_node_ref();
     let add = move |_: MouseEvent| {
-        let Some(size) = size.try_get().and_then(|size| size.dyn_into::<HtmlInputElement>().ok()) else {
+        let Some(size) = size
+            .try_get()
+            .and_then(|size| size.dyn_into::<HtmlInputElement>().ok())
+        else {
             return;
         };
         // What is no number is refused as too small a disk.
