@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 fuzz_target!(|data: &[u8]| {
     check(data.to_vec());
-    let Some((size, mut rest)) = data.split_first_chunk() else {
+    let Some((size, mut rest)) = data.split_first_chunk::<8>() else {
         return;
     };
     let header = [&4096_u32.to_le_bytes()[..], &64_u32.to_le_bytes(), size, &[0; 4]].concat();
