@@ -35,6 +35,8 @@ pub(super) struct Workers {
     running: RefCell<HashMap<RunId, Running>>,
     /// Those that wait for a VM, at most one for each architecture.
     spares: RefCell<Vec<(Arch, VmWorker)>>,
+    /// One that waits for a VM with disks.
+    storage_spare: RefCell<Option<Worker<ServesDisks>>>,
     /// Those of runs that have ended, which keep what was written.
     closing: RefCell<HashMap<RunId, Worker<ServesDisks>>>,
     /// Those that do something with disks that nobody uses.
@@ -76,7 +78,8 @@ impl Workers {
         let storage = if order.disks.is_empty() {
             None
         } else {
-            match Worker::spawn() {
+            let spare = self.storage_spare.take();
+            match spare.map_or_else(Worker::spawn, Ok) {
                 Ok(storage) => Some(storage),
                 Err(failure) => return driver.happen(Input::Worker(run, FromWorker::Failed(failure))),
             }
@@ -247,6 +250,10 @@ impl Workers {
 
     /// Prepares for a VM of `arch` with these files of the package's guests.
     pub(super) fn prepare(&self, arch: Arch, guest_files: Vec<String>, driver: &Rc<Driver>) {
+        if self.storage_spare.borrow().is_none() {
+            // As below: a start tells what is wrong.
+            self.storage_spare.replace(Worker::spawn().ok());
+        }
         let prepare = VmWorkerCommand::Prepare { arch, guest_files };
         let mut spares = self.spares.borrow_mut();
         if let Some((_, worker)) = spares.iter().find(|(of, _)| *of == arch) {
@@ -269,6 +276,7 @@ impl Workers {
 
     pub(super) fn drop_spares(&self) {
         self.spares.borrow_mut().clear();
+        drop(self.storage_spare.take());
     }
 }
 

@@ -37,9 +37,9 @@ const TELL_MS: f64 = 100.0;
 pub(super) async fn carry_out(
     job: DiskJob,
     attachments: &[JsValue],
+    database: &Database,
 ) -> Result<(Vec<KeptDisk>, Option<Blob>), Failure> {
     let refused = |error: BlockError| failure(&error);
-    let database = Database::open().await.map_err(refused)?;
     match job {
         DiskJob::List => {
             let disks = database.disks().await.map_err(refused)?;
@@ -62,10 +62,10 @@ pub(super) async fn carry_out(
                 .map_err(refused)?;
         }
         DiskJob::Export { disk, format } => {
-            let file = export(disk, format, attachments, &database).await?;
+            let file = export(disk, format, attachments, database).await?;
             return Ok((Vec::new(), Some(file)));
         }
-        DiskJob::Import { disk } => import(&disk, attachments, &database).await?,
+        DiskJob::Import { disk } => import(&disk, attachments, database).await?,
     }
     Ok((Vec::new(), None))
 }

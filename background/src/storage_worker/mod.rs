@@ -8,7 +8,8 @@ mod open;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use futures_util::future::try_join_all;
+use futures_util::FutureExt;
+use futures_util::future::{LocalBoxFuture, Shared, try_join_all};
 use js_sys::{Array, SharedArrayBuffer};
 use qemuweb_machine::storage::{DiskOrder, StorageCommand, StorageEvent};
 use qemuweb_shm::directory::{Channel, Directory, Owner};
@@ -28,7 +29,11 @@ use disk::Disk;
 /// Starts to serve the host.
 #[wasm_bindgen]
 pub fn start_storage_worker() {
-    let storage = Rc::new(Storage::default());
+    // A spare has it open when it is told what to do.
+    let storage = Rc::new(Storage::new(
+        async { Database::open().await }.boxed_local().shared(),
+    ));
+    spawn_local(storage.database.clone().map(drop));
     let on_message = Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
         let storage = Rc::clone(&storage);
         spawn_local(async move {
@@ -79,7 +84,8 @@ async fn serve(data: &JsValue, storage: &Rc<Storage>) -> Result<(), Failure> {
             Ok(())
         }
         StorageCommand::Do(job) => {
-            let (disks, file) = jobs::carry_out(job, &packet.attachments).await?;
+            let database = storage.database().await?;
+            let (disks, file) = jobs::carry_out(job, &packet.attachments, &database).await?;
             let attachments = file.map(JsValue::from).into_iter().collect();
             report_with(&StorageEvent::Did { disks }, attachments);
             Ok(())
@@ -92,8 +98,8 @@ async fn serve(data: &JsValue, storage: &Rc<Storage>) -> Result<(), Failure> {
 }
 
 /// The disks of a run.
-#[derive(Default)]
 struct Storage {
+    database: Shared<LocalBoxFuture<'static, Result<Database, BlockError>>>,
     state: Cell<State>,
     disks: RefCell<Vec<Rc<Disk>>>,
     /// QEMU's memory and the address of its directory, until its channels are watched.
@@ -112,6 +118,24 @@ enum State {
 }
 
 impl Storage {
+    fn new(database: Shared<LocalBoxFuture<'static, Result<Database, BlockError>>>) -> Self {
+        Self {
+            database,
+            state: Cell::default(),
+            disks: RefCell::default(),
+            memory: RefCell::default(),
+        }
+    }
+
+    async fn database(&self) -> Result<Database, Failure> {
+        let opened = match self.database.clone().await {
+            // The person has cleared the extension's data since.
+            Ok(database) if !database.is_open() => Database::open().await,
+            opened => opened,
+        };
+        opened.map_err(|error| failure(&error))
+    }
+
     async fn open(
         &self,
         vm_id: &str,
@@ -119,7 +143,7 @@ impl Storage {
         orders: Vec<DiskOrder>,
         attachments: &[JsValue],
     ) -> Result<(), Failure> {
-        let database = Database::open().await.map_err(|error| failure(&error))?;
+        let database = self.database().await?;
         let disks = orders.into_iter().map(async |order| {
             open::open(order, vm_id, arch, attachments, &database)
                 .await

@@ -66,6 +66,12 @@ impl<B: Blocks + 'static> CowBlockDevice<B> {
         self.overlay.is_new()
     }
 
+    /// Brings up to `most` blocks of what is kept into memory, the first ones of the disk, so that who reads there soon does not
+    /// wait for the database. What fails, fails again when it is read.
+    pub async fn preload(&self, most: usize) {
+        self.overlay.preload(most).await;
+    }
+
     /// About how many bytes of changes are kept, and how many wait to be.
     pub fn usage(&self) -> (u64, u64) {
         self.overlay.usage()

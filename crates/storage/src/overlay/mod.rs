@@ -22,7 +22,7 @@ use std::rc::Rc;
 
 use async_lock::Mutex;
 use futures_util::FutureExt;
-use futures_util::future::{LocalBoxFuture, Shared};
+use futures_util::future::{LocalBoxFuture, Shared, join_all};
 
 use crate::device::{BlockError, SharedRuntime};
 use record::{Entry, Header, Malformed, PAGE, Piece};
@@ -224,6 +224,15 @@ impl<B: Blocks + 'static> Overlay<B> {
             }
         };
         load.await
+    }
+
+    /// Brings the records of the first blocks into memory.
+    pub(crate) async fn preload(&self, most: usize) {
+        let blocks: Vec<u64> = {
+            let state = self.0.state.borrow();
+            state.stored.keys().copied().take(most).collect()
+        };
+        join_all(blocks.into_iter().map(|block| self.load(block))).await;
     }
 
     /// Keeps what is in memory of a block there, for as long as the result lives.

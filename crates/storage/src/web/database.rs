@@ -112,6 +112,11 @@ impl Database {
         })))
     }
 
+    /// Whether nobody has closed or deleted it.
+    pub fn is_open(&self) -> bool {
+        !self.0.gone.get()
+    }
+
     /// Begins a transaction over `stores`. One that writes is over only when the disk has what it wrote.
     pub(super) fn transaction(
         &self,
