@@ -8,6 +8,7 @@ mod router;
 pub(crate) mod text;
 
 pub use check::ConfigError;
+pub(crate) use check::{is_label, is_name, overlap};
 pub use network::{
     AddressRange, AllowRule, DhcpConfig, DhcpOption, DhcpValue, DnsConfig, DnsData, DnsRecord, NetworkConfig,
     NetworkId, NetworkType, PortRange, StaticLease, default_networks,

@@ -245,6 +245,9 @@ pub struct DnsConfig {
     pub records: Vec<DnsRecord>,
     /// Servers that hosts are to ask in the router's place.
     pub servers: Vec<Ipv4Addr>,
+    /// Whether names of the outside are asked of the upstream server. Else each stands for itself, and is resolved by whoever
+    /// carries the connection.
+    pub upstream: bool,
 }
 
 /// A name and what it stands for.
