@@ -85,10 +85,17 @@ fn matches(rule: &FirewallRule, from: &Zone, to: &Zone, tuple: &Tuple) -> bool {
         && rule.from.as_ref().is_none_or(|zone| zone == from)
         && rule.to.as_ref().is_none_or(|zone| zone == to)
         && rule.source.is_none_or(|cidr| cidr.contains_addr(&tuple.source))
-        && rule.destination.is_none_or(|cidr| cidr.contains_addr(&tuple.destination))
-        && rule.protocol.is_none_or(|protocol| tuple.protocol() == Some(protocol))
+        && rule
+            .destination
+            .is_none_or(|cidr| cidr.contains_addr(&tuple.destination))
+        && rule
+            .protocol
+            .is_none_or(|protocol| tuple.protocol() == Some(protocol))
         && (rule.ports.is_empty()
-            || rule.ports.iter().any(|range| range.contains(tuple.destination_port)))
+            || rule
+                .ports
+                .iter()
+                .any(|range| range.contains(tuple.destination_port)))
 }
 
 #[cfg(test)]
@@ -130,7 +137,10 @@ mod tests {
         };
         assert_eq!(judge(&lan, &dmz, tuple(6, 22)), (Action::Accept, Some(0)));
         assert_eq!(judge(&lan, &dmz, tuple(17, 22)), (Action::Reject, Some(2)));
-        assert_eq!(judge(&lan, &Zone::Outside, tuple(6, 22)), (Action::Reject, Some(2)));
+        assert_eq!(
+            judge(&lan, &Zone::Outside, tuple(6, 22)),
+            (Action::Reject, Some(2))
+        );
         let foreign = Tuple {
             source: Ipv4Addr::new(10, 0, 1, 5),
             ..tuple(6, 80)

@@ -36,8 +36,8 @@ pub mod switch;
 pub use dhcp::LeaseInfo;
 pub use dns::{ResolveId, Resolved};
 pub use fabric::{
-    Attachment, Effect, Fabric, FabricError, FlowInfo, NetworkState, RouterInterface, VirtualInterface, VirtualNetwork,
-    VirtualRouter, Way,
+    Attachment, Effect, Fabric, FabricError, FlowInfo, NetworkState, RouterInterface, VirtualInterface,
+    VirtualNetwork, VirtualRouter, Way,
 };
 pub use firewall::FirewallCounters;
 pub use frame::Frame;

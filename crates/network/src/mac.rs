@@ -18,7 +18,12 @@ pub(crate) fn of_router(network: &str) -> EthernetAddress {
 
 fn derive(kind: &[u8], name: &str, number: u32) -> EthernetAddress {
     let mut hash = Sha256::new();
-    for part in [b"qemuweb-mac".as_slice(), kind, name.as_bytes(), &number.to_be_bytes()] {
+    for part in [
+        b"qemuweb-mac".as_slice(),
+        kind,
+        name.as_bytes(),
+        &number.to_be_bytes(),
+    ] {
         // With lengths, so that no two lists of parts have the same bytes.
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part);

@@ -3,9 +3,7 @@
 //! Between two guests that both know of it such a frame passes as it is, and nobody reckons a checksum. [`resolve`] does the
 //! work for those who do not. The terms are virtio's (Virtual I/O Device 1.2, 5.1.6 "Device Operation").
 
-use smoltcp::wire::{
-    IpAddress, IpProtocol, Ipv4Packet, Ipv6Packet, TcpPacket, TcpSeqNumber, UdpPacket,
-};
+use smoltcp::wire::{IpAddress, IpProtocol, Ipv4Packet, Ipv6Packet, TcpPacket, TcpSeqNumber, UdpPacket};
 use thiserror::Error;
 
 use crate::frame::{self, Frame, Header};
@@ -342,7 +340,10 @@ mod tests {
 
     fn offload(size: u16) -> Offload {
         Offload {
-            checksum: Some(Checksum { start: 34, offset: 16 }),
+            checksum: Some(Checksum {
+                start: 34,
+                offset: 16,
+            }),
             segments: Some(Segments {
                 kind: SegmentKind::Tcp4,
                 ecn: false,

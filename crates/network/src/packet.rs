@@ -340,10 +340,7 @@ impl Packet {
 
 /// Sets the ports in a transport header whose content was read, and its checksum.
 fn set_ports(content: &mut [u8], protocol: IpProtocol, tuple: Tuple, has_checksum: bool) {
-    let (source, destination) = (
-        IpAddress::Ipv4(tuple.source),
-        IpAddress::Ipv4(tuple.destination),
-    );
+    let (source, destination) = (IpAddress::Ipv4(tuple.source), IpAddress::Ipv4(tuple.destination));
     match protocol {
         IpProtocol::Tcp => {
             let mut tcp = TcpPacket::new_unchecked(content);

@@ -83,7 +83,11 @@ impl NetworkConfig {
             let name = rule.host.strip_prefix("*.").unwrap_or(&rule.host);
             if rule.host != "*" && !is_name(name) {
                 let path = format!("outside[{place}].host");
-                return Err(wrong(path, "a name, “*.” and a name, an address, or “*”", &rule.host));
+                return Err(wrong(
+                    path,
+                    "a name, “*.” and a name, an address, or “*”",
+                    &rule.host,
+                ));
             }
             check_ranges(&format!("outside[{place}].ports"), &rule.ports)?;
         }
@@ -93,10 +97,7 @@ impl NetworkConfig {
     /// Whether a host of this network can have this address.
     fn check_host(&self, path: &str, address: Ipv4Addr) -> Result<(), ConfigError> {
         let cidr = self.cidr;
-        if !cidr.contains_addr(&address)
-            || address == cidr.address()
-            || Some(address) == cidr.broadcast()
-        {
+        if !cidr.contains_addr(&address) || address == cidr.address() || Some(address) == cidr.broadcast() {
             return Err(wrong(path, format!("an address of a host in {cidr}"), address));
         }
         Ok(())
@@ -124,10 +125,18 @@ impl NetworkConfig {
             let path = format!("dhcp.leases[{place}]");
             self.check_host(&format!("{path}.address"), lease.address)?;
             if !addresses.insert(lease.address) {
-                return Err(wrong(format!("{path}.address"), "an address that is not taken", lease.address));
+                return Err(wrong(
+                    format!("{path}.address"),
+                    "an address that is not taken",
+                    lease.address,
+                ));
             }
             if !lease.mac.is_unicast() || !macs.insert(lease.mac) {
-                return Err(wrong(format!("{path}.mac"), "an interface's address, once", lease.mac));
+                return Err(wrong(
+                    format!("{path}.mac"),
+                    "an interface's address, once",
+                    lease.mac,
+                ));
             }
             if let Some(name) = lease.name.as_ref().filter(|name| !is_label(name)) {
                 return Err(wrong(format!("{path}.name"), "a name without dots", name));
@@ -196,7 +205,11 @@ impl RouterConfig {
                 return Err(wrong(path, "ports from 1 on", 0));
             }
             if !seen.insert((forward.protocol, forward.from.clone(), forward.port)) {
-                return Err(wrong(format!("{path}.port"), "a port that is forwarded once", forward.port));
+                return Err(wrong(
+                    format!("{path}.port"),
+                    "a port that is forwarded once",
+                    forward.port,
+                ));
             }
         }
         short("firewall.rules", &self.firewall.rules)?;
@@ -204,7 +217,11 @@ impl RouterConfig {
             let path = format!("firewall.rules[{place}]");
             check_ranges(&format!("{path}.ports"), &rule.ports)?;
             if rule.name.len() > 200 {
-                return Err(wrong(format!("{path}.name"), "at most 200 bytes", rule.name.len()));
+                return Err(wrong(
+                    format!("{path}.name"),
+                    "at most 200 bytes",
+                    rule.name.len(),
+                ));
             }
             for (field, cidr) in [("source", rule.source), ("destination", rule.destination)] {
                 if let Some(cidr) = cidr.filter(|cidr| cidr.prefix_len() > 32) {
@@ -219,7 +236,11 @@ impl RouterConfig {
 fn check_ranges(path: &str, ranges: &[super::PortRange]) -> Result<(), ConfigError> {
     short(path, ranges)?;
     match ranges.iter().find(|range| range.first > range.last) {
-        Some(range) => Err(wrong(path, "the lower port first", format!("{} to {}", range.first, range.last))),
+        Some(range) => Err(wrong(
+            path,
+            "the lower port first",
+            format!("{} to {}", range.first, range.last),
+        )),
         None => Ok(()),
     }
 }
@@ -252,7 +273,10 @@ mod tests {
     #[test]
     fn the_default_networks_can_be_and_are_those_of_the_seed() {
         let networks = default_networks();
-        let shown: Vec<_> = networks.iter().map(|n| (n.id.0.as_str(), n.kind, n.cidr.to_string())).collect();
+        let shown: Vec<_> = networks
+            .iter()
+            .map(|n| (n.id.0.as_str(), n.kind, n.cidr.to_string()))
+            .collect();
         assert_eq!(
             shown,
             [
@@ -263,9 +287,16 @@ mod tests {
         );
         for network in networks {
             network.check().unwrap();
-            assert!(network.outside.is_empty(), "nothing leaves unless a person allows it");
+            assert!(
+                network.outside.is_empty(),
+                "nothing leaves unless a person allows it"
+            );
             let json = serde_json::to_string(&network).unwrap();
-            assert_eq!(serde_json::from_str::<NetworkConfig>(&json).unwrap(), network, "{json}");
+            assert_eq!(
+                serde_json::from_str::<NetworkConfig>(&json).unwrap(),
+                network,
+                "{json}"
+            );
         }
     }
 

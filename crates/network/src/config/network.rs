@@ -128,7 +128,9 @@ impl NetworkConfig {
             return dhcp.ranges.clone();
         }
         let first = u32::from(self.cidr.network().address());
-        let hosts = 1_u32.checked_shl(32 - u32::from(self.cidr.prefix_len())).unwrap_or(0);
+        let hosts = 1_u32
+            .checked_shl(32 - u32::from(self.cidr.prefix_len()))
+            .unwrap_or(0);
         // The first ones are for those that take an address of their own.
         let skipped = if hosts >= 256 { 100 } else { 2 };
         vec![AddressRange {

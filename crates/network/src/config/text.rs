@@ -16,7 +16,9 @@ pub(crate) fn deserialize<'de, T: FromStr, D: Deserializer<'de>>(deserializer: D
 
 fn unreadable<E: serde::de::Error>(text: &str) -> E {
     let shown: String = text.chars().take(64).collect();
-    E::custom(format!("expected an address such as 10.0.0.0/24 or 52:54:00:12:34:56, found “{shown}”"))
+    E::custom(format!(
+        "expected an address such as 10.0.0.0/24 or 52:54:00:12:34:56, found “{shown}”"
+    ))
 }
 
 /// The same where there may be none.
@@ -53,7 +55,9 @@ pub(crate) mod mac {
         serializer.collect_str(&format_args!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}"))
     }
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<EthernetAddress, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<EthernetAddress, D::Error> {
         super::deserialize(deserializer)
     }
 }

@@ -62,7 +62,9 @@ impl Leases {
     pub(super) fn reconfigure(&mut self, network: &NetworkConfig) {
         let leases = std::mem::take(&mut self.leases);
         *self = Self::new(network);
-        let still = leases.into_iter().filter(|(address, lease)| self.may_have(*address, lease.mac));
+        let still = leases
+            .into_iter()
+            .filter(|(address, lease)| self.may_have(*address, lease.mac));
         self.leases = still.collect();
     }
 
@@ -100,8 +102,12 @@ impl Leases {
 
     /// The address that a client has, or had last.
     pub(super) fn of(&self, client: &[u8]) -> Option<(Ipv4Addr, &Lease)> {
-        let own = self.leases.iter().filter(|(_, lease)| lease.client == client && lease.state != State::Declined);
-        own.max_by_key(|(_, lease)| lease.until).map(|(address, lease)| (*address, lease))
+        let own = self
+            .leases
+            .iter()
+            .filter(|(_, lease)| lease.client == client && lease.state != State::Declined);
+        own.max_by_key(|(_, lease)| lease.until)
+            .map(|(address, lease)| (*address, lease))
     }
 
     /// An address for a client: that which is kept for it, which it had, which it would like, or one that is free. `is_taken`
@@ -124,10 +130,15 @@ impl Leases {
         if let Some(address) = had.into_iter().chain(wish).find(suits) {
             return Some(address);
         }
-        let sizes = self.ranges.iter().map(|range| u32::from(range.end) - u32::from(range.start) + 1);
+        let sizes = self
+            .ranges
+            .iter()
+            .map(|range| u32::from(range.end) - u32::from(range.start) + 1);
         let size: u64 = sizes.map(u64::from).sum();
         // From a place that follows from the interface, so that it has the same address when all is forgotten.
-        let start = mac.0.iter().fold(0_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(*byte)));
+        let start = mac.0.iter().fold(0_u64, |sum, byte| {
+            sum.wrapping_mul(31).wrapping_add(u64::from(*byte))
+        });
         let place = |step: u64| (start.wrapping_add(step)) % size;
         // Never given ones first: who comes back finds its own.
         let mut used = None;
@@ -155,9 +166,10 @@ impl Leases {
     }
 
     pub(super) fn offer(&mut self, now: Instant, address: Ipv4Addr, client: &[u8], mac: EthernetAddress) {
-        let is_bound = self.leases.get(&address).is_some_and(|lease| {
-            lease.client == client && lease.state == State::Bound && lease.until > now
-        });
+        let is_bound = self
+            .leases
+            .get(&address)
+            .is_some_and(|lease| lease.client == client && lease.state == State::Bound && lease.until > now);
         if !is_bound {
             self.set(address, client, mac, None, State::Offered, now + OFFERED);
         }
@@ -184,8 +196,13 @@ impl Leases {
         until: Instant,
     ) {
         // A client has one address.
-        self.leases.retain(|other, lease| *other == address || lease.client != client || lease.state == State::Declined);
-        let of_mac = self.leases.iter().filter(|(other, lease)| lease.mac == mac && **other != address);
+        self.leases.retain(|other, lease| {
+            *other == address || lease.client != client || lease.state == State::Declined
+        });
+        let of_mac = self
+            .leases
+            .iter()
+            .filter(|(other, lease)| lease.mac == mac && **other != address);
         let of_mac: Vec<(Instant, Ipv4Addr)> = of_mac.map(|(other, lease)| (lease.until, *other)).collect();
         if of_mac.len() >= MAX_OF_MAC
             && let Some((_, oldest)) = of_mac.into_iter().min()

@@ -83,8 +83,16 @@ impl Request {
         }
         let options = options(bytes);
         let get = |code: u8| options.get(&code).map(Vec::as_slice);
-        let address = |code: u8| get(code).and_then(|data| <[u8; 4]>::try_from(data).ok()).map(Ipv4Addr::from);
-        let word = |code: u8| get(code).and_then(|data| <[u8; 2]>::try_from(data).ok()).map(u16::from_be_bytes);
+        let address = |code: u8| {
+            get(code)
+                .and_then(|data| <[u8; 4]>::try_from(data).ok())
+                .map(Ipv4Addr::from)
+        };
+        let word = |code: u8| {
+            get(code)
+                .and_then(|data| <[u8; 2]>::try_from(data).ok())
+                .map(u16::from_be_bytes)
+        };
         let [kind] = get(code::KIND)? else { return None };
         let some = |address: Ipv4Addr| (!address.is_unspecified()).then_some(address);
         // An empty identifier is none, and no client needs one of more than this.

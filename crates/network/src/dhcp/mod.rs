@@ -72,7 +72,10 @@ impl Dhcp {
 
     /// The addresses that hosts have.
     pub(crate) fn leases(&self, now: Instant) -> impl Iterator<Item = LeaseInfo> {
-        let bound = self.leases.iter(now).filter(|(_, lease)| lease.state == State::Bound);
+        let bound = self
+            .leases
+            .iter(now)
+            .filter(|(_, lease)| lease.state == State::Bound);
         bound.map(|(address, lease)| LeaseInfo {
             address,
             mac: lease.mac,
@@ -87,7 +90,12 @@ impl Dhcp {
     }
 
     /// Answers a message. `is_taken` tells which addresses others than its sender are seen to use.
-    pub(crate) fn receive(&mut self, now: Instant, request: &Request, is_taken: impl Fn(Ipv4Addr) -> bool) -> Outcome {
+    pub(crate) fn receive(
+        &mut self,
+        now: Instant,
+        request: &Request,
+        is_taken: impl Fn(Ipv4Addr) -> bool,
+    ) -> Outcome {
         if request.relay.is_some() {
             // Our addresses are those of this network, which needs no relay.
             return Outcome::default();
@@ -145,12 +153,14 @@ impl Dhcp {
         if !suits {
             return self.refuse();
         }
-        let is_new = !self.leases.iter(now).any(|(known, lease)| {
-            known == address && lease.client == *client && lease.state == State::Bound
-        });
+        let is_new = !self
+            .leases
+            .iter(now)
+            .any(|(known, lease)| known == address && lease.client == *client && lease.state == State::Bound);
         let name = self.name_of(request);
         let until = now + Duration::from_secs(u64::from(self.lease_seconds()));
-        self.leases.bind(address, client, request.mac, name.clone(), until);
+        self.leases
+            .bind(address, client, request.mac, name.clone(), until);
         let mut outcome = self.answer(request, DhcpMessageType::Ack, address);
         if is_new {
             let mac = request.mac;
@@ -228,7 +238,9 @@ impl Dhcp {
     fn name_of(&self, request: &Request) -> Option<String> {
         let leases = self.network.dhcp.iter().flat_map(|dhcp| &dhcp.leases);
         let mut own = leases.filter(|lease| lease.mac == request.mac);
-        own.next().and_then(|lease| lease.name.clone()).or_else(|| request.host_name.clone())
+        own.next()
+            .and_then(|lease| lease.name.clone())
+            .or_else(|| request.host_name.clone())
     }
 
     /// What the client is told, the most important first.
@@ -249,13 +261,22 @@ impl Dhcp {
         options.push((code::MASK, network.cidr.netmask().octets().to_vec()));
         let custom = network.dhcp.iter().flat_map(|dhcp| &dhcp.options);
         let custom: Vec<(u8, Vec<u8>)> = custom.map(|option| (option.code, option.value.bytes())).collect();
-        let is_wanted = |code: u8| request.wanted.as_ref().is_none_or(|wanted| wanted.contains(&code));
+        let is_wanted = |code: u8| {
+            request
+                .wanted
+                .as_ref()
+                .is_none_or(|wanted| wanted.contains(&code))
+        };
         let mut standard = Vec::new();
         if network.kind != NetworkType::Isolated {
             standard.push((code::ROUTER, own.octets().to_vec()));
         }
         if let Some(dns) = &network.dns {
-            let servers = if dns.servers.is_empty() { vec![own] } else { dns.servers.clone() };
+            let servers = if dns.servers.is_empty() {
+                vec![own]
+            } else {
+                dns.servers.clone()
+            };
             standard.push((code::DNS, servers.iter().flat_map(Ipv4Addr::octets).collect()));
             standard.push((code::DOMAIN, network.domain().into_bytes()));
         }

@@ -34,9 +34,13 @@ fn message(kind: MessageType, from: EthernetAddress) -> v4::Message {
 
 fn requesting(from: EthernetAddress, address: Ipv4Addr, server: Option<Ipv4Addr>) -> v4::Message {
     let mut message = message(MessageType::Request, from);
-    message.opts_mut().insert(v4::DhcpOption::RequestedIpAddress(address));
+    message
+        .opts_mut()
+        .insert(v4::DhcpOption::RequestedIpAddress(address));
     if let Some(server) = server {
-        message.opts_mut().insert(v4::DhcpOption::ServerIdentifier(server));
+        message
+            .opts_mut()
+            .insert(v4::DhcpOption::ServerIdentifier(server));
     }
     message
 }
@@ -68,7 +72,10 @@ fn ask(server: &mut Dhcp, now: Instant, message: &v4::Message) -> Option<Answer>
     let bytes = reply.write(&request);
     assert!((300..=548).contains(&bytes.len()), "{} bytes", bytes.len());
     let message = v4::Message::decode(&mut Decoder::new(&bytes)).expect("another implementation reads it");
-    assert_eq!((message.xid(), message.chaddr()), (0x1234_5678, request.mac.as_bytes()));
+    assert_eq!(
+        (message.xid(), message.chaddr()),
+        (0x1234_5678, request.mac.as_bytes())
+    );
     Some(Answer { destination, message })
 }
 
@@ -86,13 +93,17 @@ fn lease(server: &mut Dhcp, now: Instant, from: EthernetAddress) -> Option<Ipv4A
 fn a_client_is_given_an_address_and_all_it_needs() {
     let mut server = Dhcp::new(&network());
     let mut discover = message(MessageType::Discover, mac(1));
-    discover.opts_mut().insert(v4::DhcpOption::Hostname("Web.example".to_owned()));
+    discover
+        .opts_mut()
+        .insert(v4::DhcpOption::Hostname("Web.example".to_owned()));
     let offer = ask(&mut server, at(0), &discover).unwrap();
     let address = offer.message.yiaddr();
     assert!(network().cidr.contains_addr(&address));
     assert_eq!(offer.destination, Destination::Client(address));
     let mut request = requesting(mac(1), address, Some(ROUTER));
-    request.opts_mut().insert(v4::DhcpOption::Hostname("Web.example".to_owned()));
+    request
+        .opts_mut()
+        .insert(v4::DhcpOption::Hostname("Web.example".to_owned()));
     request.set_flags(v4::Flags::default().set_broadcast());
     let ack = ask(&mut server, at(0), &request).unwrap();
     assert_eq!(ack.destination, Destination::All);
@@ -115,7 +126,12 @@ fn a_client_is_given_an_address_and_all_it_needs() {
     let leases: Vec<LeaseInfo> = server.leases(at(0)).collect();
     assert_eq!(
         leases,
-        [LeaseInfo { address, mac: mac(1), name: Some("web".to_owned()), until_us: 3_600_000_000 }]
+        [LeaseInfo {
+            address,
+            mac: mac(1),
+            name: Some("web".to_owned()),
+            until_us: 3_600_000_000
+        }]
     );
     assert_eq!(server.owner(at(0), address), Some(mac(1)));
     assert_eq!(server.owner(at(3600), address), None);
@@ -138,14 +154,31 @@ fn a_lease_is_renewed_rebound_and_found_again_after_a_restart() {
     let mut renew = message(MessageType::Request, mac(1));
     renew.set_ciaddr(address);
     let ack = ask(&mut server, at(1800), &renew).unwrap();
-    assert_eq!((ack.kind(), ack.destination), (MessageType::Ack, Destination::Client(address)));
+    assert_eq!(
+        (ack.kind(), ack.destination),
+        (MessageType::Ack, Destination::Client(address))
+    );
     assert_eq!(server.leases(at(5399)).count(), 1);
     // After a restart of the guest, and after one of ours that has forgotten all.
-    assert_eq!(ask(&mut server, at(2000), &requesting(mac(1), address, None)).unwrap().kind(), MessageType::Ack);
+    assert_eq!(
+        ask(&mut server, at(2000), &requesting(mac(1), address, None))
+            .unwrap()
+            .kind(),
+        MessageType::Ack
+    );
     let mut fresh = Dhcp::new(&network());
-    assert_eq!(ask(&mut fresh, at(0), &requesting(mac(1), address, None)).unwrap().kind(), MessageType::Ack);
+    assert_eq!(
+        ask(&mut fresh, at(0), &requesting(mac(1), address, None))
+            .unwrap()
+            .kind(),
+        MessageType::Ack
+    );
     let mut other = Dhcp::new(&network());
-    assert_eq!(lease(&mut other, at(0), mac(1)), Some(address), "the same as it ever was");
+    assert_eq!(
+        lease(&mut other, at(0), mac(1)),
+        Some(address),
+        "the same as it ever was"
+    );
 }
 
 #[test]
@@ -159,13 +192,26 @@ fn what_is_not_the_clients_is_refused_at_once() {
         })
     };
     // Another's address, one of another network, and one that was never offered.
-    assert_eq!(kind(&mut server, &requesting(mac(2), address, None)), Some(MessageType::Nak));
+    assert_eq!(
+        kind(&mut server, &requesting(mac(2), address, None)),
+        Some(MessageType::Nak)
+    );
     let foreign = Ipv4Addr::new(192, 168, 1, 5);
-    assert_eq!(kind(&mut server, &requesting(mac(1), foreign, None)), Some(MessageType::Nak));
+    assert_eq!(
+        kind(&mut server, &requesting(mac(1), foreign, None)),
+        Some(MessageType::Nak)
+    );
     let unoffered = Ipv4Addr::new(10, 0, 0, 200);
-    assert_eq!(kind(&mut server, &requesting(mac(3), unoffered, Some(ROUTER))), Some(MessageType::Nak));
+    assert_eq!(
+        kind(&mut server, &requesting(mac(3), unoffered, Some(ROUTER))),
+        Some(MessageType::Nak)
+    );
     // Another server's offer was taken.
-    let chosen = requesting(mac(4), Ipv4Addr::new(10, 0, 0, 201), Some(Ipv4Addr::new(10, 0, 0, 2)));
+    let chosen = requesting(
+        mac(4),
+        Ipv4Addr::new(10, 0, 0, 201),
+        Some(Ipv4Addr::new(10, 0, 0, 2)),
+    );
     assert_eq!(kind(&mut server, &chosen), None);
 }
 
@@ -177,9 +223,15 @@ fn released_and_declined_addresses() {
     release.set_ciaddr(address);
     assert!(ask(&mut server, at(1), &release).is_none());
     assert_eq!(server.leases(at(1)).count(), 0);
-    assert_eq!(lease(&mut server, at(2), mac(1)), Some(address), "kept as long as nobody needs it");
+    assert_eq!(
+        lease(&mut server, at(2), mac(1)),
+        Some(address),
+        "kept as long as nobody needs it"
+    );
     let mut decline = message(MessageType::Decline, mac(1));
-    decline.opts_mut().insert(v4::DhcpOption::RequestedIpAddress(address));
+    decline
+        .opts_mut()
+        .insert(v4::DhcpOption::RequestedIpAddress(address));
     let request = Request::read(&encode(&decline)).unwrap();
     let outcome = server.receive(at(3), &request, |_| false);
     assert_eq!(outcome.event, Some(Event::Declined { mac: mac(1), address }));
@@ -188,7 +240,9 @@ fn released_and_declined_addresses() {
     // Somebody else declines what is not its own.
     let foreign = Request::read(&encode(&{
         let mut decline = message(MessageType::Decline, mac(9));
-        decline.opts_mut().insert(v4::DhcpOption::RequestedIpAddress(other));
+        decline
+            .opts_mut()
+            .insert(v4::DhcpOption::RequestedIpAddress(other));
         decline
     }))
     .unwrap();
@@ -200,15 +254,37 @@ fn a_static_lease_is_its_owners_and_nobody_elses() {
     let mut network = network();
     let kept = Ipv4Addr::new(10, 0, 0, 150);
     let dhcp = network.dhcp.as_mut().unwrap();
-    dhcp.leases.push(StaticLease { mac: mac(7), address: kept, name: Some("db".to_owned()) });
-    dhcp.ranges.push(AddressRange { start: kept, end: Ipv4Addr::new(10, 0, 0, 152) });
+    dhcp.leases.push(StaticLease {
+        mac: mac(7),
+        address: kept,
+        name: Some("db".to_owned()),
+    });
+    dhcp.ranges.push(AddressRange {
+        start: kept,
+        end: Ipv4Addr::new(10, 0, 0, 152),
+    });
     let mut server = Dhcp::new(&network);
-    let given: BTreeSet<_> = (0..2).filter_map(|number| lease(&mut server, at(0), mac(number))).collect();
-    assert_eq!(given, BTreeSet::from([Ipv4Addr::new(10, 0, 0, 151), Ipv4Addr::new(10, 0, 0, 152)]));
+    let given: BTreeSet<_> = (0..2)
+        .filter_map(|number| lease(&mut server, at(0), mac(number)))
+        .collect();
+    assert_eq!(
+        given,
+        BTreeSet::from([Ipv4Addr::new(10, 0, 0, 151), Ipv4Addr::new(10, 0, 0, 152)])
+    );
     let refused = Request::read(&encode(&message(MessageType::Discover, mac(3)))).unwrap();
-    assert_eq!(server.receive(at(0), &refused, |_| false).event, Some(Event::NoAddress { mac: mac(3) }));
+    assert_eq!(
+        server.receive(at(0), &refused, |_| false).event,
+        Some(Event::NoAddress { mac: mac(3) })
+    );
     assert_eq!(lease(&mut server, at(0), mac(7)), Some(kept));
-    assert_eq!(server.leases(at(0)).find(|lease| lease.address == kept).unwrap().name, Some("db".to_owned()));
+    assert_eq!(
+        server
+            .leases(at(0))
+            .find(|lease| lease.address == kept)
+            .unwrap()
+            .name,
+        Some("db".to_owned())
+    );
     assert_eq!(server.owner(at(0), kept), Some(mac(7)));
 }
 
@@ -219,16 +295,34 @@ fn options_of_the_persons_own_stand_before_ours() {
     let dhcp = network.dhcp.as_mut().unwrap();
     let elsewhere = Ipv4Addr::new(10, 0, 0, 2);
     dhcp.options = vec![
-        DhcpOption { code: 3, value: DhcpValue::Addresses(vec![elsewhere]) },
-        DhcpOption { code: 42, value: DhcpValue::Addresses(vec![elsewhere]) },
+        DhcpOption {
+            code: 3,
+            value: DhcpValue::Addresses(vec![elsewhere]),
+        },
+        DhcpOption {
+            code: 42,
+            value: DhcpValue::Addresses(vec![elsewhere]),
+        },
     ];
     let mut server = Dhcp::new(&network);
     let mut discover = message(MessageType::Discover, mac(1));
-    let wanted = vec![OptionCode::Router, OptionCode::DomainSearch, OptionCode::InterfaceMtu];
-    discover.opts_mut().insert(v4::DhcpOption::ParameterRequestList(wanted));
+    let wanted = vec![
+        OptionCode::Router,
+        OptionCode::DomainSearch,
+        OptionCode::InterfaceMtu,
+    ];
+    discover
+        .opts_mut()
+        .insert(v4::DhcpOption::ParameterRequestList(wanted));
     let offer = ask(&mut server, at(0), &discover).unwrap();
-    assert_eq!(offer.option(OptionCode::Router), Some(&v4::DhcpOption::Router(vec![elsewhere])));
-    assert_eq!(offer.option(OptionCode::InterfaceMtu), Some(&v4::DhcpOption::InterfaceMtu(1400)));
+    assert_eq!(
+        offer.option(OptionCode::Router),
+        Some(&v4::DhcpOption::Router(vec![elsewhere]))
+    );
+    assert_eq!(
+        offer.option(OptionCode::InterfaceMtu),
+        Some(&v4::DhcpOption::InterfaceMtu(1400))
+    );
     assert!(offer.option(OptionCode::DomainSearch).is_some());
     assert_eq!(offer.option(OptionCode::NtpServers), None, "nobody asked for it");
 }
@@ -243,18 +337,26 @@ fn options_in_parts_and_in_other_fields_are_read() {
     bytes[44..51].copy_from_slice(&[54, 4, 10, 0, 0, 1, 255]);
     let request = Request::read(&bytes).unwrap();
     assert_eq!(request.requested, Some(Ipv4Addr::new(10, 0, 0, 77)));
-    assert_eq!((request.server, request.host_name), (Some(ROUTER), Some("db".to_owned())));
+    assert_eq!(
+        (request.server, request.host_name),
+        (Some(ROUTER), Some("db".to_owned()))
+    );
     // What dhcproto loses: all behind a partial client name in ASCII.
     let mut bytes = encode(&message(MessageType::Request, mac(1)));
     bytes.truncate(240);
     bytes.extend([81, 4, 0, 0, 0, b'w', 53, 1, 3, 50, 4, 10, 0, 0, 77, 255]);
-    assert_eq!(Request::read(&bytes).unwrap().requested, Some(Ipv4Addr::new(10, 0, 0, 77)));
+    assert_eq!(
+        Request::read(&bytes).unwrap().requested,
+        Some(Ipv4Addr::new(10, 0, 0, 77))
+    );
 }
 
 #[test]
 fn a_storm_of_clients_is_bounded_and_each_has_its_own_address() {
     let mut server = Dhcp::new(&network());
-    let given: Vec<_> = (0..1000).filter_map(|number| lease(&mut server, at(0), mac(number))).collect();
+    let given: Vec<_> = (0..1000)
+        .filter_map(|number| lease(&mut server, at(0), mac(number)))
+        .collect();
     let addresses: BTreeSet<_> = given.iter().copied().collect();
     assert_eq!(addresses.len(), given.len());
     assert_eq!(given.len(), 155, "10.0.0.100 to 10.0.0.254");
@@ -262,7 +364,9 @@ fn a_storm_of_clients_is_bounded_and_each_has_its_own_address() {
     let mut server = Dhcp::new(&network());
     for number in 0..100 {
         let mut discover = message(MessageType::Discover, mac(1));
-        discover.opts_mut().insert(v4::DhcpOption::ClientIdentifier(vec![0, number, 7]));
+        discover
+            .opts_mut()
+            .insert(v4::DhcpOption::ClientIdentifier(vec![0, number, 7]));
         ask(&mut server, at(0), &discover);
     }
     assert!(server.leases.iter(at(0)).count() <= 9);

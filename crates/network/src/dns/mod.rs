@@ -98,7 +98,9 @@ pub(crate) fn answer(
 
 /// Whether some connection to this name is allowed.
 fn may_ask(rules: &[AllowRule], name: &str) -> bool {
-    rules.iter().any(|rule| crate::gateway::policy::matches_host(&rule.host, name))
+    rules
+        .iter()
+        .any(|rule| crate::gateway::policy::matches_host(&rule.host, name))
 }
 
 /// The answer with these records, or one that says that it would be too long.
@@ -130,8 +132,13 @@ fn written(query: &Query, question: &Question, records: &[Record]) -> Option<Vec
     }
     // As it came, letter by letter: some resolvers hide a secret in small and capital letters.
     let asked = Name::new(&question.text).ok()?;
-    let (kind, class) = (QTYPE::try_from(question.kind).ok()?, QCLASS::try_from(question.class).ok()?);
-    message.questions.push(simple_dns::Question::new(asked.clone(), kind, class, false));
+    let (kind, class) = (
+        QTYPE::try_from(question.kind).ok()?,
+        QCLASS::try_from(question.class).ok()?,
+    );
+    message
+        .questions
+        .push(simple_dns::Question::new(asked.clone(), kind, class, false));
     let mut owner = asked;
     for record in records {
         let data = match record {
@@ -141,7 +148,9 @@ fn written(query: &Query, question: &Question, records: &[Record]) -> Option<Vec
             Record::Txt(text) => RData::TXT(TXT::new().with_string(text).ok()?),
             Record::Cname(name) => RData::CNAME(CNAME(Name::new(name).ok()?)),
         };
-        message.answers.push(ResourceRecord::new(owner.clone(), CLASS::IN, TTL, data));
+        message
+            .answers
+            .push(ResourceRecord::new(owner.clone(), CLASS::IN, TTL, data));
         // What follows an alias is of the name that it stands for.
         if let Record::Cname(name) = record {
             owner = Name::new(name).ok()?;

@@ -64,9 +64,20 @@ pub(crate) struct Upstream {
 
 impl Upstream {
     /// Notes a query; if too many wait, the answer that there is none. A query that its sender repeats is asked once.
-    pub(crate) fn ask(&mut self, now: Instant, client: Client, query: Vec<u8>) -> Result<Option<ResolveId>, Finished> {
-        let mut of_host = self.waiting.values().filter(|waiting| waiting.client.mac == client.mac);
-        if of_host.clone().any(|waiting| waiting.client == client && waiting.query == query) {
+    pub(crate) fn ask(
+        &mut self,
+        now: Instant,
+        client: Client,
+        query: Vec<u8>,
+    ) -> Result<Option<ResolveId>, Finished> {
+        let mut of_host = self
+            .waiting
+            .values()
+            .filter(|waiting| waiting.client.mac == client.mac);
+        if of_host
+            .clone()
+            .any(|waiting| waiting.client == client && waiting.query == query)
+        {
             return Ok(None);
         }
         if self.waiting.len() >= MAX || of_host.nth(MAX_OF_HOST - 1).is_some() {
@@ -98,12 +109,14 @@ impl Upstream {
 
     pub(crate) fn poll(&mut self, now: Instant) -> Vec<Finished> {
         let over = self.waiting.extract_if(.., |_, waiting| waiting.until <= now);
-        over.map(|(_, waiting)| failed(waiting.client, &waiting.query)).collect()
+        over.map(|(_, waiting)| failed(waiting.client, &waiting.query))
+            .collect()
     }
 
     /// Forgets the queries of a network that is gone.
     pub(crate) fn forget(&mut self, network: &NetworkId) {
-        self.waiting.retain(|_, waiting| waiting.client.network != *network);
+        self.waiting
+            .retain(|_, waiting| waiting.client.network != *network);
     }
 }
 
@@ -127,7 +140,9 @@ fn accept(query: &[u8], mut message: Vec<u8>, names: &mut Names) -> Option<Vec<u
         return None;
     }
     message[..2].copy_from_slice(&query.id.to_be_bytes());
-    let counts = message[6..12].chunks(2).map(|count| u16::from_be_bytes([count[0], count[1]]));
+    let counts = message[6..12]
+        .chunks(2)
+        .map(|count| u16::from_be_bytes([count[0], count[1]]));
     // A record has 11 bytes at least: what claims more is no message, and would take the memory for it.
     if counts.map(usize::from).sum::<usize>() * 11 > message.len() {
         return None;

@@ -159,7 +159,10 @@ fn address_of(name: &str) -> Option<Ipv4Addr> {
 }
 
 fn reverse(address: Ipv4Addr, networks: &[&NetworkConfig], directory: &dyn Directory) -> Found {
-    for network in networks.iter().filter(|network| network.cidr.contains_addr(&address)) {
+    for network in networks
+        .iter()
+        .filter(|network| network.cidr.contains_addr(&address))
+    {
         let host = if address == network.gateway() {
             Some("router".to_owned())
         } else {
@@ -171,7 +174,11 @@ fn reverse(address: Ipv4Addr, networks: &[&NetworkConfig], directory: &dyn Direc
         };
     }
     // Nobody outside knows of these (RFC 6303).
-    if address.is_private() || address.is_loopback() || address.is_link_local() || RANGE.contains_addr(&address) {
+    if address.is_private()
+        || address.is_loopback()
+        || address.is_link_local()
+        || RANGE.contains_addr(&address)
+    {
         return Found::NoSuchName;
     }
     Found::Foreign

@@ -66,7 +66,9 @@ pub enum FabricError {
         most: usize,
     },
     /// A host cannot be connected to.
-    #[error("expected a host in the network “{network}” and room for a connection, found {address}, port {port}")]
+    #[error(
+        "expected a host in the network “{network}” and room for a connection, found {address}, port {port}"
+    )]
     NoWay {
         /// The network.
         network: NetworkId,

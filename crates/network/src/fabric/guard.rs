@@ -66,7 +66,11 @@ fn ipv6(payload: &[u8]) -> Option<Pretence> {
         if !EXTENSIONS.contains(&next) {
             break;
         }
-        let len = if next == 44 { 0 } else { usize::from(*payload.get(at + 1)?) };
+        let len = if next == 44 {
+            0
+        } else {
+            usize::from(*payload.get(at + 1)?)
+        };
         next = *payload.get(at)?;
         at += 8 + 8 * len;
     }
@@ -92,12 +96,19 @@ mod tests {
             has_ipv6: true,
             is_anothers: &|address| address == ROUTER,
         };
-        pretence(&frame::build(EthernetAddress::BROADCAST, MAC, ethertype, payload), &guarded)
+        pretence(
+            &frame::build(EthernetAddress::BROADCAST, MAC, ethertype, payload),
+            &guarded,
+        )
     }
 
     #[test]
     fn what_is_pretended_is_seen() {
-        let packet = |from, port| Packet::udp((from, port), (Ipv4Addr::BROADCAST, 68), 1, b"x").unwrap().into_bytes();
+        let packet = |from, port| {
+            Packet::udp((from, port), (Ipv4Addr::BROADCAST, 68), 1, b"x")
+                .unwrap()
+                .into_bytes()
+        };
         assert_eq!(check(frame::IPV4, &packet(OWN, 68)), None);
         assert_eq!(check(frame::IPV4, &packet(ROUTER, 68)), Some(Pretence::Address));
         assert_eq!(check(frame::IPV4, &packet(OWN, 67)), Some(Pretence::DhcpServer));
@@ -110,7 +121,10 @@ mod tests {
         };
         assert_eq!(check(frame::ARP, &arp(MAC, OWN)), None);
         assert_eq!(check(frame::ARP, &arp(MAC, ROUTER)), Some(Pretence::Address));
-        assert_eq!(check(frame::ARP, &arp(EthernetAddress::BROADCAST, OWN)), Some(Pretence::Address));
+        assert_eq!(
+            check(frame::ARP, &arp(EthernetAddress::BROADCAST, OWN)),
+            Some(Pretence::Address)
+        );
         let mut advert = vec![0; 60];
         (advert[6], advert[40], advert[48]) = (60, 58, 134);
         assert_eq!(check(frame::IPV6, &advert), Some(Pretence::Router));

@@ -175,7 +175,10 @@ impl Fabric {
         for (port, state) in &mut self.ports {
             if state.network.as_ref() == Some(id) {
                 state.network = None;
-                let effect = Effect::Link { port: *port, up: false };
+                let effect = Effect::Link {
+                    port: *port,
+                    up: false,
+                };
                 self.out.extend(state.is_up().then_some(effect));
             }
         }
@@ -198,10 +201,17 @@ impl Fabric {
         if self.poll_at().is_some_and(|at| at <= now) {
             self.poll(now);
         }
-        let Some(state) = self.ports.get_mut(&port) else { return };
+        let Some(state) = self.ports.get_mut(&port) else {
+            return;
+        };
         if self.tapped.contains(&port) {
             let (way, frame) = (Way::FromVm, frame.clone());
-            self.out.push_back(Effect::Captured { port, way, at: now, frame });
+            self.out.push_back(Effect::Captured {
+                port,
+                way,
+                at: now,
+                frame,
+            });
         }
         if let Some(frame) = state.from_vm.send(now, frame) {
             self.enter(now, port, frame);
@@ -214,7 +224,9 @@ impl Fabric {
         // In the order of time, so that being called late changes nothing but that.
         while let Some((at, port, way)) = self.next_due().filter(|(at, ..)| *at <= now) {
             self.poll_router(at);
-            let Some(state) = self.ports.get_mut(&port) else { break };
+            let Some(state) = self.ports.get_mut(&port) else {
+                break;
+            };
             let link = state.link(way);
             match (link.receive(at), way) {
                 (Some(frame), Way::FromVm) => self.enter(at, port, frame),
@@ -246,13 +258,18 @@ impl Fabric {
     pub fn poll_at(&self) -> Option<Instant> {
         let links = self.next_due().map(|(at, ..)| at);
         // What the router could not do by now is not tried again at once.
-        let router = self.router.poll_at().map(|at| at.max(self.now + Duration::from_micros(1)));
+        let router = self
+            .router
+            .poll_at()
+            .map(|at| at.max(self.now + Duration::from_micros(1)));
         links.into_iter().chain(router).min()
     }
 
     /// A frame reaches the switch.
     fn enter(&mut self, now: Instant, port: PortId, frame: Frame) {
-        let Some(state) = self.ports.get(&port) else { return };
+        let Some(state) = self.ports.get(&port) else {
+            return;
+        };
         let Some(id) = state.network.clone() else { return };
         if state.is_guarded && self.is_pretence(now, port, &frame) {
             return;
@@ -281,12 +298,23 @@ impl Fabric {
 
     /// A frame reaches a VM.
     fn arrive(&mut self, now: Instant, port: PortId, frame: Frame) {
-        let Some(state) = self.ports.get(&port) else { return };
-        let frames = if state.takes_offloads { vec![frame] } else { offload::resolve(&frame) };
+        let Some(state) = self.ports.get(&port) else {
+            return;
+        };
+        let frames = if state.takes_offloads {
+            vec![frame]
+        } else {
+            offload::resolve(&frame)
+        };
         for frame in frames {
             if self.tapped.contains(&port) {
                 let (way, frame) = (Way::ToVm, frame.clone());
-                self.out.push_back(Effect::Captured { port, way, at: now, frame });
+                self.out.push_back(Effect::Captured {
+                    port,
+                    way,
+                    at: now,
+                    frame,
+                });
             }
             self.out.push_back(Effect::Frame { port, frame });
         }
@@ -297,7 +325,9 @@ impl Fabric {
         while let Some(wanted) = self.router.next() {
             match wanted {
                 Out::Outside(told) => self.out.push_back(Effect::Outside(told)),
-                Out::Resolve(id, network, query) => self.out.push_back(Effect::Resolve { id, network, query }),
+                Out::Resolve(id, network, query) => {
+                    self.out.push_back(Effect::Resolve { id, network, query })
+                }
                 Out::Frame(id, frame) => {
                     let mut leaving = Vec::new();
                     if let Some(network) = self.networks.get_mut(&id) {
@@ -311,7 +341,11 @@ impl Fabric {
 
     /// Whether a frame pretends what it may not, which is logged.
     fn is_pretence(&mut self, now: Instant, port: PortId, frame: &Frame) -> bool {
-        let Some((id, mac)) = self.ports.get(&port).and_then(|port| Some((port.network.clone()?, port.mac))) else {
+        let Some((id, mac)) = self
+            .ports
+            .get(&port)
+            .and_then(|port| Some((port.network.clone()?, port.mac)))
+        else {
             return false;
         };
         let Some(config) = self.networks.get(&id).map(|network| &network.config) else {

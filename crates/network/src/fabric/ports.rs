@@ -176,7 +176,13 @@ impl Fabric {
     }
 
     /// Changes what is wrong with a VM's cable in one direction.
-    pub fn set_impairments(&mut self, now: Instant, id: PortId, way: Way, impairments: Impairments) -> Result<(), FabricError> {
+    pub fn set_impairments(
+        &mut self,
+        now: Instant,
+        id: PortId,
+        way: Way,
+        impairments: Impairments,
+    ) -> Result<(), FabricError> {
         self.advance(now);
         let seed = self.seed ^ u64::from(id.0) << 1 ^ u64::from(way == Way::ToVm);
         let port = self.ports.get_mut(&id).ok_or(FabricError::NoPort { port: id })?;
@@ -227,7 +233,12 @@ impl Fabric {
         self.ports.get(&id).map(|port| port.mac)
     }
 
-    fn check_place(&self, network: &NetworkId, mac: EthernetAddress, own: Option<PortId>) -> Result<(), FabricError> {
+    fn check_place(
+        &self,
+        network: &NetworkId,
+        mac: EthernetAddress,
+        own: Option<PortId>,
+    ) -> Result<(), FabricError> {
         if !self.networks.contains_key(network) {
             return Err(FabricError::NoNetwork {
                 network: network.clone(),
@@ -236,7 +247,10 @@ impl Fabric {
         if !mac.is_unicast() {
             return Err(FabricError::NoAddress { mac: mac.to_string() });
         }
-        let of_router = self.router.interface(network).is_some_and(|interface| interface.mac == mac);
+        let of_router = self
+            .router
+            .interface(network)
+            .is_some_and(|interface| interface.mac == mac);
         let mut others = self.ports.iter().filter(|(id, port)| {
             Some(**id) != own && port.network.as_ref() == Some(network) && port.mac == mac
         });
@@ -287,7 +301,13 @@ impl Fabric {
 
 /// A VM's name as one that hosts can have: “My VM” is `my-vm`.
 fn host_name(name: &str) -> String {
-    let fit = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
+    let fit = |c: char| {
+        if c.is_ascii_alphanumeric() {
+            c.to_ascii_lowercase()
+        } else {
+            '-'
+        }
+    };
     let text: String = name.chars().take(63).map(fit).collect();
     let label = text.trim_matches('-').to_owned();
     if is_label(&label) { label } else { "vm".to_owned() }

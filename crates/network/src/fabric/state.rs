@@ -142,7 +142,10 @@ impl Fabric {
         let network = self.networks.get(id)?;
         let leases = self.router.leases(now, id);
         let seen = self.router.neighbours(now, id);
-        let of_network = self.ports.iter().filter(|(_, port)| port.network.as_ref() == Some(id));
+        let of_network = self
+            .ports
+            .iter()
+            .filter(|(_, port)| port.network.as_ref() == Some(id));
         let interface = |(port, state): (&PortId, &super::Port)| {
             let lease = leases.iter().find(|lease| lease.mac == state.mac);
             let seen = seen.iter().find(|(_, mac)| *mac == state.mac);
@@ -152,7 +155,9 @@ impl Fabric {
                 interface: state.interface,
                 name: state.name.clone(),
                 mac: state.mac,
-                address: lease.map(|lease| lease.address).or(seen.map(|(address, _)| *address)),
+                address: lease
+                    .map(|lease| lease.address)
+                    .or(seen.map(|(address, _)| *address)),
                 up: state.is_up(),
             }
         };
@@ -160,7 +165,10 @@ impl Fabric {
             let of = |way| self.link_stats(*port, way);
             Some((*port, of(Way::FromVm)?, of(Way::ToVm)?))
         });
-        let ports = network.switch.ports().filter_map(|port| Some((port, *network.switch.stats(port)?)));
+        let ports = network
+            .switch
+            .ports()
+            .filter_map(|port| Some((port, *network.switch.stats(port)?)));
         Some(NetworkState {
             network: VirtualNetwork {
                 config: network.config.clone(),
@@ -188,7 +196,12 @@ impl Fabric {
             config: self.router.config().clone(),
             interfaces: interfaces.collect(),
             counters: self.router.counters().to_vec(),
-            flows: self.router.flows(now).take(MAX_FLOWS).map(FlowInfo::from).collect(),
+            flows: self
+                .router
+                .flows(now)
+                .take(MAX_FLOWS)
+                .map(FlowInfo::from)
+                .collect(),
         }
     }
 

@@ -157,7 +157,12 @@ impl Flows {
 
     /// Begins a flow. Where its answers would be another one's, it gets another source port behind the router. `None` if there
     /// is no room, or no port.
-    pub(crate) fn begin(&mut self, now: Instant, new: NewFlow, random: &mut fastrand::Rng) -> Option<FlowKey> {
+    pub(crate) fn begin(
+        &mut self,
+        now: Instant,
+        new: NewFlow,
+        random: &mut fastrand::Rng,
+    ) -> Option<FlowKey> {
         let is_full = |flows: &Self| {
             flows.flows.len() >= flows.limits.flows
                 || flows.by_owner.get(&new.owner.0).copied().unwrap_or(0) >= flows.limits.of_host

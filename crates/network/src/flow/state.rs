@@ -51,7 +51,9 @@ impl State {
         let is_original = direction == Direction::Original;
         match self {
             // A connection of the same ports begins again.
-            Self::Closed | Self::OriginalClosed | Self::ReplyClosed if is_original && flags.syn && !flags.ack => {
+            Self::Closed | Self::OriginalClosed | Self::ReplyClosed
+                if is_original && flags.syn && !flags.ack =>
+            {
                 Self::SynSent
             }
             Self::SynSent if !is_original && flags.syn => Self::SynReceived,

@@ -52,12 +52,19 @@ fn two_hosts_with_one_port_get_two_behind_the_router() {
     let first = flows.begin(now, masqueraded(first, HOST), &mut random).unwrap();
     let second = flows.begin(now, masqueraded(second, HOST), &mut random).unwrap();
     let reply = |flows: &Flows, key| flows.get(key).unwrap().reply;
-    assert_eq!(reply(&flows, first).destination_port, 5000, "its own, where it is free");
+    assert_eq!(
+        reply(&flows, first).destination_port,
+        5000,
+        "its own, where it is free"
+    );
     assert!(PORTS.contains(&reply(&flows, second).destination_port));
     let answer = reply(&flows, second);
     assert_eq!(flows.find(now, &answer), Some((second, Direction::Reply)));
     let back = flows.get(second).unwrap().translated(Direction::Reply);
-    assert_eq!((back.destination, back.destination_port), (Ipv4Addr::new(10, 0, 0, 6), 5000));
+    assert_eq!(
+        (back.destination, back.destination_port),
+        (Ipv4Addr::new(10, 0, 0, 6), 5000)
+    );
 }
 
 #[test]
@@ -65,10 +72,16 @@ fn a_connection_is_remembered_as_long_as_it_may_live() {
     let mut flows = Flows::new(FlowLimits::default());
     let mut random = fastrand::Rng::with_seed(1);
     let original = tuple(IpProtocol::Tcp, [10, 0, 0, 5], 5000, 80);
-    let key = flows.begin(Instant::ZERO, masqueraded(original, HOST), &mut random).unwrap();
+    let key = flows
+        .begin(Instant::ZERO, masqueraded(original, HOST), &mut random)
+        .unwrap();
     let mut pass = |seconds, direction, text, state| {
         flows.passed(Instant::from_secs(seconds), key, direction, flags(text), 60);
-        assert_eq!(flows.get(key).unwrap().state, state, "after {text} at {seconds} s");
+        assert_eq!(
+            flows.get(key).unwrap().state,
+            state,
+            "after {text} at {seconds} s"
+        );
     };
     pass(0, Direction::Original, "S", State::SynSent);
     pass(1, Direction::Reply, "SA", State::SynReceived);
@@ -83,15 +96,26 @@ fn a_connection_is_remembered_as_long_as_it_may_live() {
 
 #[test]
 fn one_host_cannot_have_all_and_what_is_over_makes_room() {
-    let limits = FlowLimits { flows: 100, of_host: 10 };
+    let limits = FlowLimits {
+        flows: 100,
+        of_host: 10,
+    };
     let mut flows = Flows::new(limits);
     let mut random = fastrand::Rng::with_seed(1);
     let mut begin = |flows: &mut Flows, seconds, host: u8, port| {
         let original = tuple(IpProtocol::Udp, [10, 0, 0, host], port, 53);
         let owner = EthernetAddress([2, 0, 0, 0, 0, host]);
-        flows.begin(Instant::from_secs(seconds), masqueraded(original, owner), &mut random).is_some()
+        flows
+            .begin(
+                Instant::from_secs(seconds),
+                masqueraded(original, owner),
+                &mut random,
+            )
+            .is_some()
     };
-    let begun = (0..50).filter(|port| begin(&mut flows, 1, 5, 1000 + port)).count();
+    let begun = (0..50)
+        .filter(|port| begin(&mut flows, 1, 5, 1000 + port))
+        .count();
     assert_eq!((begun, flows.refused), (10, 40));
     assert!(begin(&mut flows, 1, 6, 1000));
     assert!(begin(&mut flows, 100, 5, 2000));

@@ -261,7 +261,9 @@ impl Gateway {
         let Some(id) = self.by_tuple.get(tuple).copied() else {
             return;
         };
-        let Some(flow) = self.flows.get_mut(&id) else { return };
+        let Some(flow) = self.flows.get_mut(&id) else {
+            return;
+        };
         match &mut flow.state {
             State::Opening { waiting, .. } => {
                 let is_reset = packet.tcp_flags().is_some_and(|flags| flags.rst);
@@ -281,7 +283,8 @@ impl Gateway {
                 if payload.len() <= *credit {
                     *credit -= payload.len();
                     let bytes = payload.to_vec();
-                    self.out.push_back(ToRouter::Outside(ToOutside::Data { id, bytes }));
+                    self.out
+                        .push_back(ToRouter::Outside(ToOutside::Data { id, bytes }));
                 }
             }
         }
@@ -293,10 +296,16 @@ impl Gateway {
         let of_host = self.flows.values().filter(|flow| flow.mac == opening.mac).count();
         let protocol = match tuple.protocol() {
             Some(protocol @ (Protocol::Tcp | Protocol::Udp)) => protocol,
-            _ => return self.out.push_back(ToRouter::Refuse(opening.packet, Refusal::Prohibited)),
+            _ => {
+                return self
+                    .out
+                    .push_back(ToRouter::Refuse(opening.packet, Refusal::Prohibited));
+            }
         };
         if self.flows.len() >= MAX || of_host >= MAX_OF_HOST {
-            return self.out.push_back(ToRouter::Refuse(opening.packet, Refusal::Unreachable));
+            return self
+                .out
+                .push_back(ToRouter::Refuse(opening.packet, Refusal::Unreachable));
         }
         let id = self.name();
         let buffers = self.buffers();
@@ -344,7 +353,8 @@ impl Gateway {
         }
         let taken: BTreeSet<u16> = self.by_tuple.keys().map(|tuple| tuple.destination_port).collect();
         let start = (self.next % DIAL_PORTS.len() as u64) as u16;
-        let ports = (0..DIAL_PORTS.len() as u16).map(|step| DIAL_PORTS.start() + (start + step) % DIAL_PORTS.len() as u16);
+        let ports = (0..DIAL_PORTS.len() as u16)
+            .map(|step| DIAL_PORTS.start() + (start + step) % DIAL_PORTS.len() as u16);
         let port = ports.into_iter().find(|port| !taken.contains(port))?;
         let tuple = Tuple {
             protocol: 6,
@@ -354,7 +364,8 @@ impl Gateway {
             destination_port: port,
         };
         let buffers = self.buffers();
-        let connection = Connection::connect(&mut self.stack, now, buffers, (from, port), to, window as usize)?;
+        let connection =
+            Connection::connect(&mut self.stack, now, buffers, (from, port), to, window as usize)?;
         let id = self.name();
         self.by_tuple.insert(tuple, id);
         let flow = Flow {
@@ -378,7 +389,9 @@ impl Gateway {
         | FromOutside::Consumed { id, .. }
         | FromOutside::Finish { id }
         | FromOutside::Reset { id }) = said;
-        let Some(flow) = self.flows.get_mut(&id) else { return };
+        let Some(flow) = self.flows.get_mut(&id) else {
+            return;
+        };
         match (said, &mut flow.state) {
             (FromOutside::Opened { window, .. }, State::Opening { waiting, buffers, .. }) => {
                 let (waiting, buffers) = (std::mem::take(waiting), *buffers);
@@ -391,7 +404,8 @@ impl Gateway {
             }
             (FromOutside::Reset { .. }, State::Opening { waiting, .. }) => {
                 let refused = waiting.pop_front();
-                self.out.extend(refused.map(|packet| ToRouter::Refuse(packet, Refusal::Unreachable)));
+                self.out
+                    .extend(refused.map(|packet| ToRouter::Refuse(packet, Refusal::Unreachable)));
                 self.forget(id);
             }
             // Before it has opened a flow, a carrier can say nothing else about it.
@@ -417,7 +431,8 @@ impl Gateway {
                     &bytes,
                 );
                 self.out.extend(packet.map(ToRouter::Send));
-                self.out.extend(told.map(|bytes| ToRouter::Outside(ToOutside::Window { id, bytes })));
+                self.out
+                    .extend(told.map(|bytes| ToRouter::Outside(ToOutside::Window { id, bytes })));
             }
             (FromOutside::Consumed { bytes, .. }, State::Tcp(connection)) => {
                 connection.grant(bytes as usize);
@@ -444,8 +459,17 @@ impl Gateway {
         }
     }
 
-    fn opened(&mut self, now: Instant, id: OutsideId, window: usize, waiting: VecDeque<Packet>, buffers: Buffers) {
-        let Some(flow) = self.flows.get_mut(&id) else { return };
+    fn opened(
+        &mut self,
+        now: Instant,
+        id: OutsideId,
+        window: usize,
+        waiting: VecDeque<Packet>,
+        buffers: Buffers,
+    ) {
+        let Some(flow) = self.flows.get_mut(&id) else {
+            return;
+        };
         if flow.tuple.protocol() == Some(Protocol::Udp) {
             flow.state = State::Udp {
                 until: now + UDP_TIMEOUT,
@@ -459,7 +483,11 @@ impl Gateway {
             return;
         }
         let to = (flow.tuple.destination, flow.tuple.destination_port);
-        let syn = waiting.into_iter().next().map(Packet::into_bytes).unwrap_or_default();
+        let syn = waiting
+            .into_iter()
+            .next()
+            .map(Packet::into_bytes)
+            .unwrap_or_default();
         match Connection::accept(&mut self.stack, now, buffers, to, syn, window) {
             Some(connection) => {
                 flow.state = State::Tcp(Box::new(connection));
@@ -514,7 +542,8 @@ impl Gateway {
             match &mut flow.state {
                 State::Opening { waiting, .. } => {
                     let refused = waiting.pop_front();
-                    self.out.extend(refused.map(|packet| ToRouter::Refuse(packet, Refusal::Unreachable)));
+                    self.out
+                        .extend(refused.map(|packet| ToRouter::Refuse(packet, Refusal::Unreachable)));
                 }
                 State::Tcp(connection) => {
                     connection.abort();
@@ -529,7 +558,8 @@ impl Gateway {
 
     fn close(&mut self, id: OutsideId, in_order: bool) {
         if self.forget(id) {
-            self.out.push_back(ToRouter::Outside(ToOutside::Close { id, in_order }));
+            self.out
+                .push_back(ToRouter::Outside(ToOutside::Close { id, in_order }));
         }
     }
 
@@ -588,8 +618,16 @@ impl Gateway {
     }
 
     fn buffers(&self) -> Buffers {
-        let open = self.flows.values().filter(|flow| matches!(flow.state, State::Tcp(_))).count();
-        if open < LARGE { LARGE_BUFFERS } else { SMALL_BUFFERS }
+        let open = self
+            .flows
+            .values()
+            .filter(|flow| matches!(flow.state, State::Tcp(_)))
+            .count();
+        if open < LARGE {
+            LARGE_BUFFERS
+        } else {
+            SMALL_BUFFERS
+        }
     }
 
     fn name(&mut self) -> OutsideId {

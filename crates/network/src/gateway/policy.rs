@@ -45,7 +45,11 @@ mod tests {
             host: host.to_owned(),
             ports: ports.iter().copied().map(PortRange::one).collect(),
         };
-        let rules = [rule("example.org", &[443]), rule("*.example.net", &[]), rule("192.0.2.1", &[22])];
+        let rules = [
+            rule("example.org", &[443]),
+            rule("*.example.net", &[]),
+            rule("192.0.2.1", &[22]),
+        ];
         let name = |name: &str| Host::Name(name.to_owned());
         assert!(allows(&rules, &name("example.org"), 443));
         assert!(!allows(&rules, &name("example.org"), 80));
@@ -56,7 +60,11 @@ mod tests {
         assert!(!allows(&rules, &name("badexample.net"), 1));
         assert!(allows(&rules, &Host::Address(Ipv4Addr::new(192, 0, 2, 1)), 22));
         assert!(!allows(&rules, &Host::Address(Ipv4Addr::new(192, 0, 2, 2)), 22));
-        assert!(allows(&[rule("*", &[])], &Host::Address(Ipv4Addr::new(192, 0, 2, 2)), 9));
+        assert!(allows(
+            &[rule("*", &[])],
+            &Host::Address(Ipv4Addr::new(192, 0, 2, 2)),
+            9
+        ));
         assert!(!allows(&[], &name("example.org"), 443), "nothing by default");
     }
 }

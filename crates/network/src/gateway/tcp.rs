@@ -228,7 +228,10 @@ impl Connection {
         }
         self.granted -= bytes.len();
         // What was granted has room, unless the connection is over.
-        self.socket().send_slice(bytes).is_ok_and(|sent| sent == bytes.len()) || !self.socket().may_send()
+        self.socket()
+            .send_slice(bytes)
+            .is_ok_and(|sent| sent == bytes.len())
+            || !self.socket().may_send()
     }
 
     /// The outside has sent its last byte.

@@ -127,8 +127,18 @@ impl Impairments {
             must(holds, "burst", "1 byte to 1 GiB", rate.burst_bytes.to_string())?;
         }
         let holds = (1..=MAX_QUEUE_FRAMES).contains(&self.queue_frames);
-        must(holds, "queueFrames", "1 to 100,000", self.queue_frames.to_string())?;
+        must(
+            holds,
+            "queueFrames",
+            "1 to 100,000",
+            self.queue_frames.to_string(),
+        )?;
         let holds = (1..=MAX_QUEUE_BYTES).contains(&self.queue_bytes);
-        must(holds, "queueBytes", "1 byte to 256 MiB", self.queue_bytes.to_string())
+        must(
+            holds,
+            "queueBytes",
+            "1 byte to 256 MiB",
+            self.queue_bytes.to_string(),
+        )
     }
 }

@@ -51,20 +51,22 @@ fn impairments() -> impl Strategy<Value = Impairments> {
         1_u32..50,
         1_000_u64..50_000,
     )
-        .prop_map(|(delay_us, jitter_us, chance, rate, queue_frames, queue_bytes)| Impairments {
-            delay_us,
-            jitter_us,
-            loss: chance.0,
-            duplicate: chance.1,
-            reorder: chance.2,
-            corrupt: chance.3,
-            rate: rate.map(|(bits_per_second, burst_bytes)| Rate {
-                bits_per_second,
-                burst_bytes,
-            }),
-            queue_frames,
-            queue_bytes,
-        })
+        .prop_map(
+            |(delay_us, jitter_us, chance, rate, queue_frames, queue_bytes)| Impairments {
+                delay_us,
+                jitter_us,
+                loss: chance.0,
+                duplicate: chance.1,
+                reorder: chance.2,
+                corrupt: chance.3,
+                rate: rate.map(|(bits_per_second, burst_bytes)| Rate {
+                    bits_per_second,
+                    burst_bytes,
+                }),
+                queue_frames,
+                queue_bytes,
+            },
+        )
 }
 
 fn frames() -> impl Strategy<Value = Vec<(i64, usize)>> {
@@ -205,9 +207,30 @@ fn what_cannot_be_is_refused_by_name() {
     let refused = |impairments: Impairments| impairments.check().unwrap_err().field;
     let base = Impairments::default();
     assert_eq!(refused(Impairments { loss: 1.5, ..base }), "loss");
-    assert_eq!(refused(Impairments { corrupt: f64::NAN, ..base }), "corrupt");
-    assert_eq!(refused(Impairments { delay_us: u32::MAX, ..base }), "delayUs");
-    assert_eq!(refused(Impairments { queue_frames: 0, ..base }), "queueFrames");
-    let rate = Some(Rate { bits_per_second: 0, burst_bytes: 1 });
+    assert_eq!(
+        refused(Impairments {
+            corrupt: f64::NAN,
+            ..base
+        }),
+        "corrupt"
+    );
+    assert_eq!(
+        refused(Impairments {
+            delay_us: u32::MAX,
+            ..base
+        }),
+        "delayUs"
+    );
+    assert_eq!(
+        refused(Impairments {
+            queue_frames: 0,
+            ..base
+        }),
+        "queueFrames"
+    );
+    let rate = Some(Rate {
+        bits_per_second: 0,
+        burst_bytes: 1,
+    });
     assert_eq!(refused(Impairments { rate, ..base }), "rate");
 }

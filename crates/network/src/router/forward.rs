@@ -72,7 +72,10 @@ impl Router {
 
     /// Whether a packet of this source may come from this network: what we would answer goes there.
     fn is_from_there(&self, arrival: &Arrival, source: Ipv4Addr) -> bool {
-        let is_single = !source.is_unspecified() && !source.is_broadcast() && !source.is_multicast() && !source.is_loopback();
+        let is_single = !source.is_unspecified()
+            && !source.is_broadcast()
+            && !source.is_multicast()
+            && !source.is_loopback();
         is_single && matches!(self.way(source), Way::Network(network, _) if network == arrival.network)
     }
 
@@ -88,7 +91,11 @@ impl Router {
         if let Some(interface) = in_network(destination) {
             return Way::Network(interface.network.id.clone(), destination);
         }
-        let routes = self.config.routes.iter().filter(|route| route.destination.contains_addr(&destination));
+        let routes = self
+            .config
+            .routes
+            .iter()
+            .filter(|route| route.destination.contains_addr(&destination));
         if let Some(route) = routes.max_by_key(|route| route.destination.prefix_len()) {
             return match in_network(route.gateway) {
                 Some(interface) => Way::Network(interface.network.id.clone(), route.gateway),
@@ -154,7 +161,9 @@ impl Router {
 
     /// Whether a flow may go on by rules that have changed since it began.
     fn judge_again(&mut self, key: FlowKey) -> bool {
-        let Some(flow) = self.flows.get(key) else { return false };
+        let Some(flow) = self.flows.get(key) else {
+            return false;
+        };
         let behind = Tuple {
             destination: flow.reply.source,
             destination_port: flow.reply.source_port,
@@ -183,7 +192,11 @@ impl Router {
             return self.refuse(now, arrival, &packet, Reason::TtlExceeded);
         }
         let way = self.way(behind.destination);
-        let Some(from) = self.interfaces.get(&arrival.network).map(|interface| interface.network.kind) else {
+        let Some(from) = self
+            .interfaces
+            .get(&arrival.network)
+            .map(|interface| interface.network.kind)
+        else {
             return;
         };
         let to = match &way {
@@ -192,7 +205,13 @@ impl Router {
             Way::None => return self.refuse(now, arrival, &packet, Reason::NetUnreachable),
         };
         if let Some(reason) = self.refused_by_type(arrival, from, &way, forwarded.is_some()) {
-            self.event(now, &arrival.network, Event::NotReachable { packet: behind.into() });
+            self.event(
+                now,
+                &arrival.network,
+                Event::NotReachable {
+                    packet: behind.into(),
+                },
+            );
             return self.refuse(now, arrival, &packet, reason);
         }
         let zone = Zone::Network(arrival.network.clone());
@@ -245,7 +264,10 @@ impl Router {
         let fits = |forward: &&crate::config::PortForward| {
             Some(forward.protocol) == tuple.protocol()
                 && forward.port == tuple.destination_port
-                && forward.from.as_ref().is_none_or(|network| *network == arrival.network)
+                && forward
+                    .from
+                    .as_ref()
+                    .is_none_or(|network| *network == arrival.network)
         };
         let forward = self.config.nat.forwards.iter().find(fits)?;
         Some(Tuple {
@@ -256,7 +278,13 @@ impl Router {
     }
 
     /// Why the types of the networks let no flow begin that way.
-    fn refused_by_type(&self, arrival: &Arrival, from: NetworkType, way: &Way, is_forwarded: bool) -> Option<Reason> {
+    fn refused_by_type(
+        &self,
+        arrival: &Arrival,
+        from: NetworkType,
+        way: &Way,
+        is_forwarded: bool,
+    ) -> Option<Reason> {
         let to = match way {
             Way::Network(network, _) => self.interfaces.get(network)?.network.kind,
             Way::Outside => {
@@ -277,8 +305,17 @@ impl Router {
 
     /// The tuple behind the router: with its address for the source where the network hides its hosts, and where an answer
     /// would else not come back through it.
-    fn translated(&self, arrival: &Arrival, way: &Way, from: NetworkType, behind: Tuple, is_forwarded: bool) -> Tuple {
-        let Way::Network(network, _) = way else { return behind };
+    fn translated(
+        &self,
+        arrival: &Arrival,
+        way: &Way,
+        from: NetworkType,
+        behind: Tuple,
+        is_forwarded: bool,
+    ) -> Tuple {
+        let Way::Network(network, _) = way else {
+            return behind;
+        };
         let is_same = *network == arrival.network;
         let hides = (from == NetworkType::Nat && !is_same) || (is_same && is_forwarded);
         match self.interfaces.get(network) {
@@ -301,7 +338,8 @@ impl Router {
         mut packet: Packet,
     ) {
         let flags = packet.tcp_flags();
-        self.flows.passed(now, key, direction, flags, packet.bytes().len());
+        self.flows
+            .passed(now, key, direction, flags, packet.bytes().len());
         let Some(flow) = self.flows.get(key) else { return };
         let translated = flow.translated(direction);
         let before = packet.clone();
@@ -510,7 +548,10 @@ impl Router {
 
     /// A flow that leaves for the outside, if that is allowed.
     fn leave(&mut self, now: Instant, arrival: &Arrival, tuple: Tuple, packet: Packet) {
-        let Some(protocol) = tuple.protocol().filter(|protocol| *protocol != crate::config::Protocol::Icmp) else {
+        let Some(protocol) = tuple
+            .protocol()
+            .filter(|protocol| *protocol != crate::config::Protocol::Icmp)
+        else {
             return self.refuse(now, arrival, &packet, Reason::Prohibited);
         };
         let host = match self.names.name_of(tuple.destination) {

@@ -81,8 +81,14 @@ impl Fragments {
         let behind = partial.parts.range(at..).next();
         let overlaps = before.is_some_and(|(from, part)| from + part.len() > at)
             || behind.is_some_and(|(from, _)| *from < end)
-            || partial.total.is_some_and(|total| end > total || (is_last && total != end))
-            || (is_last && partial.parts.last_key_value().is_some_and(|(from, part)| from + part.len() > end))
+            || partial
+                .total
+                .is_some_and(|total| end > total || (is_last && total != end))
+            || (is_last
+                && partial
+                    .parts
+                    .last_key_value()
+                    .is_some_and(|(from, part)| from + part.len() > end))
             || partial.parts.len() >= MAX_PARTS;
         if overlaps {
             self.forget(&key);
@@ -106,7 +112,12 @@ impl Fragments {
     }
 
     fn has_room(&self, key: &Key, len: usize) -> bool {
-        let of_host = || self.partial.keys().filter(|other| other.source == key.source).count();
+        let of_host = || {
+            self.partial
+                .keys()
+                .filter(|other| other.source == key.source)
+                .count()
+        };
         self.bytes + len <= MAX_BYTES
             && (self.partial.contains_key(key)
                 || (self.partial.len() < MAX_PACKETS && of_host() < MAX_OF_HOST))

@@ -50,10 +50,13 @@ impl Reason {
 pub(crate) fn error(from: Ipv4Addr, about: &Packet, reason: Reason, ident: u16) -> Option<Packet> {
     let (source, destination) = (about.source(), about.destination());
     let is_single = |address: Ipv4Addr| {
-        !address.is_unspecified() && !address.is_broadcast() && !address.is_multicast() && !address.is_loopback()
+        !address.is_unspecified()
+            && !address.is_broadcast()
+            && !address.is_multicast()
+            && !address.is_loopback()
     };
-    let is_error = about.protocol() == IpProtocol::Icmp
-        && !matches!(about.content().first(), Some(0 | 8 | 13..=18));
+    let is_error =
+        about.protocol() == IpProtocol::Icmp && !matches!(about.content().first(), Some(0 | 8 | 13..=18));
     if !is_single(source) || !is_single(destination) || is_error || about.ip().frag_offset() != 0 {
         return None;
     }
@@ -140,7 +143,10 @@ mod tests {
         assert_eq!(error.content()[..2], [3, 4]);
         assert_eq!(error.content()[6..8], 1400_u16.to_be_bytes());
         let quoted = error.quoted().unwrap();
-        assert_eq!((quoted.source, quoted.source_port, quoted.destination_port), (A, 1000, 2000));
+        assert_eq!(
+            (quoted.source, quoted.source_port, quoted.destination_port),
+            (A, 1000, 2000)
+        );
     }
 
     #[test]

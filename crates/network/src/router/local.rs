@@ -4,7 +4,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use smoltcp::time::Instant;
 use smoltcp::wire::{
-    ArpOperation, ArpPacket, ArpRepr, DHCP_CLIENT_PORT, DHCP_SERVER_PORT, EthernetAddress, IpProtocol, UdpPacket,
+    ArpOperation, ArpPacket, ArpRepr, DHCP_CLIENT_PORT, DHCP_SERVER_PORT, EthernetAddress, IpProtocol,
+    UdpPacket,
 };
 
 use super::icmp::{self, Reason};
@@ -46,7 +47,11 @@ impl Router {
             let first = interface.mac;
             self.arp_reply(arrival, EthernetAddress::BROADCAST, own);
             let second = mac;
-            let event = Event::DuplicateAddress { address, first, second };
+            let event = Event::DuplicateAddress {
+                address,
+                first,
+                second,
+            };
             return self.event(now, &arrival.network, event);
         }
         if interface.network.cidr.contains_addr(&address) {
@@ -61,7 +66,11 @@ impl Router {
                 }
                 if let Some(first) = before {
                     let second = mac;
-                    let event = Event::DuplicateAddress { address, first, second };
+                    let event = Event::DuplicateAddress {
+                        address,
+                        first,
+                        second,
+                    };
                     self.event(now, &arrival.network, event);
                 }
             }
@@ -81,7 +90,13 @@ impl Router {
         self.send_arp(network, ArpOperation::Request, to, address);
     }
 
-    fn send_arp(&mut self, network: &NetworkId, operation: ArpOperation, to: EthernetAddress, target: Ipv4Addr) {
+    fn send_arp(
+        &mut self,
+        network: &NetworkId,
+        operation: ArpOperation,
+        to: EthernetAddress,
+        target: Ipv4Addr,
+    ) {
         let Some(interface) = self.interfaces.get(network) else {
             return;
         };
@@ -89,7 +104,11 @@ impl Router {
             operation,
             source_hardware_addr: interface.mac,
             source_protocol_addr: interface.address(),
-            target_hardware_addr: if to.is_broadcast() { EthernetAddress([0; 6]) } else { to },
+            target_hardware_addr: if to.is_broadcast() {
+                EthernetAddress([0; 6])
+            } else {
+                to
+            },
             target_protocol_addr: target,
         };
         let mut bytes = vec![0; repr.buffer_len()];
@@ -130,7 +149,9 @@ impl Router {
         }
         let neighbours = &interface.neighbours;
         let is_taken = |address: Ipv4Addr| {
-            neighbours.known(now).any(|(known, mac)| known == address && mac != request.mac)
+            neighbours
+                .known(now)
+                .any(|(known, mac)| known == address && mac != request.mac)
         };
         let outcome = dhcp.receive(now, &request, is_taken);
         if let Some((destination, reply)) = outcome.reply {
@@ -154,7 +175,9 @@ impl Router {
     /// Takes a packet to one of our addresses that is of no flow through us.
     pub(super) fn take_local(&mut self, now: Instant, arrival: &Arrival, tuple: Tuple, packet: Packet) {
         let zone = Zone::Network(arrival.network.clone());
-        let verdict = self.firewall.judge(&zone, &Zone::Router, &tuple, packet.bytes().len());
+        let verdict = self
+            .firewall
+            .judge(&zone, &Zone::Router, &tuple, packet.bytes().len());
         if verdict.log {
             let event = Event::Firewall {
                 action: verdict.action,
@@ -232,7 +255,13 @@ impl Router {
                 }
             }
             (IpAddr::V6(from), (IpAddr::V6(to), port)) => {
-                self.emit_udp6(&client.network, client.mac, (from, DNS_PORT), (to, port), &message);
+                self.emit_udp6(
+                    &client.network,
+                    client.mac,
+                    (from, DNS_PORT),
+                    (to, port),
+                    &message,
+                );
             }
             _ => {}
         }

@@ -176,7 +176,8 @@ impl Router {
     /// Says which VM an interface in a network is of.
     pub(crate) fn set_host(&mut self, network: &NetworkId, mac: EthernetAddress, name: &str) {
         let label: String = name.to_ascii_lowercase();
-        self.hosts.insert((network.clone(), mac.0), HostName { name: label });
+        self.hosts
+            .insert((network.clone(), mac.0), HostName { name: label });
     }
 
     pub(crate) fn remove_host(&mut self, network: &NetworkId, mac: EthernetAddress) {
@@ -184,17 +185,25 @@ impl Router {
     }
 
     pub(crate) fn leases(&self, now: Instant, network: &NetworkId) -> Vec<LeaseInfo> {
-        let dhcp = self.interfaces.get(network).and_then(|interface| interface.dhcp.as_ref());
+        let dhcp = self
+            .interfaces
+            .get(network)
+            .and_then(|interface| interface.dhcp.as_ref());
         dhcp.map(|dhcp| dhcp.leases(now).collect()).unwrap_or_default()
     }
 
     pub(crate) fn stats(&self, network: &NetworkId) -> RouterStats {
-        self.interfaces.get(network).map(|interface| interface.stats).unwrap_or_default()
+        self.interfaces
+            .get(network)
+            .map(|interface| interface.stats)
+            .unwrap_or_default()
     }
 
     pub(crate) fn neighbours(&self, now: Instant, network: &NetworkId) -> Vec<(Ipv4Addr, EthernetAddress)> {
         let interface = self.interfaces.get(network);
-        interface.map(|interface| interface.neighbours.known(now).collect()).unwrap_or_default()
+        interface
+            .map(|interface| interface.neighbours.known(now).collect())
+            .unwrap_or_default()
     }
 
     pub(crate) fn flows(&self, now: Instant) -> impl Iterator<Item = &Flow> {
@@ -206,14 +215,21 @@ impl Router {
     }
 
     /// Whether an interface may not use this address in its network, as it is ours or another's.
-    pub(crate) fn is_anothers(&self, now: Instant, network: &NetworkId, address: Ipv4Addr, mac: EthernetAddress) -> bool {
+    pub(crate) fn is_anothers(
+        &self,
+        now: Instant,
+        network: &NetworkId,
+        address: Ipv4Addr,
+        mac: EthernetAddress,
+    ) -> bool {
         let Some(interface) = self.interfaces.get(network) else {
             return false;
         };
         address == interface.address()
-            || interface.dhcp.as_ref().is_some_and(|dhcp| {
-                dhcp.owner(now, address).is_some_and(|owner| owner != mac)
-            })
+            || interface
+                .dhcp
+                .as_ref()
+                .is_some_and(|dhcp| dhcp.owner(now, address).is_some_and(|owner| owner != mac))
     }
 
     /// Takes a frame from a network.
@@ -279,10 +295,16 @@ impl Router {
     /// When [`Self::poll`] is due.
     pub(crate) fn poll_at(&self) -> Option<Instant> {
         let own = self.interfaces.values().flat_map(|interface| {
-            let times = [interface.neighbours.poll_at(), interface.fragments.poll_at(), interface.announce_at];
+            let times = [
+                interface.neighbours.poll_at(),
+                interface.fragments.poll_at(),
+                interface.announce_at,
+            ];
             times.into_iter().flatten()
         });
-        own.chain(self.gateway.poll_at()).chain(self.upstream.poll_at()).min()
+        own.chain(self.gateway.poll_at())
+            .chain(self.upstream.poll_at())
+            .min()
     }
 
     /// Does what time has brought.
@@ -308,7 +330,10 @@ impl Directory for Interfaces<'_> {
         let others = self.interfaces.values().filter(|other| {
             !is_isolated && other.network.id != *network && other.network.kind != NetworkType::Isolated
         });
-        own.into_iter().chain(others).map(|interface| &interface.network).collect()
+        own.into_iter()
+            .chain(others)
+            .map(|interface| &interface.network)
+            .collect()
     }
 
     fn address(&self, network: &NetworkId, host: &str) -> Option<Ipv4Addr> {
@@ -317,8 +342,13 @@ impl Directory for Interfaces<'_> {
         let dhcp = interface.dhcp.as_ref();
         let of_mac = |mac: EthernetAddress| {
             let leased = dhcp.and_then(|dhcp| dhcp.leases(self.now).find(|lease| lease.mac == mac));
-            let mut seen = interface.neighbours.known(self.now).filter(|(_, other)| *other == mac);
-            leased.map(|lease| lease.address).or_else(|| seen.next().map(|(address, _)| address))
+            let mut seen = interface
+                .neighbours
+                .known(self.now)
+                .filter(|(_, other)| *other == mac);
+            leased
+                .map(|lease| lease.address)
+                .or_else(|| seen.next().map(|(address, _)| address))
         };
         if let Some(address) = macs.find_map(of_mac) {
             return Some(address);
@@ -328,7 +358,9 @@ impl Directory for Interfaces<'_> {
             return None;
         }
         let mut leases = dhcp?.leases(self.now);
-        leases.find(|lease| lease.name.as_deref() == Some(host)).map(|lease| lease.address)
+        leases
+            .find(|lease| lease.name.as_deref() == Some(host))
+            .map(|lease| lease.address)
     }
 
     fn is_known(&self, network: &NetworkId, host: &str) -> bool {
@@ -339,9 +371,18 @@ impl Directory for Interfaces<'_> {
         let interface = self.interfaces.get(network)?;
         let dhcp = interface.dhcp.as_ref();
         let lease = dhcp.and_then(|dhcp| dhcp.leases(self.now).find(|lease| lease.address == address));
-        let mut seen = interface.neighbours.known(self.now).filter(|(other, _)| *other == address);
-        let mac = lease.as_ref().map(|lease| lease.mac).or_else(|| seen.next().map(|(_, mac)| mac))?;
-        let host = self.hosts.get(&(network.clone(), mac.0)).map(|host| host.name.clone());
+        let mut seen = interface
+            .neighbours
+            .known(self.now)
+            .filter(|(other, _)| *other == address);
+        let mac = lease
+            .as_ref()
+            .map(|lease| lease.mac)
+            .or_else(|| seen.next().map(|(_, mac)| mac))?;
+        let host = self
+            .hosts
+            .get(&(network.clone(), mac.0))
+            .map(|host| host.name.clone());
         host.or_else(|| lease.and_then(|lease| lease.name))
     }
 }
@@ -357,7 +398,12 @@ impl Interfaces<'_> {
     /// The interfaces of VMs of this name.
     fn macs(&self, network: &NetworkId, host: &str) -> impl Iterator<Item = EthernetAddress> {
         let from = (network.clone(), [0; 6]);
-        let of_network = self.hosts.range(from..).take_while(move |((of, _), _)| of == network);
-        of_network.filter(move |(_, other)| other.name == host).map(|((_, mac), _)| EthernetAddress(*mac))
+        let of_network = self
+            .hosts
+            .range(from..)
+            .take_while(move |((of, _), _)| of == network);
+        of_network
+            .filter(move |(_, other)| other.name == host)
+            .map(|((_, mac), _)| EthernetAddress(*mac))
     }
 }

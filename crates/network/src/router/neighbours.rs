@@ -30,8 +30,16 @@ const FAILED: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 enum State {
     /// It was asked for.
-    Asked { tries: u8, again: Instant, waiting: VecDeque<Packet> },
-    Known { mac: EthernetAddress, since: Instant, asked: Option<Instant> },
+    Asked {
+        tries: u8,
+        again: Instant,
+        waiting: VecDeque<Packet>,
+    },
+    Known {
+        mac: EthernetAddress,
+        since: Instant,
+        asked: Option<Instant>,
+    },
     /// Nobody has it.
     Failed { until: Instant },
 }
@@ -120,7 +128,9 @@ impl Neighbours {
         if asked.len() < MAX_ASKED {
             return;
         }
-        let oldest = asked.into_iter().min_by_key(|(tries, again, _)| (std::cmp::Reverse(*tries), *again));
+        let oldest = asked
+            .into_iter()
+            .min_by_key(|(tries, again, _)| (std::cmp::Reverse(*tries), *again));
         if let Some((_, _, address)) = oldest
             && let Some(State::Asked { waiting, .. }) = self.entries.remove(&address)
         {
@@ -158,7 +168,9 @@ impl Neighbours {
                 self.bytes -= sum(&waiting);
                 (waiting, None)
             }
-            Some(State::Known { mac: before, since, .. }) => {
+            Some(State::Known {
+                mac: before, since, ..
+            }) => {
                 let is_other = before != mac && now < since + LIFETIME;
                 (VecDeque::new(), is_other.then_some(before))
             }
@@ -168,10 +180,12 @@ impl Neighbours {
 
     /// The address's owner, if one is known.
     pub(super) fn known(&self, now: Instant) -> impl Iterator<Item = (Ipv4Addr, EthernetAddress)> {
-        self.entries.iter().filter_map(move |(address, state)| match state {
-            State::Known { mac, since, .. } if now < *since + LIFETIME => Some((*address, *mac)),
-            _ => None,
-        })
+        self.entries
+            .iter()
+            .filter_map(move |(address, state)| match state {
+                State::Known { mac, since, .. } if now < *since + LIFETIME => Some((*address, *mac)),
+                _ => None,
+            })
     }
 
     pub(super) fn poll_at(&self) -> Option<Instant> {
@@ -185,7 +199,12 @@ impl Neighbours {
     pub(super) fn poll(&mut self, now: Instant) -> Vec<Due> {
         let mut due = Vec::new();
         for (address, state) in &mut self.entries {
-            let State::Asked { tries, again, waiting } = state else {
+            let State::Asked {
+                tries,
+                again,
+                waiting,
+            } = state
+            else {
                 continue;
             };
             if *again > now {
@@ -199,9 +218,7 @@ impl Neighbours {
                 let waiting = std::mem::take(waiting);
                 self.bytes -= sum(&waiting);
                 due.push(Due::Unreachable(waiting.into()));
-                *state = State::Failed {
-                    until: now + FAILED,
-                };
+                *state = State::Failed { until: now + FAILED };
             }
         }
         due
@@ -243,9 +260,16 @@ mod tests {
         let (waiting, before) = neighbours.heard(at(1), A, MAC, false);
         assert_eq!((waiting.len(), before), (2, None));
         assert_eq!(neighbours.resolve(at(2), A, packet()), Next::Send(MAC, packet()));
-        assert_eq!(neighbours.resolve(at(46), A, packet()), Next::SendAndAsk(MAC, packet()));
+        assert_eq!(
+            neighbours.resolve(at(46), A, packet()),
+            Next::SendAndAsk(MAC, packet())
+        );
         assert_eq!(neighbours.resolve(at(46), A, packet()), Next::Send(MAC, packet()));
-        assert_eq!(neighbours.resolve(at(62), A, packet()), Next::Ask, "it is forgotten by then");
+        assert_eq!(
+            neighbours.resolve(at(62), A, packet()),
+            Next::Ask,
+            "it is forgotten by then"
+        );
     }
 
     #[test]
@@ -262,7 +286,10 @@ mod tests {
         };
         assert_eq!(packets.len(), MAX_WAITING);
         assert_eq!(neighbours.poll_at(), None);
-        assert_eq!(neighbours.resolve(at(3), A, packet()), Next::Unreachable(packet()));
+        assert_eq!(
+            neighbours.resolve(at(3), A, packet()),
+            Next::Unreachable(packet())
+        );
         assert_eq!(neighbours.resolve(at(4), A, packet()), Next::Ask);
     }
 

@@ -41,7 +41,9 @@ impl Router {
         if port == 0 || address == own || !cidr.contains_addr(&address) {
             return None;
         }
-        let id = self.gateway.dial(now, network.clone(), own, (address, port), window);
+        let id = self
+            .gateway
+            .dial(now, network.clone(), own, (address, port), window);
         self.settle_gateway(now);
         id
     }

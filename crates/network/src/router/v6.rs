@@ -34,7 +34,11 @@ fn group(address: Ipv6Addr) -> EthernetAddress {
 impl Router {
     /// Takes an IPv6 packet.
     pub(super) fn ipv6(&mut self, now: Instant, arrival: &Arrival, bytes: &[u8]) {
-        let Some(interface) = self.interfaces.get(&arrival.network).filter(|interface| interface.network.ipv6) else {
+        let Some(interface) = self
+            .interfaces
+            .get(&arrival.network)
+            .filter(|interface| interface.network.ipv6)
+        else {
             return;
         };
         let Ok(packet) = Ipv6Packet::new_checked(bytes) else {
@@ -75,7 +79,14 @@ impl Router {
         }
     }
 
-    fn icmpv6(&mut self, arrival: &Arrival, source: Ipv6Addr, destination: Ipv6Addr, hops: u8, payload: &[u8]) {
+    fn icmpv6(
+        &mut self,
+        arrival: &Arrival,
+        source: Ipv6Addr,
+        destination: Ipv6Addr,
+        hops: u8,
+        payload: &[u8],
+    ) {
         let Some(interface) = self.interfaces.get(&arrival.network) else {
             return;
         };
@@ -91,7 +102,9 @@ impl Router {
                 let to = if source.is_unspecified() { ALL } else { source };
                 self.advertise(&arrival.network, to, arrival.mac);
             }
-            Icmpv6Repr::Ndisc(NdiscRepr::NeighborSolicit { target_addr, .. }) if hops == 255 && is_own(target_addr) => {
+            Icmpv6Repr::Ndisc(NdiscRepr::NeighborSolicit { target_addr, .. })
+                if hops == 255 && is_own(target_addr) =>
+            {
                 // Somebody who asks without an address wants that one for itself, and hears with all others that it is taken.
                 let is_probe = source.is_unspecified();
                 let mut flags = NdiscNeighborFlags::OVERRIDE | NdiscNeighborFlags::ROUTER;
@@ -101,14 +114,25 @@ impl Router {
                     target_addr,
                     lladdr: Some(RawHardwareAddress::from(interface.mac)),
                 });
-                let (to, mac) = if is_probe { (ALL, group(ALL)) } else { (source, arrival.mac) };
+                let (to, mac) = if is_probe {
+                    (ALL, group(ALL))
+                } else {
+                    (source, arrival.mac)
+                };
                 let bytes = icmpv6_bytes(&advert, target_addr, to, &[]);
                 self.emit6(&arrival.network, mac, target_addr, to, IpProtocol::Icmpv6, &bytes);
             }
             Icmpv6Repr::EchoRequest { ident, seq_no, data } if is_own(destination) => {
                 let reply = Icmpv6Repr::EchoReply { ident, seq_no, data };
                 let bytes = icmpv6_bytes(&reply, destination, source, &[]);
-                self.emit6(&arrival.network, arrival.mac, destination, source, IpProtocol::Icmpv6, &bytes);
+                self.emit6(
+                    &arrival.network,
+                    arrival.mac,
+                    destination,
+                    source,
+                    IpProtocol::Icmpv6,
+                    &bytes,
+                );
             }
             _ => {}
         }
@@ -123,7 +147,8 @@ impl Router {
         let Ok(header) = Ipv6Repr::parse(&packet) else {
             return;
         };
-        let is_error = header.next_header == IpProtocol::Icmpv6 && about.get(40).is_some_and(|kind| *kind < 128);
+        let is_error =
+            header.next_header == IpProtocol::Icmpv6 && about.get(40).is_some_and(|kind| *kind < 128);
         if header.src_addr.is_unspecified() || is_error || !interface.errors.take(now, 1) {
             return;
         }
@@ -216,7 +241,12 @@ fn icmpv6_bytes(repr: &Icmpv6Repr<'_>, from: Ipv6Addr, to: Ipv6Addr, options: &[
     let len = repr.buffer_len();
     let mut bytes = vec![0; len + options.len()];
     let capabilities = ChecksumCapabilities::default();
-    repr.emit(&from, &to, &mut Icmpv6Packet::new_unchecked(&mut bytes[..len]), &capabilities);
+    repr.emit(
+        &from,
+        &to,
+        &mut Icmpv6Packet::new_unchecked(&mut bytes[..len]),
+        &capabilities,
+    );
     bytes[len..].copy_from_slice(options);
     Icmpv6Packet::new_unchecked(&mut bytes).fill_checksum(&from, &to);
     bytes

@@ -45,7 +45,13 @@ impl Table {
 
     /// Takes note of where an address was seen. `false` if it may not be there. One for which there is no room is not learned:
     /// frames to it are flooded.
-    pub(super) fn learn(&mut self, now: Instant, vlan: VlanId, address: EthernetAddress, port: PortId) -> bool {
+    pub(super) fn learn(
+        &mut self,
+        now: Instant,
+        vlan: VlanId,
+        address: EthernetAddress,
+        port: PortId,
+    ) -> bool {
         if let Some(place) = self.pinned.get(&address.0) {
             return *place == port;
         }

@@ -91,13 +91,27 @@ fn a_host_that_moves_is_found_at_its_new_place() {
 fn broadcasts_and_multicasts_go_to_all_but_those_of_the_link_itself() {
     let mut switch = switch(&vec![PortConfig::default(); 3]);
     let group = EthernetAddress([0x33, 0x33, 0, 0, 0, 1]);
-    assert_eq!(ports(&pass(&mut switch, at(0), 0, &frame(EthernetAddress::BROADCAST, A))), [1, 2]);
+    assert_eq!(
+        ports(&pass(
+            &mut switch,
+            at(0),
+            0,
+            &frame(EthernetAddress::BROADCAST, A)
+        )),
+        [1, 2]
+    );
     assert_eq!(ports(&pass(&mut switch, at(0), 0, &frame(group, A))), [1, 2]);
     let spanning_tree = EthernetAddress([0x01, 0x80, 0xc2, 0, 0, 0]);
     assert!(pass(&mut switch, at(0), 0, &frame(spanning_tree, A)).is_empty());
     let stats = switch.stats(PortId(0)).unwrap();
     assert_eq!((stats.broadcasts, stats.multicasts, stats.reserved), (1, 2, 1));
-    assert_eq!(switch.stats(PortId(1)).unwrap().sent, Count { packets: 2, bytes: 120 });
+    assert_eq!(
+        switch.stats(PortId(1)).unwrap().sent,
+        Count {
+            packets: 2,
+            bytes: 120
+        }
+    );
 }
 
 #[test]
@@ -137,7 +151,10 @@ fn nobody_speaks_for_another() {
     let mut switch = switch(&[guarded, PortConfig::default(), PortConfig::default()]);
     switch.pin(C, PortId(2));
     assert!(pass(&mut switch, at(0), 0, &frame(B, B)).is_empty());
-    assert!(pass(&mut switch, at(0), 1, &frame(B, C)).is_empty(), "C is elsewhere, for good");
+    assert!(
+        pass(&mut switch, at(0), 1, &frame(B, C)).is_empty(),
+        "C is elsewhere, for good"
+    );
     assert!(pass(&mut switch, at(0), 1, &frame(A, EthernetAddress::BROADCAST)).is_empty());
     assert_eq!(ports(&pass(&mut switch, at(0), 1, &frame(C, B))), [2]);
     assert_eq!(switch.stats(PortId(0)).unwrap().bad_source, 1);
@@ -180,10 +197,19 @@ fn a_storm_is_cut_and_what_is_not_flooded_passes() {
         switch.set_port(PortId(port), PortConfig::default());
     }
     pass(&mut switch, at(0), 1, &frame(A, B));
-    let passed = (0..1000).filter(|_| !pass(&mut switch, at(0), 0, &frame(EthernetAddress::BROADCAST, A)).is_empty());
+    let passed =
+        (0..1000).filter(|_| !pass(&mut switch, at(0), 0, &frame(EthernetAddress::BROADCAST, A)).is_empty());
     assert_eq!(passed.count(), 10);
     assert_eq!(ports(&pass(&mut switch, at(0), 0, &frame(B, A))), [1]);
-    assert_eq!(ports(&pass(&mut switch, at(1), 0, &frame(EthernetAddress::BROADCAST, A))), [1]);
+    assert_eq!(
+        ports(&pass(
+            &mut switch,
+            at(1),
+            0,
+            &frame(EthernetAddress::BROADCAST, A)
+        )),
+        [1]
+    );
     assert_eq!(switch.stats(PortId(0)).unwrap().storm, 990);
 }
 
