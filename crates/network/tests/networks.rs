@@ -1,4 +1,5 @@
 //! Networks of the seed's types, with hosts that have a TCP/IP stack of their own: what reaches what, and what is told.
+#![allow(clippy::unwrap_used, reason = "a panic here is a failed test with a place")]
 
 mod world;
 

@@ -3,6 +3,8 @@
 
 mod names;
 mod question;
+#[cfg(test)]
+mod tests;
 mod upstream;
 mod zone;
 

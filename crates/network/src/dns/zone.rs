@@ -88,8 +88,8 @@ fn filtered(mut records: Vec<Record>, asked: u16) -> Vec<Record> {
 }
 
 /// The network that a name belongs to, and what it is within that.
-fn owner<'a, 'n>(
-    name: &'n str,
+fn owner<'a>(
+    name: &str,
     network: &'a NetworkConfig,
     networks: &[&'a NetworkConfig],
 ) -> Option<(&'a NetworkConfig, String)> {
@@ -159,10 +159,8 @@ fn address_of(name: &str) -> Option<Ipv4Addr> {
 }
 
 fn reverse(address: Ipv4Addr, networks: &[&NetworkConfig], directory: &dyn Directory) -> Found {
-    for network in networks
-        .iter()
-        .filter(|network| network.cidr.contains_addr(&address))
-    {
+    let mut own = networks.iter();
+    if let Some(network) = own.find(|network| network.cidr.contains_addr(&address)) {
         let host = if address == network.gateway() {
             Some("router".to_owned())
         } else {

@@ -136,7 +136,8 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    fn new(buffers: Buffers) -> (SocketSet<'static>, SocketHandle) {
+    /// A socket in a set of its own.
+    fn socket_set(buffers: Buffers) -> (SocketSet<'static>, SocketHandle) {
         let buffer = |size| SocketBuffer::new(vec![0; size]);
         let mut socket = Socket::new(buffer(buffers.receive), buffer(buffers.send));
         socket.set_nagle_enabled(false);
@@ -156,7 +157,7 @@ impl Connection {
         syn: Vec<u8>,
         credit: usize,
     ) -> Option<Self> {
-        let (mut sockets, handle) = Self::new(buffers);
+        let (mut sockets, handle) = Self::socket_set(buffers);
         let endpoint = IpListenEndpoint {
             addr: Some(IpAddress::Ipv4(to.0)),
             port: to.1,
@@ -185,7 +186,7 @@ impl Connection {
         to: (Ipv4Addr, u16),
         credit: usize,
     ) -> Option<Self> {
-        let (mut sockets, handle) = Self::new(buffers);
+        let (mut sockets, handle) = Self::socket_set(buffers);
         let socket = sockets.get_mut::<Socket<'_>>(handle);
         socket.set_timeout(Some(CONNECT_TIMEOUT));
         let to = (IpAddress::Ipv4(to.0), to.1);

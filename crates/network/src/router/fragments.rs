@@ -62,7 +62,8 @@ impl Fragments {
         let (at, is_last) = (usize::from(ip.frag_offset()), !ip.more_frags());
         let content = fragment.content().to_vec();
         let end = at + content.len();
-        let is_sound = !content.is_empty() && end <= MAX_CONTENT && (is_last || content.len() % 8 == 0);
+        let is_sound =
+            !content.is_empty() && end <= MAX_CONTENT && (is_last || content.len().is_multiple_of(8));
         if !is_sound || !self.has_room(&key, content.len()) {
             return None;
         }
