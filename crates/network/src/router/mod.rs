@@ -3,6 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `forward` | the way of an IPv4 packet: its flow, address translation, the firewall, the next hop |
+//! | `refuse` | what senders are told whose packets go nowhere |
 //! | `local` | what is for the router itself: ARP, echo, DHCP, DNS |
 //! | `v6` | IPv6 within a network: prefixes, neighbours, echo, DNS |
 //! | `outward` | what the gateway and the upstream say |
@@ -15,6 +16,7 @@ mod interface;
 mod local;
 mod neighbours;
 mod outward;
+mod refuse;
 mod v6;
 
 use std::collections::{BTreeMap, VecDeque};

@@ -146,8 +146,10 @@ fn a_second_tag_opens_no_way_into_another_vlan() {
 
 #[test]
 fn nobody_speaks_for_another() {
-    let mut guarded = PortConfig::default();
-    guarded.source = Some(A);
+    let guarded = PortConfig {
+        source: Some(A),
+        ..PortConfig::default()
+    };
     let mut switch = switch(&[guarded, PortConfig::default(), PortConfig::default()]);
     switch.pin(C, PortId(2));
     assert!(pass(&mut switch, at(0), 0, &frame(B, B)).is_empty());
