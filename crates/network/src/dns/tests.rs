@@ -231,6 +231,7 @@ fn the_upstreams_answers_are_checked_and_each_host_has_so_many_questions() {
         mac: EthernetAddress([2, 0, 0, 0, 0, 1]),
         to: (WEB.into(), port),
         from: Ipv4Addr::new(10, 0, 0, 1).into(),
+        stream: None,
     };
     let mut upstream = Upstream::default();
     let mut names = Names::default();
@@ -309,6 +310,7 @@ proptest! {
             mac: EthernetAddress([2, 0, 0, 0, 0, 1]),
             to: (WEB.into(), 1),
             from: WEB.into(),
+            stream: None,
         };
         let sent = query("www.example.org", 1, None);
         let id = upstream.ask(Instant::ZERO, client, sent.clone()).unwrap().unwrap();

@@ -12,6 +12,7 @@ use smoltcp::wire::EthernetAddress;
 use super::question::{Code, Query};
 use super::{Names, OWN_SIZE};
 use crate::config::NetworkId;
+use crate::gateway::OutsideId;
 
 /// Names a query to the upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -40,6 +41,8 @@ pub(crate) struct Client {
     /// Where the answer goes to, and from.
     pub(crate) to: (std::net::IpAddr, u16),
     pub(crate) from: std::net::IpAddr,
+    /// The connection over which it has asked, if it was over TCP.
+    pub(crate) stream: Option<OutsideId>,
 }
 
 struct Waiting {
@@ -94,7 +97,7 @@ impl Upstream {
     pub(crate) fn answered(&mut self, id: ResolveId, said: Resolved, names: &mut Names) -> Option<Finished> {
         let Waiting { client, query, .. } = self.waiting.remove(&id)?;
         let answer = match said {
-            Resolved::Message(message) => accept(&query, message, names),
+            Resolved::Message(message) => accept(&query, message, names, client.stream.is_none()),
             Resolved::Failed => None,
         };
         Some(match answer {
@@ -129,7 +132,7 @@ fn failed(client: Client, query: &[u8]) -> Finished {
 }
 
 /// The message as the one who asked gets it, if it answers the question.
-fn accept(query: &[u8], mut message: Vec<u8>, names: &mut Names) -> Option<Vec<u8>> {
+fn accept(query: &[u8], mut message: Vec<u8>, names: &mut Names, over_udp: bool) -> Option<Vec<u8>> {
     let query = Query::read(query)?;
     let question = query.question.as_ref()?;
     if message.len() < super::question::HEADER + question.raw.len() || message[2] & 0x80 == 0 {
@@ -156,7 +159,7 @@ fn accept(query: &[u8], mut message: Vec<u8>, names: &mut Names) -> Option<Vec<u
         }
     }
     let limit = usize::from(query.edns.unwrap_or(512).clamp(512, OWN_SIZE));
-    if message.len() > limit {
+    if over_udp && message.len() > limit {
         let mut short = query.empty_answer(Code::Ok);
         short[2] |= 0x02;
         return Some(short);

@@ -378,7 +378,7 @@ impl Fabric {
     /// Takes what the upstream name server says.
     pub fn resolved(&mut self, now: Instant, id: ResolveId, said: Resolved) {
         let now = self.advance(now);
-        self.router.resolved(id, said);
+        self.router.resolved(now, id, said);
         self.settle(now);
     }
 

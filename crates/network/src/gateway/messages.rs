@@ -30,6 +30,20 @@ impl fmt::Display for Host {
     }
 }
 
+impl ToOutside {
+    /// The flow that it is about.
+    pub fn id(&self) -> OutsideId {
+        match self {
+            Self::Open { id, .. }
+            | Self::Opened { id, .. }
+            | Self::Data { id, .. }
+            | Self::Window { id, .. }
+            | Self::Finish { id }
+            | Self::Close { id, .. } => *id,
+        }
+    }
+}
+
 /// What is to be done outside.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ToOutside {

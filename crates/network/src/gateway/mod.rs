@@ -159,22 +159,23 @@ impl Gateway {
         }
     }
 
-    /// Begins a flow with its first packet, which is TCP with SYN or UDP. If there is no room, it is refused.
-    pub(crate) fn open(&mut self, now: Instant, tuple: Tuple, opening: Opening) {
+    /// Begins a flow with its first packet, which is TCP with SYN or UDP. If there is no room, it is
+    /// refused, and has no name.
+    pub(crate) fn open(&mut self, now: Instant, tuple: Tuple, opening: Opening) -> Option<OutsideId> {
         self.now = now;
         let of_host = self.flows.values().filter(|flow| flow.mac == opening.mac).count();
         let protocol = match tuple.protocol() {
             Some(protocol @ (Protocol::Tcp | Protocol::Udp)) => protocol,
             _ => {
-                return self
-                    .out
+                self.out
                     .push_back(ToRouter::Refuse(opening.packet, Refusal::Prohibited));
+                return None;
             }
         };
         if self.flows.len() >= MAX || of_host >= MAX_OF_HOST {
-            return self
-                .out
+            self.out
                 .push_back(ToRouter::Refuse(opening.packet, Refusal::Unreachable));
+            return None;
         }
         let id = self.name();
         let buffers = self.buffers();
@@ -205,6 +206,7 @@ impl Gateway {
             port: tuple.destination_port,
             window,
         }));
+        Some(id)
     }
 
     /// Connects to a guest's TCP port from an address of ours. What becomes of it comes as [`ToOutside::Opened`] or

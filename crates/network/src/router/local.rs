@@ -14,6 +14,7 @@ use crate::config::{Action, NetworkId, Zone};
 use crate::dhcp::{Destination, Request};
 use crate::dns::{self, Answer, Client, Finished};
 use crate::frame;
+use crate::gateway;
 use crate::log::{Event, Pretence};
 use crate::packet::{Packet, Tuple};
 
@@ -198,6 +199,13 @@ impl Router {
                     self.reply(arrival, reply);
                 }
             }
+            IpProtocol::Tcp
+                if tuple.destination_port == DNS_PORT
+                    && self.has_dns(arrival)
+                    && gateway::begins(&packet) =>
+            {
+                self.open_dns(now, arrival, tuple, packet);
+            }
             IpProtocol::Tcp => self.reset(arrival, &packet),
             IpProtocol::Udp if tuple.destination_port == DNS_PORT && self.has_dns(arrival) => {
                 let client = Client {
@@ -205,6 +213,7 @@ impl Router {
                     mac: arrival.mac,
                     to: (IpAddr::V4(tuple.source), tuple.source_port),
                     from: IpAddr::V4(tuple.destination),
+                    stream: None,
                 };
                 let Ok(udp) = UdpPacket::new_checked(packet.content()) else {
                     return;
@@ -231,22 +240,26 @@ impl Router {
             interfaces: &self.interfaces,
             hosts: &self.hosts,
         };
-        match dns::answer(query, &interface.network, &directory, &mut self.names, true) {
+        let over_udp = client.stream.is_none();
+        match dns::answer(query, &interface.network, &directory, &mut self.names, over_udp) {
             Answer::None => {}
-            Answer::Now(message) => self.answer_dns(Finished { client, message }),
+            Answer::Now(message) => self.answer_dns(now, Finished { client, message }),
             Answer::Ask(query) => {
                 let network = client.network.clone();
                 match self.upstream.ask(now, client, query.clone()) {
                     Ok(Some(id)) => self.out.push_back(Out::Resolve(id, network, query)),
                     Ok(None) => {}
-                    Err(refused) => self.answer_dns(refused),
+                    Err(refused) => self.answer_dns(now, refused),
                 }
             }
         }
     }
 
     /// Sends an answer of the name server's.
-    pub(super) fn answer_dns(&mut self, Finished { client, message }: Finished) {
+    pub(super) fn answer_dns(&mut self, now: Instant, Finished { client, message }: Finished) {
+        if let Some(stream) = client.stream {
+            return self.answer_stream(now, stream, &message);
+        }
         match (client.from, client.to) {
             (IpAddr::V4(from), (IpAddr::V4(to), port)) => {
                 let ident = self.next_ident();

@@ -5,10 +5,12 @@
 //! | `forward` | the way of an IPv4 packet: its flow, address translation, the firewall, the next hop |
 //! | `refuse` | what senders are told whose packets go nowhere |
 //! | `local` | what is for the router itself: ARP, echo, DHCP, DNS |
+//! | `dns_tcp` | DNS over TCP |
 //! | `v6` | IPv6 within a network: prefixes, neighbours, echo, DNS |
 //! | `outward` | what the gateway and the upstream say |
 //! | `neighbours`, `fragments`, `icmp` | who has which address, packets in parts, errors |
 
+mod dns_tcp;
 mod forward;
 mod fragments;
 mod icmp;
@@ -31,10 +33,11 @@ use crate::dns::{Directory, Names, ResolveId, Upstream};
 use crate::firewall::{Firewall, FirewallCounters};
 use crate::flow::{Flow, FlowLimits, Flows};
 use crate::frame::{self, Frame, Header};
-use crate::gateway::{Gateway, ToOutside};
+use crate::gateway::{Gateway, OutsideId, ToOutside};
 use crate::log::{Event, Log};
 use crate::offload;
 use crate::packet::Packet;
+use dns_tcp::DnsStream;
 pub(crate) use interface::Interface;
 pub use interface::RouterStats;
 
@@ -73,6 +76,8 @@ pub(crate) struct Router {
     gateway: Gateway,
     names: Names,
     upstream: Upstream,
+    /// Connections to the name server.
+    streams: BTreeMap<OutsideId, DnsStream>,
     pub(crate) log: Log,
     random: fastrand::Rng,
     ident: u16,
@@ -91,6 +96,7 @@ impl Router {
             gateway: Gateway::new(random.u64(..)),
             names: Names::default(),
             upstream: Upstream::default(),
+            streams: BTreeMap::new(),
             log: Log::new(),
             ident: random.u16(..),
             random,
@@ -318,7 +324,7 @@ impl Router {
             self.announce(now, &network);
         }
         for finished in self.upstream.poll(now) {
-            self.answer_dns(finished);
+            self.answer_dns(now, finished);
         }
         self.gateway.poll(now);
         self.settle_gateway(now);

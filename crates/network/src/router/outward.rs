@@ -20,9 +20,10 @@ impl Router {
     }
 
     /// Takes what the upstream name server says.
-    pub(crate) fn resolved(&mut self, id: ResolveId, said: Resolved) {
+    pub(crate) fn resolved(&mut self, now: Instant, id: ResolveId, said: Resolved) {
         if let Some(finished) = self.upstream.answered(id, said, &mut self.names) {
-            self.answer_dns(finished);
+            self.answer_dns(now, finished);
+            self.settle_gateway(now);
         }
     }
 
@@ -52,7 +53,11 @@ impl Router {
     pub(super) fn settle_gateway(&mut self, now: Instant) {
         while let Some(wanted) = self.gateway.next() {
             match wanted {
-                ToRouter::Outside(told) => self.out.push_back(Out::Outside(told)),
+                ToRouter::Outside(told) => {
+                    if let Some(told) = self.take_stream(now, told) {
+                        self.out.push_back(Out::Outside(told));
+                    }
+                }
                 ToRouter::Send(packet) => {
                     let _ = self.output(now, packet);
                 }

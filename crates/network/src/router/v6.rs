@@ -68,6 +68,7 @@ impl Router {
                     mac: arrival.mac,
                     to: (IpAddr::V6(source), udp.src_port()),
                     from: IpAddr::V6(destination),
+                    stream: None,
                 };
                 self.take_query(now, client, udp.payload());
             }
