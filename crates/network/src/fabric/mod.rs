@@ -86,6 +86,8 @@ pub struct Fabric {
     ports: BTreeMap<PortId, Port>,
     tapped: BTreeSet<PortId>,
     router: Router,
+    /// When a frame comes out of a cable, or earlier.
+    links_due: Option<Instant>,
     next_port: u32,
     out: VecDeque<Effect>,
     /// Room for what leaves a switch.
@@ -102,6 +104,7 @@ impl Fabric {
             ports: BTreeMap::new(),
             tapped: BTreeSet::new(),
             router: Router::new(seed),
+            links_due: None,
             next_port: ROUTER.0,
             out: VecDeque::new(),
             leaving: Vec::new(),
@@ -198,7 +201,7 @@ impl Fabric {
     /// Takes a frame from a VM.
     pub fn receive(&mut self, now: Instant, port: PortId, frame: Frame) {
         let now = self.advance(now);
-        if self.poll_at().is_some_and(|at| at <= now) {
+        if self.links_due.is_some_and(|at| at <= now) {
             self.poll(now);
         }
         let Some(state) = self.ports.get_mut(&port) else {
@@ -213,7 +216,9 @@ impl Fabric {
                 frame,
             });
         }
-        if let Some(frame) = state.from_vm.send(now, frame) {
+        let passed = state.from_vm.send(now, frame);
+        self.links_due = earliest(self.links_due, state.from_vm.poll_at());
+        if let Some(frame) = passed {
             self.enter(now, port, frame);
         }
     }
@@ -234,6 +239,7 @@ impl Fabric {
                 (None, _) => break,
             }
         }
+        self.links_due = self.next_due().map(|(at, ..)| at);
         self.poll_router(now);
     }
 
@@ -288,10 +294,12 @@ impl Fabric {
         for (port, frame) in leaving.drain(..) {
             if port == ROUTER {
                 self.router.receive(now, id, &frame);
-            } else if let Some(state) = self.ports.get_mut(&port)
-                && let Some(frame) = state.to_vm.send(now, frame)
-            {
-                self.arrive(now, port, frame);
+            } else if let Some(state) = self.ports.get_mut(&port) {
+                let passed = state.to_vm.send(now, frame);
+                self.links_due = earliest(self.links_due, state.to_vm.poll_at());
+                if let Some(frame) = passed {
+                    self.arrive(now, port, frame);
+                }
             }
         }
     }
@@ -411,4 +419,8 @@ impl Fabric {
     pub fn logged(&self) -> u64 {
         self.router.log.numbered()
     }
+}
+
+fn earliest(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
+    a.into_iter().chain(b).min()
 }

@@ -173,8 +173,8 @@ impl Gateway {
             }
         };
         if self.flows.len() >= MAX || of_host >= MAX_OF_HOST {
-            self.out
-                .push_back(ToRouter::Refuse(opening.packet, Refusal::Unreachable));
+            let refused = ToRouter::Refuse(opening.packet, Refusal::Unreachable);
+            self.out.push_back(refused);
             return None;
         }
         let id = self.name();
