@@ -11,6 +11,7 @@
 //! | `flow`, `firewall` | who talks to whom, with whose address, and whether that is allowed |
 //! | `dhcp`, `dns` | addresses and names |
 //! | `gateway` | connections that leave: TCP ends here and goes on as streams |
+//! | [`wisp`] | a relay that carries streams |
 //! | [`offload`], [`mod@frame`], `packet` | what frames and packets are |
 //!
 //! Everything that comes from a guest or from outside is hostile: nothing panics on it, and all that is kept is bounded, for
@@ -32,6 +33,7 @@ pub mod offload;
 mod packet;
 mod router;
 pub mod switch;
+pub mod wisp;
 
 pub use dhcp::LeaseInfo;
 pub use dns::{ResolveId, Resolved};
