@@ -216,10 +216,10 @@ impl Wisp {
             udp,
         } = &mut self.phase
         else {
-            return match packet {
-                Packet::Close(_) => self.fail(WispError::Refused),
-                _ => {}
-            };
+            if matches!(packet, Packet::Close(_)) {
+                self.fail(WispError::Refused);
+            }
+            return;
         };
         match packet {
             Packet::Continue(count) => *buffer = Some(count),
