@@ -11,6 +11,7 @@
 //! | `flow`, `firewall` | who talks to whom, with whose address, and whether that is allowed |
 //! | `dhcp`, `dns` | addresses and names |
 //! | `gateway` | connections that leave: TCP ends here and goes on as streams |
+//! | [`pcapng`] | frames as a capture |
 //! | [`wisp`] | a relay that carries streams |
 //! | [`offload`], [`mod@frame`], `packet` | what frames and packets are |
 //!
@@ -31,6 +32,7 @@ pub mod log;
 pub mod mac;
 pub mod offload;
 mod packet;
+pub mod pcapng;
 mod router;
 pub mod switch;
 pub mod wisp;
