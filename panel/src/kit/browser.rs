@@ -53,6 +53,16 @@ pub fn focus(element: &Node) {
     }
 }
 
+/// Presses what stands in the document under an id.
+pub fn press(id: &str) {
+    let element = document()
+        .get_element_by_id(id)
+        .and_then(|element| element.dyn_into::<HtmlElement>().ok());
+    if let Some(element) = element {
+        element.click();
+    }
+}
+
 /// The first element that a CSS selector finds below `parent`.
 pub fn find(parent: &Node, selector: &str) -> Option<Element> {
     parent.dyn_ref::<Element>()?.query_selector(selector).ok()?

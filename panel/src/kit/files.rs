@@ -69,8 +69,18 @@ pub fn download(bytes: &[u8], mime_type: &str, name: &str) -> Result<(), JsValue
     let options = BlobPropertyBag::new();
     options.set_type(mime_type);
     let parts = Array::of1(&Uint8Array::from(bytes));
-    let blob = Blob::new_with_u8_array_sequence_and_options(&parts, &options)?;
-    let url = Url::create_object_url_with_blob(&blob)?;
+    download_blob(
+        &Blob::new_with_u8_array_sequence_and_options(&parts, &options)?,
+        name,
+    )
+}
+
+/// As [`download`], for bytes that the browser has already.
+///
+/// # Errors
+/// What the browser threw.
+pub fn download_blob(blob: &Blob, name: &str) -> Result<(), JsValue> {
+    let url = Url::create_object_url_with_blob(blob)?;
     let link: HtmlAnchorElement = document().create_element("a")?.unchecked_into();
     link.set_href(&url);
     link.set_download(name);

@@ -30,6 +30,8 @@ pub struct Item {
     test_id: &'static str,
     text: String,
     is_disabled: bool,
+    /// Why it cannot be chosen, for people.
+    reason: Option<&'static str>,
     act: Rc<dyn Fn()>,
 }
 
@@ -41,6 +43,7 @@ impl Item {
             test_id,
             text: text.into(),
             is_disabled: false,
+            reason: None,
             act: Rc::new(act),
         }
     }
@@ -78,6 +81,13 @@ impl Item {
     #[must_use]
     pub fn only_if(mut self, can: bool) -> Self {
         self.is_disabled = !can;
+        self
+    }
+
+    /// Cannot be chosen for a reason, if there is one. The keyboard reaches it all the same, so that the reason is heard.
+    #[must_use]
+    pub fn unless(mut self, reason: Option<&'static str>) -> Self {
+        self.reason = reason;
         self
     }
 }
@@ -215,9 +225,13 @@ fn line(menu: Menu, place: NodeRef, item: Item) -> View {
         test_id,
         text,
         is_disabled,
+        reason,
         act,
     } = item;
     let choose = move |_: MouseEvent| {
+        if reason.is_some() {
+            return;
+        }
         if let Some(place) = place.try_get() {
             // It fails for one that is closed.
             let _ = place.unchecked_ref::<Popover>().hide_popover();
@@ -226,10 +240,14 @@ fn line(menu: Menu, place: NodeRef, item: Item) -> View {
         act();
     };
     match kind {
-        Kind::Action => view! {
-            button(class="menu-item", role="menuitem", r#type="button", tabindex="-1", data-testid=test_id,
-                disabled=is_disabled, on:click=choose) { (text) }
-        },
+        Kind::Action => {
+            let has_reason = if reason.is_some() { "true" } else { "false" };
+            let reason = reason.map(|reason| view! { span(class="menu-reason") { (reason) } });
+            view! {
+                button(class="menu-item", role="menuitem", r#type="button", tabindex="-1", data-testid=test_id,
+                    disabled=is_disabled, aria-disabled=has_reason, on:click=choose) { (text) (reason) }
+            }
+        }
         Kind::Check(is_on) => view! {
             button(class="menu-item", role="menuitemcheckbox", aria-checked=is_on.to_string(), r#type="button",
                 tabindex="-1", data-testid=test_id, disabled=is_disabled, on:click=choose) { (text) }

@@ -77,6 +77,34 @@ pub fn printable(text: &str, longest: usize) -> String {
     shown
 }
 
+/// How far a transfer of `done` bytes is that began `elapsed` milliseconds ago: `4.0 MiB of 12 MiB · 8.0 MiB/s · 1 s left`.
+pub fn transfer(done: u64, total: Option<u64>, elapsed: f64) -> String {
+    let mut parts = vec![match total {
+        Some(total) => format!("{} of {}", bytes(done), bytes(total)),
+        None => bytes(done),
+    }];
+    // Less than half a second tells no rate.
+    if elapsed >= 500.0 && done > 0 {
+        #[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
+        let rate = done as f64 / elapsed * 1000.0;
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "saturates, and is positive"
+        )]
+        parts.push(format!("{}/s", bytes(rate as u64)));
+        if let Some(left) = total
+            .map(|total| total.saturating_sub(done))
+            .filter(|left| *left > 0)
+        {
+            #[expect(clippy::cast_precision_loss, reason = "shown in seconds")]
+            let left = left as f64 / rate;
+            parts.push(format!("{left:.0} s left"));
+        }
+    }
+    parts.join(" · ")
+}
+
 /// `1 request`, `2 requests`.
 pub fn count(number: usize, one: &str) -> String {
     match number {
@@ -114,6 +142,21 @@ mod tests {
         assert_eq!(clock(360_000_000.0), "100:00:00");
         assert_eq!(clock(-5.0), "00:00:00");
         assert_eq!(clock(f64::NAN), "00:00:00");
+    }
+
+    #[test]
+    fn a_transfer_tells_rate_and_time_left() {
+        let mib = 1 << 20;
+        assert_eq!(
+            transfer(4 * mib, Some(12 * mib), 2000.0),
+            "4.0 MiB of 12 MiB · 2.0 MiB/s · 4 s left"
+        );
+        assert_eq!(
+            transfer(4 * mib, Some(4 * mib), 2000.0),
+            "4.0 MiB of 4.0 MiB · 2.0 MiB/s"
+        );
+        assert_eq!(transfer(0, None, 9000.0), "0 B");
+        assert_eq!(transfer(mib, None, 100.0), "1.0 MiB");
     }
 
     #[test]

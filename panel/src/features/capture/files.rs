@@ -11,7 +11,7 @@ use web_sys::{Event, File};
 
 use super::log::Log;
 use super::state::{Capture, Choice};
-use super::toolbar::press;
+use crate::kit::browser::press;
 use crate::kit::files::{self, Chosen};
 use crate::kit::text::bytes;
 

@@ -4,7 +4,6 @@ use std::rc::Rc;
 
 use qemuweb_capture::{curl_command, fetch_call};
 use sycamore::prelude::*;
-use sycamore::web::document;
 use wasm_bindgen::JsCast;
 use web_sys::{FocusEvent, HtmlElement, KeyboardEvent, MouseEvent};
 
@@ -216,16 +215,6 @@ pub fn type_in(capture: Capture, command: &str) {
         None => capture
             .message
             .set("Show a running virtual machine first.".to_owned()),
-    }
-}
-
-/// Presses what stands in the document under an id.
-pub(super) fn press(id: &str) {
-    let element = document()
-        .get_element_by_id(id)
-        .and_then(|element| element.dyn_into::<HtmlElement>().ok());
-    if let Some(element) = element {
-        element.click();
     }
 }
 

@@ -6,7 +6,7 @@ use qemuweb_wire::vm::{Phase, Progress, VmInfo};
 use sycamore::prelude::*;
 
 use crate::kit::icons::{self, Icon, icon};
-use crate::kit::text::{bytes, clock, mebibytes};
+use crate::kit::text::{self, bytes, clock, mebibytes};
 
 /// `1 vCPU`, `2 vCPUs`.
 pub fn vcpus(number: u32) -> String {
@@ -78,33 +78,8 @@ pub fn transfer(vm: &VmInfo, now: f64) -> String {
     let Some(progress) = vm.progress.filter(|progress| progress.done > 0) else {
         return String::new();
     };
-    let mut parts = vec![match progress.total {
-        Some(total) => format!("{} of {}", bytes(progress.done), bytes(total)),
-        None => bytes(progress.done),
-    }];
     let phase_began = vm.started_at + vm.phases.values().copied().fold(0.0, f64::max);
-    let elapsed = (now - phase_began) / 1000.0;
-    // Less than half a second tells no rate.
-    if elapsed >= 0.5 {
-        #[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
-        let rate = progress.done as f64 / elapsed;
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "saturates, and is positive"
-        )]
-        parts.push(format!("{}/s", bytes(rate as u64)));
-        if let Some(left) = progress
-            .total
-            .map(|total| total.saturating_sub(progress.done))
-            .filter(|left| *left > 0)
-        {
-            #[expect(clippy::cast_precision_loss, reason = "shown in seconds")]
-            let left = left as f64 / rate;
-            parts.push(format!("{left:.0} s left"));
-        }
-    }
-    parts.join(" · ")
+    text::transfer(progress.done, progress.total, now - phase_began)
 }
 
 /// How long the last start took until the guest's userspace, in milliseconds, once that is known.
