@@ -69,6 +69,15 @@ pub enum LauncherTab {
     Custom,
 }
 
+/// Which way a file goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// Into a guest.
+    Send,
+    /// Out of a guest.
+    Fetch,
+}
+
 /// Where the page is.
 #[derive(Clone, Copy)]
 pub struct Nav {
@@ -84,6 +93,8 @@ pub struct Nav {
     pub traffic: Signal<bool>,
     /// Whether that stands beside the VM, or in its place.
     pub beside: Signal<bool>,
+    /// The dialog for files to or from a VM's guest, if it is open.
+    pub transfer: Signal<Option<(VmId, Direction)>>,
     /// Whether the list of VMs is unfolded, where it folds.
     pub list_open: Signal<bool>,
     /// Whether the console that is shown, or shown next, takes the focus. Who gives it takes this back.
@@ -99,6 +110,7 @@ impl Nav {
             tab: create_signal(Tab::Console),
             traffic: create_signal(false),
             beside: create_signal(false),
+            transfer: create_signal(None),
             list_open: create_signal(false),
             to_console: create_signal(false),
         }

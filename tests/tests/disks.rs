@@ -176,6 +176,26 @@ fn main() {
             panel.expect("image", "tail -c 512 /dev/vda | head -c 3", "end")?;
             power_off(home, "image")
         })
+        .step("a new disk is made in the form, begins as zeroes, and lasts", |home| {
+            let panel = home.panel()?;
+            let before = panel.vm_ids()?;
+            panel.open_launcher("custom")?;
+            home.fill("new-disk-size", "64")?;
+            panel.click("new-disk")?;
+            home.wait_text("disk", "new disk of 64")?;
+            panel.click("launch-custom")?;
+            let vm = panel.new_vm(&before)?;
+            panel.wait_prompt(&vm)?;
+            panel.expect(&vm, "cat /sys/block/vda/size", "134217728")?;
+            panel.expect(&vm, "head -c 1000000 /dev/vda | tr -d '\\0' | wc -c", "0")?;
+            let write = "printf end | dd of=/dev/vda bs=512 seek=134217727 conv=fsync 2>/dev/null && echo done";
+            panel.expect(&vm, write, "done")?;
+            power_off(home, &vm)?;
+            restart(home, &vm)?;
+            panel.expect(&vm, "tail -c 512 /dev/vda | head -c 3", "end")?;
+            ensure!(kept(home, &vm)? < 4 << 20, "a disk of 64 GiB takes room");
+            power_off(home, &vm)
+        })
         .step("discarding frees space, and the disk is the image again", |home| {
             ensure!(kept(home, "image")? > 0, "nothing is kept");
             let discard = "window.qemuweb.listDisks().then(disks => Promise.all(disks

@@ -47,7 +47,10 @@ impl Blobs {
     /// The bytes of an attached or stored file; `None` for other sources.
     fn of(&self, source: &InputSource) -> Result<Option<&Blob>, Failure> {
         match source {
-            InputSource::Builtin(_) | InputSource::Url(_) | InputSource::UrlWithCredentials(_) => Ok(None),
+            InputSource::Builtin(_)
+            | InputSource::Url(_)
+            | InputSource::UrlWithCredentials(_)
+            | InputSource::Blank(_) => Ok(None),
             InputSource::Stored(file) => {
                 let blob = self.stored.get(&file.hash).and_then(|file| file.dyn_ref());
                 blob.map(Some).ok_or_else(|| not_stored(file))

@@ -30,12 +30,18 @@ pub(super) struct Changes {
 }
 
 impl Disk {
-    /// The disk of `order`, which is `image` where it cannot be written.
-    pub(super) fn new(order: DiskOrder, image: Rc<dyn BlockDevice>, changes: Option<Changes>) -> Self {
-        let device = match &changes {
-            Some(changes) => Rc::clone(&changes.device) as Rc<dyn BlockDevice>,
-            None => image,
-        };
+    /// The disk of `order`, which cannot be written.
+    pub(super) fn of_image(order: DiskOrder, image: Rc<dyn BlockDevice>) -> Self {
+        Self::new(order, image, None)
+    }
+
+    /// The disk of `order`, which can be written.
+    pub(super) fn with_changes(order: DiskOrder, changes: Changes) -> Self {
+        let device = Rc::clone(&changes.device) as Rc<dyn BlockDevice>;
+        Self::new(order, device, Some(changes))
+    }
+
+    fn new(order: DiskOrder, device: Rc<dyn BlockDevice>, changes: Option<Changes>) -> Self {
         let channel = order.mount.channel.clone();
         let alarmed = move |failure| {
             let channel = channel.clone();

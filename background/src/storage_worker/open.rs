@@ -39,9 +39,9 @@ struct Image {
 /// # Errors
 /// A [`Failure`] when its image cannot be read.
 pub(super) async fn identity(order: &DiskOrder, attachments: &[JsValue]) -> Result<String, Failure> {
-    match order.mount.keep {
-        Keep::Copy => Ok(String::new()),
-        _ => Ok(open_image(&order.mount.source, attachments).await?.identity),
+    match (&order.mount.source, order.mount.keep) {
+        (InputSource::Blank(_), _) | (_, Keep::Copy) => Ok(String::new()),
+        (source, _) => Ok(open_image(source, attachments).await?.identity),
     }
 }
 
@@ -59,15 +59,23 @@ pub(super) async fn open(
     let mount = &order.mount;
     if mount.keep == Keep::Copy {
         let changes = open_copy(&order, vm_id, database).await?;
-        let device = Rc::clone(&changes.device) as Rc<dyn BlockDevice>;
-        return Ok(Disk::new(order, device, Some(changes)));
+        return Ok(Disk::with_changes(order, changes));
     }
-    let image = open_image(&mount.source, attachments).await?;
-    if image.is_foreign {
-        check(mount, arch, &image).await?;
+    let (image, size) = match &mount.source {
+        InputSource::Blank(blank) => (None, blank.size),
+        source => (Some(open_image(source, attachments).await?), 0),
+    };
+    if let Some(image) = image.as_ref().filter(|image| image.is_foreign) {
+        check(mount, arch, image).await?;
     }
     if mount.keep == Keep::Nothing {
-        return Ok(Disk::new(order, image.device, None));
+        return match image {
+            Some(image) => Ok(Disk::of_image(order, image.device)),
+            None => Err(Failure::new(
+                "expected an image for a disk that the guest may only read, found a new one",
+            )
+            .with_next_step("Let the guest write to it, or choose an image.")),
+        };
     }
     let discarded = mount.keep == Keep::UntilPowerOff;
     let disk_id = if discarded {
@@ -80,13 +88,15 @@ pub(super) async fn open(
         let removed = database.remove(vm_id, &disk_id).await;
         removed.map_err(|error| failure(&error))?;
     }
-    let base = Base {
-        device: Rc::clone(&image.device),
+    let base = image.map(|image| Base {
+        device: image.device,
         identity: image.identity,
-    };
-    let changes = open_changes(Some(base), 0, vm_id, disk_id, database).await;
-    let changes = changes.map_err(|error| failure(&error))?;
-    Ok(Disk::new(order, image.device, Some(changes)))
+    });
+    let changes = open_changes(base, size, vm_id, disk_id, database).await;
+    Ok(Disk::with_changes(
+        order,
+        changes.map_err(|error| failure(&error))?,
+    ))
 }
 
 async fn open_changes(
@@ -120,13 +130,20 @@ async fn open_copy(order: &DiskOrder, vm_id: &str, database: &Database) -> Resul
     let changes = open_changes(None, image.size(), vm_id, order.disk_id.clone(), database).await;
     let changes = changes.map_err(|error| failure(&error))?;
     if changes.device.is_new() {
-        // In one transaction, with the first flush: before that the disk is as new as it was.
-        for (offset, page) in image.pages() {
-            let written = changes.device.write(offset, page).await;
-            written.map_err(|error| failure(&error))?;
-        }
+        begin_with(changes.device.as_ref(), &image)
+            .await
+            .map_err(|error| failure(&error))?;
     }
     Ok(changes)
+}
+
+/// Writes an image to a disk that is new, in one transaction, as it is far smaller than what goes into one: the disk is new, or has
+/// all of it.
+async fn begin_with(disk: &dyn BlockDevice, image: &SparseBlockDevice) -> Result<(), BlockError> {
+    for (offset, page) in image.pages() {
+        disk.write(offset, page).await?;
+    }
+    disk.sync().await
 }
 
 async fn open_image(source: &InputSource, attachments: &[JsValue]) -> Result<Image, Failure> {
@@ -143,12 +160,11 @@ async fn open_image(source: &InputSource, attachments: &[JsValue]) -> Result<Ima
             })
         }
         InputSource::Builtin(file) => {
-            let bytes = package_guest_file(&file.path).await?.to_vec();
-            let length = bytes.len() as u64;
+            let bytes = package_guest_file(&file.path).await?;
             Ok(Image {
-                device: Rc::new(MemoryBlockDevice::with_bytes(name, bytes, true)),
-                identity: format!("{}: {length} bytes", file.path),
-                length,
+                identity: known_by(&file.path, &bytes),
+                length: u64::from(bytes.length()),
+                device: Rc::new(MemoryBlockDevice::with_bytes(name, bytes.to_vec(), true)),
                 is_foreign: false,
             })
         }
@@ -183,10 +199,9 @@ async fn open_image(source: &InputSource, attachments: &[JsValue]) -> Result<Ima
                 is_foreign: true,
             })
         }
-        // The host attaches stored files.
-        InputSource::Stored(file) => Err(Failure::new(format!(
-            "the file {} did not reach the VM's storage",
-            file.name
+        // The host attaches stored files, and a new disk has no image.
+        InputSource::Stored(_) | InputSource::Blank(_) => Err(Failure::new(format!(
+            "the file {name} did not reach the VM's storage"
         ))),
     }
 }
@@ -199,17 +214,16 @@ async fn whole(url: &str, with_credentials: bool) -> Result<Image, Failure> {
     let slices = slices.ok_or_else(|| Failure::new(format!("the browser has no room for {url}")))?;
     let device = FileBlockDevice::open(url, slices, Rc::new(EventLoop)).await;
     let device = device.map_err(|error| failure(&error))?;
-    let length = device.length();
     Ok(Image {
-        identity: format!("{url}: {length} bytes with CRC-32 {:08x}", crc32(&bytes)),
-        length,
+        identity: known_by(url, &bytes),
+        length: device.length(),
         device: Rc::new(device),
         is_foreign: true,
     })
 }
 
-/// The sum that tells one image from another of the same address.
-fn crc32(bytes: &Uint8Array) -> u32 {
+/// What tells an image that is here from another one of the same name.
+fn known_by(name: &str, bytes: &Uint8Array) -> String {
     const PIECE: u32 = 1 << 20;
     let mut sum = crc32fast::Hasher::new();
     for start in (0..bytes.length()).step_by(PIECE as usize) {
@@ -219,7 +233,11 @@ fn crc32(bytes: &Uint8Array) -> u32 {
                 .to_vec(),
         );
     }
-    sum.finalize()
+    format!(
+        "{name}: {} bytes with CRC-32 {:08x}",
+        bytes.length(),
+        sum.finalize()
+    )
 }
 
 /// Whether a file of the package has the pages of an image that are not zero.

@@ -65,8 +65,8 @@ async fn find(file: &FileMountInfo, sources: &Sources<'_>, heap_mib: u32) -> Res
                 .ok_or_else(|| missing(&attachment.name))?;
             in_memory(blob, &attachment.name, heap_mib).await
         }
-        // The host attaches stored files.
-        InputSource::Stored(file) => Err(missing(&file.name)),
+        // The host attaches stored files, and takes no new disk for one.
+        InputSource::Stored(_) | InputSource::Blank(_) => Err(missing(file.source.file_name())),
     }
 }
 

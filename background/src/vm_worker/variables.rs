@@ -28,6 +28,8 @@ struct Mounted {
     file: String,
     /// The content as the host knows it.
     known: Vec<u8>,
+    /// Whether it was said that they are too large.
+    is_told: bool,
 }
 
 impl Variables {
@@ -42,6 +44,7 @@ impl Variables {
             path: path.clone(),
             file: file.to_owned(),
             known: Vec::new(),
+            is_told: false,
         };
         // What is there now came from the host or the package.
         mounted.take_change();
@@ -79,12 +82,22 @@ impl Variables {
 }
 
 impl Mounted {
-    /// The content, if it is another one than before. What a guest has made too large to be kept is left alone.
+    /// The content, if it is another one than before. What a guest has made too large to be kept is left alone, and said
+    /// once, as a line of QEMU's output.
     fn take_change(&mut self) -> Option<Uint8Array> {
         let size = self.fs.stat(&self.path).ok()?.size();
         if size > f64::from(MAX_UEFI_VARIABLES) {
+            if !self.is_told {
+                self.is_told = true;
+                let line = format!(
+                    "QemuWeb: the guest's UEFI variables are no longer kept: expected at most {MAX_UEFI_VARIABLES} bytes, \
+                     found {size}. The last that fitted stay kept; remove some in the guest or in its firmware's menu."
+                );
+                report(&VmWorkerEvent::Output { line }, &[]);
+            }
             return None;
         }
+        self.is_told = false;
         let bytes = self.fs.read_file(&self.path).ok()?;
         let content = bytes.to_vec();
         if content == self.known {

@@ -95,19 +95,28 @@ fn split_off(text: &str, at: char) -> (&str, Option<&str>) {
 
 /// Undoes percent encoding and the `+` of forms; what is no UTF-8 afterwards is shown as U+FFFD.
 pub(crate) fn decode(text: &str) -> String {
-    let bytes = text.as_bytes();
+    String::from_utf8(decode_bytes(text.as_bytes(), b' '))
+        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+}
+
+/// Undoes percent encoding alone; a `+` stands for `plus`.
+pub(crate) fn decode_bytes(bytes: &[u8], plus: u8) -> Vec<u8> {
+    let digit = |at: usize| char::from(*bytes.get(at)?).to_digit(16);
     let mut decoded = Vec::with_capacity(bytes.len());
     let mut index = 0;
     while let Some(&byte) = bytes.get(index) {
-        let digits = text
-            .get(index + 1..index + 3)
-            .filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
-            .filter(|_| byte == b'%')
-            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        let digits = match byte {
+            b'%' => digit(index + 1).zip(digit(index + 2)),
+            _ => None,
+        };
         index += if digits.is_some() { 3 } else { 1 };
-        decoded.push(digits.unwrap_or(if byte == b'+' { b' ' } else { byte }));
+        decoded.push(match digits {
+            Some((high, low)) => (high * 16 + low) as u8,
+            None if byte == b'+' => plus,
+            None => byte,
+        });
     }
-    String::from_utf8(decoded).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+    decoded
 }
 
 /// Percent-encodes a text as forms do, but for what stands for a blank.

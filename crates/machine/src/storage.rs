@@ -186,6 +186,7 @@ fn disk_id(mount: &DiskMountInfo) -> String {
         }
         InputSource::Url(url) | InputSource::UrlWithCredentials(url) => format!("url-{}", short_hash(url)),
         InputSource::Stored(file) => format!("stored-{}", short_hash(&file.hash)),
+        InputSource::Blank(disk) => format!("blank-{}", short_hash(&disk.id)),
     }
 }
 

@@ -328,6 +328,28 @@ fn a_run_has_an_agent_of_its_own() {
 }
 
 #[test]
+fn clients_are_told_whether_there_is_an_agent() {
+    let (mut world, client) = running();
+    let has_agent = |world: &mut World| world.vm("a").unwrap().has_agent;
+    world.set_open("a", PORT, true);
+    hello(&mut world, 7);
+    assert!(!has_agent(&mut world), "news wait for more of them");
+    world.pass(300.0);
+    assert!(has_agent(&mut world));
+    world.set_open("a", PORT, false);
+    world.pass(300.0);
+    assert!(!has_agent(&mut world));
+    world.set_open("a", PORT, true);
+    hello(&mut world, 8);
+    world.pass(300.0);
+    assert!(has_agent(&mut world));
+    let force = true;
+    world.ask(client, StopVm { vm_id: id(), force }).unwrap();
+    assert!(!has_agent(&mut world), "it went with its run");
+    world.check_answers();
+}
+
+#[test]
 fn rubbish_from_the_guest_harms_nobody() {
     let (mut world, client) = with_agent();
     let stream = run(&mut world, client);

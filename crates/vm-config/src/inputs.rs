@@ -21,6 +21,8 @@ pub enum InputSource {
     UrlWithCredentials(String),
     /// A file that the person has stored in the extension.
     Stored(StoredFile),
+    /// A new disk, which is all zeroes until the guest writes to it.
+    Blank(BlankDisk),
 }
 
 impl InputSource {
@@ -33,7 +35,7 @@ impl InputSource {
     pub fn url(&self) -> Option<&str> {
         match self {
             Self::Url(url) | Self::UrlWithCredentials(url) => Some(url),
-            Self::Builtin(_) | Self::Attachment(_) | Self::Stored(_) => None,
+            Self::Builtin(_) | Self::Attachment(_) | Self::Stored(_) | Self::Blank(_) => None,
         }
     }
 
@@ -56,6 +58,7 @@ impl InputSource {
                 url.split(['?', '#']).next().unwrap_or_default()
             }
             Self::Stored(file) => file.name.as_str(),
+            Self::Blank(_) => "new disk",
         };
         path.rsplit('/').next().unwrap_or_default()
     }
@@ -95,6 +98,22 @@ pub struct StoredFile {
     /// Its length in bytes.
     pub size: u64,
 }
+
+/// A disk that begins as zeroes and takes room for what is written to it only.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BlankDisk {
+    /// What it is known by among the new disks of its VM: 1 to 64 letters, digits, dashes or underscores.
+    pub id: String,
+    /// Its size in bytes, from [`MIN_BLANK`] to [`MAX_BLANK`]. A larger one than before makes the disk grow.
+    pub size: u64,
+}
+
+/// The smallest new disk, in bytes.
+pub const MIN_BLANK: u64 = 1 << 20;
+/// The largest new disk, in bytes.
+pub const MAX_BLANK: u64 = 2 << 40;
 
 /// A disk image and how to attach it.
 ///

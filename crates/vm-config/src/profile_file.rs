@@ -143,7 +143,7 @@ mod tests {
                 "profile.colour: unknown field",
                 "profile.defaultInputs.additionalDisks[0].url: expected text, found 5",
                 "profile.defaultInputs.additionalDisks[1].readonly: expected true or false, found 1",
-                "profile.defaultInputs.kernel: expected a field one of \"builtin\", \"attachment\", \"url\", \"urlWithCredentials\", \"stored\", found an object",
+                "profile.defaultInputs.kernel: expected a field one of \"builtin\", \"attachment\", \"url\", \"urlWithCredentials\", \"stored\", \"blank\", found an object",
                 "profile.devices.net: expected one of \"user\", \"none\", found \"bridge\"",
                 "profile.memoryMiB: expected a whole number, found \"lots\"",
                 "profile.smp: missing field",

@@ -3,7 +3,7 @@
 
 use crate::builder::MAX_DISKS;
 use crate::error::{ConfigError, excerpt};
-use crate::inputs::{DiskInput, InputSource, VmInputs};
+use crate::inputs::{DiskInput, InputSource, MAX_BLANK, MIN_BLANK, VmInputs};
 use crate::limits::{MAX_HEAP_MIB, MAX_SMP, QEMU_OWN_MIB, default_tb_size_mib, heap_mib, largest_guest_mib};
 use crate::machine::Machine;
 use crate::refusals::{option_refusal, refusals};
@@ -227,6 +227,18 @@ pub(crate) fn check_source(source: &InputSource, field: &str) -> Result<(), Conf
             let sound = address.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'));
             ensure(sound, || {
                 ConfigError::invalid(format!("{field}.url"), "an http:// or https:// address", url)
+            })
+        }
+        InputSource::Blank(disk) => {
+            let plain = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
+            let is_name = (1..=LONGEST_ID).contains(&disk.id.len()) && disk.id.chars().all(plain);
+            ensure(is_name, || {
+                let expected = format!("1 to {LONGEST_ID} letters, digits, dashes or underscores");
+                ConfigError::invalid(format!("{field}.blank.id"), expected, &disk.id)
+            })?;
+            ensure((MIN_BLANK..=MAX_BLANK).contains(&disk.size), || {
+                let expected = format!("{MIN_BLANK} to {MAX_BLANK} bytes");
+                ConfigError::out_of_range(format!("{field}.blank.size"), expected, disk.size)
             })
         }
         InputSource::Stored(file) => {

@@ -175,6 +175,9 @@ pub struct VmInfo {
     /// How captures get into the guest.
     #[serde(default)]
     pub capture: CaptureStatus,
+    /// Whether an agent in its guest answers: see [`Agent`](crate::agent::Agent).
+    #[serde(default)]
+    pub has_agent: bool,
     /// Whether it is among the favourites.
     #[serde(default)]
     pub favourite: bool,
@@ -212,6 +215,7 @@ impl VmInfo {
             failure: None,
             disk_alarm: None,
             capture: CaptureStatus::default(),
+            has_agent: false,
             favourite: false,
             has_handles: false,
             definition: Box::new(definition),

@@ -85,9 +85,11 @@ impl AgentStream {
         self.stream.borrow().as_ref().map_or(0, Stream::queued)
     }
 
-    /// Ends the input.
+    /// Ends the input, behind what was sent before.
     pub fn end(&self) {
-        self.note(AgentFromClient::End);
+        if let Some(stream) = &*self.stream.borrow() {
+            stream.note_behind(&AgentFromClient::End);
+        }
     }
 
     /// Cancels it; its end is told all the same.

@@ -22,6 +22,7 @@ use crate::features::library::state::Library;
 use crate::features::machines::progress::note_boot;
 use crate::features::machines::state::{Machines, Rows};
 use crate::features::monitor::state::Monitors;
+use crate::features::transfer::state::Transfers;
 use crate::kit::browser::preference;
 
 /// All features of the panel. Copies are the same.
@@ -41,6 +42,8 @@ pub struct Page {
     pub launcher: Launcher,
     /// The page's traffic.
     pub capture: Capture,
+    /// Files to and from guests.
+    pub transfers: Transfers,
     /// Whether the list of shortcuts is open.
     pub help: Signal<bool>,
     /// Whether a key by itself is a shortcut.
@@ -75,6 +78,7 @@ impl Page {
             monitors,
             launcher: Launcher::new(library),
             capture: Capture::new(consoles),
+            transfers: Transfers::new(machines),
             help: create_signal(false),
             single_keys: create_signal(are_single_kept()),
         };
@@ -87,6 +91,7 @@ impl Page {
         provide_context(Disks::new(monitors, library));
         provide_context(page.launcher);
         provide_context(page.capture);
+        provide_context(page.transfers);
         provide_context(page);
         page
     }
@@ -185,5 +190,6 @@ impl Page {
     fn removed(self, vm_id: &str) {
         self.consoles.removed(vm_id);
         self.capture.removed(vm_id);
+        self.transfers.removed(vm_id);
     }
 }

@@ -1,7 +1,7 @@
 //! The panel: toolbar, list, main area, status bar, dialogs.
 
 use sycamore::prelude::*;
-use web_sys::KeyboardEvent;
+use web_sys::{DragEvent, KeyboardEvent};
 
 use super::capability_warnings::CapabilityWarnings;
 use super::connection::Lost;
@@ -15,7 +15,9 @@ use crate::features::capture::view::CaptureView;
 use crate::features::launcher::view::LauncherView;
 use crate::features::machines::list::VmList;
 use crate::features::machines::state::Machines;
+use crate::features::transfer::shelf::TransferShelf;
 use crate::kit::dialog::ConfirmDialog;
+use crate::kit::files;
 use crate::kit::menu::MenuPopover;
 use crate::kit::notices::NoticeList;
 use crate::kit::reactive::{Dynamic, memo};
@@ -55,7 +57,9 @@ pub fn Panel(reconnect: fn(Machines)) -> View {
             && machines.vms.with(Vec::is_empty)
     });
     view! {
-        div(class="app", on:keydown=move |event: KeyboardEvent| shortcuts::keydown(&event, page)) {
+        div(class="app", on:keydown=move |event: KeyboardEvent| shortcuts::keydown(&event, page),
+            on:dragover=|event: DragEvent| files::keep_page(&event),
+            on:drop=|event: DragEvent| files::keep_page(&event)) {
             Toolbar {}
             div(class="body") {
                 VmList {}
@@ -82,6 +86,7 @@ pub fn Panel(reconnect: fn(Machines)) -> View {
                         (Dynamic { of: move || if both.get() { view! { Splitter(split=PANES) } } else { View::new() } })
                         (Dynamic { of: move || if nav.traffic.get() { view! { CaptureView {} } } else { View::new() } })
                     }
+                    TransferShelf {}
                 }
             }
             StatusBar {}

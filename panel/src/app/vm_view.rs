@@ -12,6 +12,7 @@ use crate::features::machines::progress::ProgressBar;
 use crate::features::machines::state::{Machines, failure_of};
 use crate::features::monitor::metrics::MetricsBar;
 use crate::features::monitor::view::Monitor;
+use crate::features::transfer::drop_zone::drop_zone;
 use crate::kit::browser::open_panel;
 use crate::kit::buttons::text_button;
 use crate::kit::failure_view::failure_view;
@@ -79,7 +80,7 @@ pub fn VmView() -> View {
                 None => View::new(),
             } })
             (Dynamic { of: move || match nav.tab.get() {
-                Tab::Console => view! { ConsoleView {} },
+                Tab::Console => drop_zone(view! { ConsoleView {} }),
                 Tab::Details => view! { Details {} },
                 Tab::Disks => view! { DisksView {} },
                 Tab::Monitor => view! { Monitor {} },

@@ -1,7 +1,7 @@
 //! What the panel does, a folder each: its state, its actions, its views.
 //!
 //! A feature may know those above it here, and none below: `machines`, `library`, `console`, `monitor`, `disks`, `form`,
-//! `launcher`, `capture`. Each gets [`Cx`](crate::cx::Cx) and its own state by context.
+//! `launcher`, `capture`, `transfer`. Each gets [`Cx`](crate::cx::Cx) and its own state by context.
 
 #[cfg(feature = "panel")]
 pub mod capture;
@@ -18,3 +18,5 @@ pub mod library;
 pub mod machines;
 #[cfg(feature = "panel")]
 pub mod monitor;
+#[cfg(feature = "panel")]
+pub mod transfer;

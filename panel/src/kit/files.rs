@@ -8,7 +8,8 @@ use sycamore::web::{document, window};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{
-    Blob, BlobPropertyBag, Event, File, FileSystemFileHandle, HtmlAnchorElement, HtmlInputElement, Url,
+    Blob, BlobPropertyBag, DragEvent, Event, File, FileSystemFileHandle, HtmlAnchorElement, HtmlInputElement,
+    Url,
 };
 
 /// Largest size of a file that can be handed on, in bytes: above it numbers are not exact.
@@ -55,10 +56,22 @@ impl Chosen {
 
 /// The file that was chosen in an `<input>`, which can take the same again.
 pub fn chosen(event: &Event) -> Option<File> {
-    let input: HtmlInputElement = event.target()?.dyn_into().ok()?;
-    let file = input.files().and_then(|files| files.get(0));
+    all_chosen(event).into_iter().next()
+}
+
+/// As [`chosen`], where several can be chosen.
+pub fn all_chosen(event: &Event) -> Vec<File> {
+    let target = event.target().and_then(|target| target.dyn_into().ok());
+    let Some(input): Option<HtmlInputElement> = target else {
+        return Vec::new();
+    };
+    let files = input.files();
+    let all = files
+        .iter()
+        .flat_map(|files| (0..files.length()).filter_map(|index| files.get(index)));
+    let all = all.collect();
     input.set_value("");
-    file
+    all
 }
 
 /// Has the browser save bytes as a file.
@@ -88,10 +101,14 @@ pub fn download_blob(blob: &Blob, name: &str) -> Result<(), JsValue> {
     Url::revoke_object_url(&url)
 }
 
+/// Whether this is a page of its own, and no frame of another one as in DevTools.
+pub fn is_top() -> bool {
+    window().top().ok().flatten().is_some_and(|top| top == window())
+}
+
 /// Whether this page may show the picker that gives handles: a page of its own may.
 pub fn has_picker() -> bool {
-    let is_top = window().top().ok().flatten().is_some_and(|top| top == window());
-    is_top && Reflect::has(&window(), &"showOpenFilePicker".into()).unwrap_or(false)
+    is_top() && Reflect::has(&window(), &"showOpenFilePicker".into()).unwrap_or(false)
 }
 
 /// Has the person pick a file. Nothing if they did not, or the picker cannot be shown.
@@ -127,6 +144,46 @@ pub async fn dropped(event: &Event) -> Option<Chosen> {
         return Some(chosen);
     }
     Some(Chosen::file(file?.dyn_into().ok()?))
+}
+
+/// The files that a `drop` event brings, and the names of the folders among them, of which none can be read as a file.
+pub fn all_dropped(event: &DragEvent) -> (Vec<File>, Vec<String>) {
+    let (mut files, mut folders) = (Vec::new(), Vec::new());
+    let Some(transfer) = event.data_transfer() else {
+        return (files, folders);
+    };
+    let items = transfer.items();
+    for item in (0..items.length()).filter_map(|index| items.get(index)) {
+        let Ok(Some(file)) = item.get_as_file() else {
+            continue;
+        };
+        match item.webkit_get_as_entry() {
+            Ok(Some(entry)) if entry.is_directory() => folders.push(entry.name()),
+            _ => files.push(file),
+        }
+    }
+    (files, folders)
+}
+
+/// Whether files are dragged, and not text.
+pub fn are_dragged(event: &DragEvent) -> bool {
+    let types = event.data_transfer().map(|transfer| transfer.types());
+    types.is_some_and(|types| types.includes(&"Files".into(), 0))
+}
+
+/// Keeps the page when files are dropped where nobody takes them: the browser would show them in its place.
+pub fn keep_page(event: &DragEvent) {
+    let target = event
+        .target()
+        .and_then(|target| target.dyn_into::<HtmlInputElement>().ok());
+    // A field for files takes them by itself.
+    if event.default_prevented() || target.is_some() || !are_dragged(event) {
+        return;
+    }
+    event.prevent_default();
+    if let Some(transfer) = event.data_transfer() {
+        transfer.set_drop_effect("none");
+    }
 }
 
 /// The names of the files that QemuWeb may not read as long as the person has not allowed it again.

@@ -78,8 +78,15 @@ pub const STAR_OUTLINE: Icon = Icon(
 /// An arrow onto a line.
 pub const DOWNLOAD: Icon =
     Icon("M7.250 2h1.500v6l2.200-2.200 1.050 1.050L8 10.850 4 6.850 5.050 5.800 7.250 8zM3 12h10v1.500H3z");
+/// An arrow away from a line.
+pub const UPLOAD: Icon =
+    Icon("M7.250 10.850V4.850L5.050 7.050 4 6 8 2l4 4-1.050 1.050L8.750 4.850v6zM3 12h10v1.500H3z");
 /// A paper plane.
 pub const SEND: Icon = Icon("M2 2.500 14.5 8 2 13.500V9.200L9 8 2 6.800z");
+/// A sheet with an arrow up and an arrow down.
+pub const FILES: Icon = Icon(
+    "M3 2h6.200L13 5.800V14H3zm1.500 1.500v9h7V6.500H8.500v-3zM6.500 7l1.700 1.800H7.100v2.700H5.900V8.800H4.800zm3 4.700L7.900 9.900h1V7.400h1.200v2.500h1z",
+);
 /// Two panes side by side.
 pub const PANES: Icon = Icon("M2 3h12v10H2zm1.500 1.500v7h3.750v-7zm5.250 0v7h3.750v-7z");
 /// Three dots.

@@ -13,6 +13,7 @@ pub mod menu;
 pub mod notices;
 pub mod reactive;
 pub mod roving;
+pub mod save;
 pub mod split;
 pub mod table;
 pub mod text;

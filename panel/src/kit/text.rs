@@ -105,6 +105,16 @@ pub fn transfer(done: u64, total: Option<u64>, elapsed: f64) -> String {
     parts.join(" · ")
 }
 
+/// A word as a shell reads it: in quotes unless it is plain.
+pub fn shell_word(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_=,./:+%@".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
 /// `1 request`, `2 requests`.
 pub fn count(number: usize, one: &str) -> String {
     match number {
@@ -157,6 +167,20 @@ mod tests {
         );
         assert_eq!(transfer(0, None, 9000.0), "0 B");
         assert_eq!(transfer(mib, None, 100.0), "1.0 MiB");
+    }
+
+    #[test]
+    fn words_are_quoted_where_a_shell_would_not_leave_them_whole() {
+        for (word, quoted) in [
+            ("a-b_c/d.txt", "a-b_c/d.txt"),
+            ("", "''"),
+            ("a b", "'a b'"),
+            ("$(reboot)", "'$(reboot)'"),
+            ("it's", r"'it'\''s'"),
+            ("~", "'~'"),
+        ] {
+            assert_eq!(shell_word(word), quoted);
+        }
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! Answers that come when the view that asked is gone: they are dropped, or told elsewhere, and the panel lives on.
 
 use js_sys::Array;
-use qemuweb_panel::cx::Tab;
+use qemuweb_panel::cx::{Direction, Tab};
 use qemuweb_wire::VmState;
 use qemuweb_wire::call::Call;
 use qemuweb_wire::failure::Failure;
+use qemuweb_wire::stream::StreamKind;
 
 use qemuweb_vm_config::{export_profile, find_profile};
 use serde_json::Value;
@@ -180,5 +181,28 @@ async fn a_view_that_is_gone_before_it_was_drawn() {
         }
         page.asked().await;
     }
+    assert_alive(&page);
+}
+
+#[wasm_bindgen_test]
+async fn of_a_file_that_is_sent_while_one_looks_elsewhere() {
+    let page = two_vms().await;
+    page.panel.cx.run(|| {
+        let to = Some(("a".to_owned(), Direction::Send));
+        page.panel.cx.nav.transfer.set(to);
+    });
+    dispatch(&page, ".transfer-form", "submit");
+    choose(&page, "#transfer-files", "../notes.txt", "remember");
+    select(&page, "b");
+    page.asked().await;
+    let is_look = |stream: &StreamKind| matches!(stream, StreamKind::Agent { vm_id, .. } if vm_id == "a");
+    assert!(page.host.streams().iter().any(is_look));
+    let row = page.get("[data-testid=transfer]");
+    assert_eq!(row.get_attribute("data-stage").as_deref(), Some("looking"));
+    page.get("[data-testid=transfer-close]").click();
+    page.asked().await;
+    assert_eq!(row.get_attribute("data-stage").as_deref(), Some("cancelled"));
+    page.get("[data-testid=transfer-close]").click();
+    assert!(page.find("[data-testid=transfer]").is_none());
     assert_alive(&page);
 }

@@ -122,6 +122,11 @@ impl Notes {
         *self.held.borrow_mut() = Some(Vec::new());
     }
 
+    /// The streams that were opened.
+    pub(crate) fn streams(&self) -> Vec<StreamKind> {
+        self.streams.borrow().clone()
+    }
+
     /// The topics that are subscribed to.
     pub(crate) fn topics(&self) -> Vec<Topic> {
         self.topics

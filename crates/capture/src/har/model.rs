@@ -38,6 +38,9 @@ pub(super) struct Entry<'a> {
     pub(super) server_ip: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) connection: Option<&'a str>,
+    /// The same, as Chromium names what is no port.
+    #[serde(rename = "_connectionId", skip_serializing_if = "Option::is_none")]
+    pub(super) connection_id: Option<&'a str>,
     #[serde(rename = "_resourceType", skip_serializing_if = "Option::is_none")]
     pub(super) resource_type: Option<&'a str>,
     #[serde(rename = "_priority", skip_serializing_if = "Option::is_none")]

@@ -13,6 +13,7 @@ use super::text;
 use crate::body::Body;
 use crate::exchange::{Cut, Exchange, Header, Request, Response, Timings};
 use crate::limits::Limits;
+use crate::url::Url;
 
 /// Reads one entry within limits. Where it does not tell when it started, that is when the one `before` it did.
 pub(super) fn read_entry_with(
@@ -122,9 +123,12 @@ impl Reader<'_> {
         exchange.time = lenient.duration(time, "the duration").unwrap_or_default();
         exchange.server_ip = self.address(address);
         let lenient = &mut self.lenient;
-        // Chromium writes the server's port to `connection`.
-        let connection = present(connection_id).or(connection);
-        exchange.connection = some(lenient.text(connection, "the connection"));
+        // Browsers write the server's port to `connection`, and Chromium beside it what HAR means by one.
+        exchange.connection = match present(connection_id) {
+            None => some(lenient.text(connection, "the connection"))
+                .filter(|connection| !is_port(connection, &exchange.request.url)),
+            id => some(lenient.text(id, "the connection")),
+        };
         exchange.resource_type = some(lenient.text(resource_type, "the resource type"));
         exchange.priority = some(lenient.text(priority, "the priority"));
         exchange.initiator = self.initiator(initiator);
@@ -511,6 +515,12 @@ impl Reader<'_> {
         }
         found
     }
+}
+
+/// Whether a connection is named by nothing but the port that it goes to, as those of the same server all are.
+fn is_port(connection: &str, url: &str) -> bool {
+    let url = Url::split(url);
+    url.has_authority && connection.parse() == Ok(url.port_number())
 }
 
 pub(super) fn owned(text: Option<Cow<'_, str>>) -> String {

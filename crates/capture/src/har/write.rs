@@ -101,6 +101,7 @@ fn entry(exchange: &Exchange) -> model::Entry<'_> {
         timings: timings(&exchange.timings),
         server_ip: exchange.server_ip.map(|address| address.to_string()),
         connection: exchange.connection.as_deref(),
+        connection_id: exchange.connection.as_deref(),
         resource_type: exchange.resource_type.as_deref(),
         priority: exchange.priority.as_deref(),
         initiator: exchange

@@ -22,11 +22,13 @@ pub(super) fn may_follow(data: &[u8], at: usize) -> bool {
         Some(b'"' | b'\'' | b'`' | b'\\' | b'%' | b'&' | b'=' | b':' | b'>' | b'<' | b']' | b'[') => true,
         Some(b' ' | b'\t' | b'\r' | b'\n' | b'+') => {
             let next = position(data, at, |byte| !byte.is_ascii_whitespace());
-            matches!(data.get(next), Some(b'=' | b':' | b'>' | b'%' | b'+'))
+            matches!(data.get(next), Some(b'=' | b':' | b'>' | b'%' | b'+' | b'|'))
                 // Attributes of an element, flags of a command.
                 || next == at + 1
         }
-        Some(b'/' | b'?' | b'#') => false,
+        // `token||"…"`, `token??"…"`, `token?: string`.
+        Some(mark @ (b'|' | b'?')) => data.get(at + 1).is_some_and(|next| next == mark || *next == b':'),
+        Some(b'!') => matches!(data.get(at + 1), Some(b':' | b'|')),
         Some(_) => false,
     }
 }
@@ -164,12 +166,17 @@ pub(super) fn scheme_width(value: &[u8]) -> usize {
     if is_scheme { width } else { 0 }
 }
 
+/// Whether a text of several words reads as a sentence.
+pub(super) fn is_sentence(text: &[u8]) -> bool {
+    text.contains(&b' ') && text.split(|byte| *byte == b' ').any(is_function_word)
+}
+
 /// Words that make a text a sentence.
 pub(super) fn is_function_word(word: &[u8]) -> bool {
     [
         "a", "an", "and", "are", "at", "be", "can", "enter", "for", "has", "have", "in", "is", "must", "not",
-        "of", "on", "or", "please", "should", "that", "the", "this", "to", "was", "we", "will", "with",
-        "you", "your",
+        "of", "on", "or", "please", "should", "that", "the", "this", "to", "too", "was", "we", "will",
+        "with", "you", "your",
     ]
     .iter()
     .any(|function| word.eq_ignore_ascii_case(function.as_bytes()))

@@ -7,7 +7,7 @@ use super::text::{Name, Scan};
 use super::value::{Place, is_random};
 
 /// Keys whose value is the name of something.
-const NAMING: &[&str] = &[
+pub(super) const NAMING: &[&str] = &[
     "attribute",
     "field",
     "fieldname",
@@ -24,7 +24,7 @@ const NAMING: &[&str] = &[
 ];
 
 /// Keys whose value is what has that name.
-const VALUES: &[&str] = &[
+pub(super) const VALUES: &[&str] = &[
     "content",
     "contents",
     "data",

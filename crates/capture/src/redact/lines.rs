@@ -1,6 +1,6 @@
 //! What carries secrets in files of lines: configurations, environments, YAML with its blocks.
 
-use super::around::{is_function_word, scheme_width};
+use super::around::{is_sentence, scheme_width};
 use super::names::Verdict;
 use super::syntax::position;
 use super::text::{Kind, Name, Scan};
@@ -43,13 +43,7 @@ impl Scan<'_> {
             return None;
         }
         let scheme = scheme_width(value);
-        let is_sentence = scheme == 0
-            && value
-                .split(|byte| *byte == b' ')
-                .filter(|word| is_function_word(word))
-                .count()
-                > 0
-            && value.contains(&b' ');
+        let is_sentence = scheme == 0 && is_sentence(value);
         (!is_sentence && self.judged(name.verdict, name, at + scheme, end, Place::Data))
             .then(|| self.cut_named(name, at + scheme, end))
     }
@@ -66,8 +60,8 @@ impl Scan<'_> {
         if !is_block {
             return None;
         }
-        let floor = name.start.saturating_sub(MAX_NAME);
-        let start = memchr::memrchr(b'\n', &data[floor..name.start]).map_or(floor, |found| floor + found + 1);
+        let floor = at.saturating_sub(MAX_NAME * 2);
+        let start = memchr::memrchr(b'\n', &data[floor..at]).map_or(floor, |found| floor + found + 1);
         let indent = |from: usize| position(data, from, |byte| byte != b' ') - from;
         let own = indent(start);
         let from = (line_end(at) + 1).min(data.len());

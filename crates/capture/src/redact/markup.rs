@@ -13,6 +13,7 @@ const NAMING: &[&str] = &[
     "data-key",
     "data-name",
     "formcontrolname",
+    "http-equiv",
     "id",
     "itemprop",
     "key",
@@ -24,7 +25,7 @@ const NAMING: &[&str] = &[
 ];
 
 /// Attributes whose value is what the field holds.
-const VALUES: &[&str] = &[
+pub(super) const VALUES: &[&str] = &[
     "content",
     "data-content",
     "data-initial-value",
@@ -45,9 +46,9 @@ const MAX_BEFORE: usize = 64 << 10;
 const MAX_PARTS: usize = 1000;
 
 /// An attribute: where its name and its value stand.
-struct Attribute {
-    name: (usize, usize),
-    value: (usize, usize),
+pub(super) struct Attribute {
+    pub(super) name: (usize, usize),
+    pub(super) value: (usize, usize),
 }
 
 impl Scan<'_> {
@@ -86,11 +87,19 @@ impl Scan<'_> {
     /// Takes out the texts of an element and of those in it, from the end of its tag on. Gives where it ends.
     fn texts(&mut self, name: Name, mut at: usize, is_escaped: bool) -> Option<usize> {
         let data = self.data;
+        if at < self.elements.0 && name.verdict <= self.elements.1 {
+            return None;
+        }
         let mut is_cut = false;
         let from = at;
         let mut depth = 0_usize;
         for _ in 0..MAX_PARTS {
             let end = text_end(data, at, is_escaped);
+            // `curl -u <user>:<password> https://…` is no element.
+            let is_closed = byte_at(data, end).is_some_and(|(_, width)| (width > 1) == is_escaped);
+            if at == from && !is_closed && data.get(at).is_some_and(u8::is_ascii_whitespace) {
+                return None;
+            }
             is_cut |= self.cut_text(name, at, end);
             at = end;
             let Some((_, width)) = byte_at(data, at) else {
@@ -120,6 +129,10 @@ impl Scan<'_> {
             }
         }
         self.spend(at - from);
+        // Those within it have no other texts.
+        if !is_cut && name.verdict >= Verdict::Secret {
+            self.elements = (at, name.verdict);
+        }
         is_cut.then_some(at)
     }
 
@@ -144,11 +157,16 @@ impl Scan<'_> {
             return None;
         }
         let floor = equals.saturating_sub(MAX_BEFORE.min(self.budget));
-        let open = data[floor..equals]
-            .iter()
-            .rposition(|byte| *byte == b'<')
-            .map(|open| (floor + open, 1))
-            .or_else(|| escaped_open(data, floor, equals));
+        let plain = || {
+            let open = data[floor..equals].iter().rposition(|byte| *byte == b'<');
+            open.map(|open| (floor + open, 1))
+        };
+        let escaped = || escaped_open(data, floor, equals);
+        // What an attribute of another element has in it, as `srcdoc` does, has escapes as quotes.
+        let open = match data.get(close.saturating_sub(1)) {
+            Some(b';') => escaped().or_else(plain),
+            _ => plain().or_else(escaped),
+        };
         let Some((open, width)) = open else {
             self.spend(equals - floor);
             return None;
@@ -157,8 +175,12 @@ impl Scan<'_> {
         let (attributes, end) = attributes(data, element_end);
         self.spend(end - open + 1);
         let mut has_value = false;
+        let is_header = naming.eq_ignore_ascii_case(b"http-equiv");
         for attribute in attributes {
-            let (start, end) = attribute.value;
+            let (start, end) = match attribute.value {
+                value if is_header => cookie_value(data, value),
+                value => value,
+            };
             if is_one(VALUES, &data[attribute.name.0..attribute.name.1]) {
                 has_value = true;
                 if self.judged(name.verdict, name, start, end, Place::Parameter)
@@ -211,6 +233,17 @@ impl Scan<'_> {
     }
 }
 
+/// The value of a cookie that an attribute at `start..end` sets: its name and what follows the value stay, as in a header.
+fn cookie_value(data: &[u8], (start, end): (usize, usize)) -> (usize, usize) {
+    let equals = memchr::memchr(b'=', &data[start..end]);
+    let start = equals.map_or(start, |equals| start + equals + 1);
+    let mut at = start;
+    while at < end && data[at] != b';' {
+        at += unescape_at(data, at).map_or(1, |(_, width)| width);
+    }
+    (start, at.min(end))
+}
+
 /// Whether an element such as `<saml:AttributeValue>` or `<value>` comes next, after blanks.
 fn is_value_element(data: &[u8], at: usize) -> bool {
     let at = skip_blanks(data, at);
@@ -250,7 +283,7 @@ fn is_type_of_button(data: &[u8], name: Name) -> bool {
 }
 
 /// The attributes from `at` on, and where they end: at `>`, at `<` or at the end.
-fn attributes(data: &[u8], mut at: usize) -> (Vec<Attribute>, usize) {
+pub(super) fn attributes(data: &[u8], mut at: usize) -> (Vec<Attribute>, usize) {
     let mut attributes = Vec::new();
     loop {
         at = skip_blanks(data, at);
@@ -293,7 +326,7 @@ fn attributes(data: &[u8], mut at: usize) -> (Vec<Attribute>, usize) {
 }
 
 /// Where a text ends: at the next `<`, written as an escape if the element before it was.
-fn text_end(data: &[u8], mut at: usize, is_escaped: bool) -> usize {
+pub(super) fn text_end(data: &[u8], mut at: usize, is_escaped: bool) -> usize {
     loop {
         at = position(data, at, |byte| {
             byte == b'<' || (is_escaped && matches!(byte, b'&' | b'\\' | b'%'))

@@ -5,8 +5,8 @@
 use std::collections::BTreeSet;
 
 use super::vocabulary::{
-    ACCESS, FUSED, HOLDERS, LIKELY_KEYS, OTHER_SIGNATURES, OTHER_TOKENS, PLURAL, SECRET, SECRET_CODES,
-    SECRET_KEYS, SECRET_NUMBERS, SESSIONS, SWITCH, TRANSPARENT,
+    ACCESS, FUSED, HOLDERS, LIKELY_KEYS, OTHER_SIGNATURES, OTHER_TOKENS, PASSWORDS, PLURAL, SECRET,
+    SECRET_CODES, SECRET_KEYS, SECRET_NUMBERS, SESSIONS, SWITCH, TRANSPARENT,
 };
 use super::words::Words;
 
@@ -96,6 +96,13 @@ impl Names {
             return judge(&words, head, word);
         }
         Verdict::Harmless
+    }
+
+    /// Whether a name is one of a password, which may be a word.
+    pub(super) fn is_password(&self, name: &[u8]) -> bool {
+        let words = Words::of(name);
+        let is_one_of = |word: &[u8]| is_one(PASSWORDS, word) || word.ends_with(b"password");
+        self.judge(name) == Verdict::Added || words.before(words.len()).any(is_one_of)
     }
 
     fn is_added(&self, name: &[u8]) -> bool {

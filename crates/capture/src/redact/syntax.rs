@@ -217,8 +217,10 @@ impl Quote {
                     at = position(data, at, |byte| matches!(byte, b'%' | b'\\' | b'&' | b'"' | b'<'));
                     match data.get(at) {
                         None | Some(b'"' | b'<') => return at,
-                        _ if Self::at(data, at)
-                            .is_some_and(|quote| quote.style == self.style && quote.mark == self.mark) =>
+                        // `&amp;quot;` is a quote within one of `&quot;`.
+                        _ if Self::at(data, at).is_some_and(|quote| {
+                            quote.style == self.style && quote.mark == self.mark && quote.width <= self.width
+                        }) =>
                         {
                             return at;
                         }

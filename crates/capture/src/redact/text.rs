@@ -11,10 +11,11 @@ use super::around::{
 use super::learned::{Found, Source};
 use super::markup::is_mark_before;
 use super::names::{Names, Verdict};
-use super::syntax::{Quote, byte_at, position, skip_blanks, unescape_at};
+use super::prose::is_quantity;
+use super::syntax::{Quote, byte_at, is_name, position, skip_blanks, unescape_at};
 use super::tokens::Tokens;
 use super::triggers::{Trigger, Triggers};
-use super::value::{self, Place, is_placeholder, is_random, is_secret};
+use super::value::{Place, is_placeholder, is_secret};
 use super::words::MAX_NAME;
 
 /// What kind of text it is, as far as that matters.
@@ -35,13 +36,30 @@ pub(super) enum Kind {
 pub(super) struct Lexicon<'a> {
     pub(super) names: &'a Names,
     pub(super) triggers: &'a Triggers,
+    /// Within how many `data:` URLs the text is.
+    pub(super) nested: u8,
+}
+
+/// Most `data:` URLs within each other that are read.
+const MAX_NESTED: u8 = 2;
+
+impl Lexicon<'_> {
+    /// The same for a text within; `None` if that is too deep.
+    pub(super) fn within(self) -> Option<Self> {
+        (self.nested < MAX_NESTED).then(|| Self {
+            nested: self.nested + 1,
+            ..self
+        })
+    }
 }
 
 /// A part that is taken out.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Cut {
     start: usize,
     end: usize,
+    /// What stands there then, if it is not the placeholder.
+    anew: Option<Vec<u8>>,
     /// What stands around the placeholder, as a range of the text: a number becomes a string.
     quote: Option<(usize, usize)>,
 }
@@ -59,10 +77,17 @@ pub(super) struct Scan<'a> {
     pub(super) data: &'a [u8],
     pub(super) kind: Kind,
     pub(super) lexicon: Lexicon<'a>,
-    found: &'a mut Found,
+    pub(super) found: &'a mut Found,
     cuts: Vec<Cut>,
     /// How many bytes may still be looked at beside the one pass, so that hostile texts take linear time as well.
     pub(super) budget: usize,
+    /// Up to where lines, command lines, headings of tables, and `data:` URLs without secrets were looked at.
+    line_end: usize,
+    pub(super) command_end: usize,
+    pub(super) headings_end: usize,
+    pub(super) refused: usize,
+    /// The same for elements in which nothing was secret, whose names told so much.
+    pub(super) elements: (usize, Verdict),
 }
 
 /// The text without its secrets; `None` when there are none in it.
@@ -74,6 +99,11 @@ pub(super) fn redact(data: &[u8], kind: Kind, lexicon: Lexicon<'_>, found: &mut 
         found,
         cuts: Vec::new(),
         budget: data.len().saturating_mul(8).saturating_add(4096),
+        line_end: 0,
+        command_end: 0,
+        headings_end: 0,
+        refused: 0,
+        elements: (0, Verdict::Harmless),
     };
     scan.run();
     scan.finish()
@@ -110,6 +140,9 @@ impl Scan<'_> {
                     None => {}
                 },
                 Trigger::Name => at = self.name(at, start, end),
+                Trigger::Command(number) => self.command(number, start, end),
+                Trigger::DataUrl if start < self.refused => {}
+                Trigger::DataUrl => at = self.data_url(start).unwrap_or(at),
             }
         }
     }
@@ -117,13 +150,25 @@ impl Scan<'_> {
     /// Looks at what a part of a name at `start..end` stands in. Gives where to go on.
     fn name(&mut self, at: usize, start: usize, end: usize) -> usize {
         let data = self.data;
+        if self.kind == Kind::Plain && start >= self.line_end {
+            self.beside_lines(start);
+        }
         // In an escape, only what it stands for counts.
-        let end = unescape_at(data, start).map_or(end, |(_, width)| start + width);
+        let end = match unescape_at(data, start) {
+            Some((byte, width)) if !is_name(byte) => return start + width,
+            Some((_, width)) => start + width,
+            None => end,
+        };
         let end = name_end(data, end);
         if !may_follow(data, end) {
             return end;
         }
         let start = name_start(data, start, at.max(start.saturating_sub(MAX_NAME)));
+        if self.kind != Kind::Script
+            && let Some(end) = self.label(start, end)
+        {
+            return end;
+        }
         let name = &data[start..end];
         let verdict = self.lexicon.names.judge(name);
         if verdict == Verdict::Harmless {
@@ -132,6 +177,17 @@ impl Scan<'_> {
         let (start, end) = in_brackets(data, start, end);
         let name = Name { start, end, verdict };
         self.carried(name).unwrap_or(end).max(end)
+    }
+
+    /// Looks at the line that a name at `at` is on, with those beside it.
+    fn beside_lines(&mut self, at: usize) {
+        let data = self.data;
+        let start = memchr::memrchr(b'\n', &data[self.line_end..at])
+            .map_or(self.line_end, |found| self.line_end + found + 1);
+        let end = memchr::memchr(b'\n', &data[at..]).map_or(data.len(), |found| at + found);
+        self.line_end = (end + 1).min(data.len());
+        self.pair(start, end);
+        self.columns(start, end);
     }
 
     /// Takes out what a name is the name of. Gives where that ends.
@@ -152,10 +208,16 @@ impl Scan<'_> {
         {
             return self.element(name);
         }
-        match before {
-            b'=' => return self.sibling(name, name.start, name.end),
-            b'>' => return self.text_pair(name),
-            _ => {}
+        let beside = match before {
+            b'=' => {
+                let beside = self.sibling(name, name.start, name.end);
+                return beside.or_else(|| self.fallback(name, skip_blanks(data, name.end)));
+            }
+            b'>' => self.text_pair(name),
+            _ => None,
+        };
+        if beside.is_some() {
+            return beside;
         }
         let mut after = skip_index(data, name.end);
         let blanks = skip_blanks(data, after);
@@ -164,12 +226,24 @@ impl Scan<'_> {
         after = blanks + width;
         match separator {
             b'=' if byte_at(data, after).is_some_and(|(next, _)| matches!(next, b'=' | b'>' | b'~')) => None,
+            // `this->password = other;`.
+            b'=' if before == b'>' && Quote::at(data, skip_blanks(data, after)).is_none() => None,
             b'=' => self.assigned(name, before, (is_tight, level(data, blanks)), after),
             b':' if data.get(after) == Some(&b':') => None,
+            b':' if before == b'{' && matches!(data.get(after), Some(b'-' | b'=')) => {
+                self.shell_default(name, after + 1)
+            }
             // `password := "…"`.
             b':' if data.get(after) == Some(&b'=') => self.scalar(name, None, skip_blanks(data, after + 1)),
             b':' => self.labelled(name, after),
             _ if data[name.start..].starts_with(b"--") => self.flag(name, blanks),
+            // `password?: string`, `password!: string`.
+            b'?' | b'!' if data.get(after) == Some(&b':') => {
+                let typed = self.typed(name, skip_blanks(data, after + 1));
+                typed.or_else(|| self.fallback(name, blanks))
+            }
+            b'|' | b'?' | b'o' | b')' | b'!' => self.fallback(name, blanks),
+            _ if !is_tight => self.typed_by_word(name, blanks),
             _ => None,
         }
     }
@@ -192,55 +266,9 @@ impl Scan<'_> {
             }
             b'=' if is_index => self.scalar(name, Some((quote, close)), next(self, after + width)),
             b',' if self.is_argument(open) => self.argument(name, next(self, after + width)),
+            b')' | b'|' | b'?' | b'o' | b'.' if is_index || separator == b')' => self.fallback(name, after),
             _ => self.sibling(name, open, close),
         }
-    }
-
-    /// Whether a quoted name is the first argument of a call, or the first of a pair.
-    fn is_argument(&self, open: usize) -> bool {
-        let before = self.data[open.saturating_sub(64)..open].trim_ascii_end();
-        before.ends_with(b"(") || before.ends_with(b"[")
-    }
-
-    /// Whether a name is the first argument of a method that gives things values.
-    fn is_setter(&self, at: usize) -> bool {
-        let before = &self.data[at.saturating_sub(32)..at];
-        let method = before.trim_ascii_end();
-        let method = method
-            .strip_suffix(b"\"")
-            .or(method.strip_suffix(b"'"))
-            .unwrap_or(method);
-        let method = method.trim_ascii_end().strip_suffix(b"(").unwrap_or_default();
-        [
-            "append",
-            ".header",
-            ".set",
-            "setAttribute",
-            "setItem",
-            "setRequestHeader",
-        ]
-        .iter()
-        .any(|setter| method.ends_with(setter.as_bytes()))
-    }
-
-    /// `setItem("token", "…")`, `["authorization", "…"]`.
-    fn argument(&mut self, name: Name, at: usize) -> Option<usize> {
-        let quote = Quote::at(self.data, at)?;
-        let start = at + quote.width;
-        let end = quote.end(self.data, start);
-        let after = skip_blanks(self.data, (end + quote.width).min(self.data.len()));
-        let value = &self.data[start..end];
-        // Two names in a list are no pair.
-        let is_pair = matches!(self.data.get(after), None | Some(b')' | b']'));
-        let looks = is_random(value)
-            || value.contains(&b' ')
-            || self.kind == Kind::Json
-            || self.is_setter(name.start);
-        let verdict = if looks { name.verdict } else { Verdict::Look };
-        (is_pair
-            && !value::is_name(value, self.lexicon.names)
-            && self.judged(verdict, name, start, end, Place::Script))
-        .then(|| self.cut_named(name, start, end))
     }
 
     /// A value after a key: a string, a number, an object or a list. `quote` is the key's, and where it ends.
@@ -275,6 +303,7 @@ impl Scan<'_> {
                 self.cuts.push(Cut {
                     start: at,
                     end,
+                    anew: None,
                     quote: quote.map(|(quote, close)| (close - quote.width, close)),
                 });
                 Some(end)
@@ -284,6 +313,7 @@ impl Scan<'_> {
                 self.cuts.push(Cut {
                     start: at,
                     end,
+                    anew: None,
                     quote: quote.map(|(quote, close)| (close - quote.width, close)),
                 });
                 Some(end)
@@ -355,6 +385,9 @@ impl Scan<'_> {
         if value != at && data[at..value].contains(&b'\n') {
             return None;
         }
+        if is_quantity(data, value) {
+            return None;
+        }
         if let Some(end) = self.scalar(name, None, value) {
             return Some(end);
         }
@@ -362,22 +395,20 @@ impl Scan<'_> {
             return None;
         }
         match self.kind {
-            Kind::Plain | Kind::Json if self.starts_line(name.start) => self.line(name, value),
-            Kind::Script => None,
+            Kind::Plain | Kind::Json
+                if self.starts_line(name.start) && !self.is_argument_by_name(name.start) =>
+            {
+                self.line(name, value)
+            }
+            Kind::Script => self.typed(name, value),
             _ => {
                 let end = parameter_end(data, value, 0);
-                self.judged(Verdict::Look, name, value, end, Place::Script)
-                    .then(|| self.cut_named(name, value, end))
+                if self.judged(Verdict::Look, name, value, end, Place::Script) {
+                    return Some(self.cut_named(name, value, end));
+                }
+                self.typed(name, value).or_else(|| self.told(name, value))
             }
         }
-    }
-
-    /// `--password value`.
-    fn flag(&mut self, name: Name, at: usize) -> Option<usize> {
-        let end = parameter_end(self.data, at, 0);
-        let is_value = at > name.end && end > at && self.data.get(at) != Some(&b'-');
-        (is_value && self.judged(name.verdict, name, at, end, Place::Script))
-            .then(|| self.cut_named(name, at, end))
     }
 
     fn place(&self, quoted_name: bool) -> Place {
@@ -415,10 +446,21 @@ impl Scan<'_> {
             self.cuts.push(Cut {
                 start,
                 end,
+                anew: None,
                 quote: None,
             });
         }
         end
+    }
+
+    /// Puts something else where a part stands.
+    pub(super) fn replace(&mut self, start: usize, end: usize, anew: Vec<u8>) {
+        self.cuts.push(Cut {
+            start,
+            end,
+            anew: Some(anew),
+            quote: None,
+        });
     }
 
     fn finish(mut self) -> Option<Vec<u8>> {
@@ -439,7 +481,7 @@ impl Scan<'_> {
                 redacted.extend_from_slice(&data[from..cut.start]);
                 let quote = cut.quote.map_or(&b""[..], |(start, end)| &data[start..end]);
                 redacted.extend_from_slice(quote);
-                redacted.extend_from_slice(PLACEHOLDER.as_bytes());
+                redacted.extend_from_slice(cut.anew.as_deref().unwrap_or(PLACEHOLDER.as_bytes()));
                 redacted.extend_from_slice(quote);
             }
             from = cut.end;

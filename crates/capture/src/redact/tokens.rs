@@ -12,7 +12,7 @@ use super::text::{Kind, Lexicon};
 use super::value::is_random;
 
 /// Base64 that may have been cut.
-const STANDARD_LENIENT: GeneralPurpose = GeneralPurpose::new(
+pub(super) const STANDARD_LENIENT: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new()
         .with_decode_padding_mode(DecodePaddingMode::RequireNone)

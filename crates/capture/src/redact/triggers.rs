@@ -1,11 +1,12 @@
-//! What a text is searched for, in one pass: parts of names, prefixes of tokens, and escapes that may hide a name.
+//! What a text is searched for, in one pass: parts of names, escapes that may hide a name, prefixes of tokens, commands and
+//! `data:` URLs.
 
 use std::sync::{Arc, LazyLock};
 
 use aho_corasick::AhoCorasick;
 
 use super::names::Names;
-use super::tokens;
+use super::{command, data_url, tokens};
 
 /// Parts of names. What they stand in is judged by its words.
 const NAMES: &[&str] = &[
@@ -95,14 +96,20 @@ pub(super) enum Trigger {
     Name,
     /// The prefix of a token: see [`tokens::Shape`].
     Token(usize),
+    /// The name of a command: see [`command::commands`].
+    Command(usize),
+    /// The start of a `data:` URL.
+    DataUrl,
 }
 
 /// The search, for the common names and those that were added.
 #[derive(Clone, Debug)]
 pub(super) struct Triggers {
     search: Arc<AhoCorasick>,
-    /// Patterns from here on are prefixes of tokens.
+    /// Patterns from here on are prefixes of tokens, then commands, then starts of `data:` URLs.
     tokens: usize,
+    commands: usize,
+    data_urls: usize,
 }
 
 static COMMON: LazyLock<Triggers> = LazyLock::new(|| Triggers::build(Vec::new()));
@@ -127,8 +134,12 @@ impl Triggers {
         let common = NAMES.iter().chain(ESCAPES).map(|name| (*name).to_owned());
         let names: Vec<String> = common.chain(added).collect();
         let tokens = names.len();
-        let all = names.into_iter().chain(tokens::prefixes().map(str::to_owned));
-        let patterns: Vec<String> = all.collect();
+        let mut patterns = names;
+        patterns.extend(tokens::prefixes().map(str::to_owned));
+        let commands = patterns.len();
+        patterns.extend(command::commands().map(str::to_owned));
+        let data_urls = patterns.len();
+        patterns.extend(data_url::STARTS.iter().map(|start| (*start).to_owned()));
         let build = |kind| {
             AhoCorasick::builder()
                 .ascii_case_insensitive(true)
@@ -144,6 +155,8 @@ impl Triggers {
         Self {
             search: Arc::new(search),
             tokens,
+            commands,
+            data_urls,
         }
     }
 
@@ -151,9 +164,11 @@ impl Triggers {
     pub(super) fn find<'a>(&'a self, data: &'a [u8]) -> impl Iterator<Item = (Trigger, usize, usize)> + 'a {
         self.search.find_iter(data).map(|found| {
             let pattern = found.pattern().as_usize();
-            let trigger = match pattern.checked_sub(self.tokens) {
-                None => Trigger::Name,
-                Some(token) => Trigger::Token(token),
+            let trigger = match pattern {
+                _ if pattern < self.tokens => Trigger::Name,
+                _ if pattern < self.commands => Trigger::Token(pattern - self.tokens),
+                _ if pattern < self.data_urls => Trigger::Command(pattern - self.commands),
+                _ => Trigger::DataUrl,
             };
             (trigger, found.start(), found.end())
         })

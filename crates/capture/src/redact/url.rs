@@ -1,6 +1,7 @@
 //! A URL: user info, tokens and matrix parameters in the path, parameters of query and fragment.
 
 use super::PLACEHOLDER;
+use super::data_url;
 use super::form;
 use super::learned::{Found, Source};
 use super::names::Verdict;
@@ -39,6 +40,9 @@ const MAX_PASSES: usize = 4;
 
 /// Takes secrets out of a URL.
 pub(super) fn redact(text: &str, lexicon: Lexicon<'_>, found: &mut Found) -> String {
+    if let Some(redacted) = data_url::redact(text, lexicon, found) {
+        return redacted;
+    }
     // What stands for a secret may change where the parts of an odd URL are seen.
     let mut redacted = once(text, lexicon, found);
     if redacted != text {

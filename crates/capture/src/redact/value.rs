@@ -122,11 +122,26 @@ fn is_empty(value: &[u8]) -> bool {
         || is_template(b"${", b"}")
         || is_template(b"{{", b"}}")
         || is_template(b"<", b">")
+        || is_template(b"$(", b")")
+        || is_variable(value)
         || value.iter().all(hidden)
         || std::str::from_utf8(value).is_ok_and(|text| text.chars().all(|c| c == '•' || c == '●'))
 }
 
-fn is_in(list: &[&str], value: &[u8]) -> bool {
+/// A variable of a shell: `$PASSWORD`, `%PASSWORD%`.
+fn is_variable(value: &[u8]) -> bool {
+    let percent = || value.strip_prefix(b"%").and_then(|rest| rest.strip_suffix(b"%"));
+    value.strip_prefix(b"$").or_else(percent).is_some_and(|name| {
+        name.len() >= 2
+            && name[0].is_ascii_uppercase()
+            && name
+                .iter()
+                .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || *byte == b'_')
+    })
+}
+
+/// Whether a short value is one of a list, in any case.
+pub(super) fn is_in(list: &[&str], value: &[u8]) -> bool {
     value.len() <= 16
         && list
             .iter()

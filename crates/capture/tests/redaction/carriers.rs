@@ -78,7 +78,11 @@ pub(crate) fn carriers() -> Vec<Carrier> {
                     Scope::Parameter
                 },
                 place: next(),
-                template: next().replace('⏎', "\r\n").replace('↵', "\n"),
+                template: next()
+                    .replace('⏎', "\r\n")
+                    .replace('↵', "\n")
+                    .replace('⇥', "\t")
+                    .replace('¦', "|"),
                 encode: encoder(next()),
                 never: match next() {
                     "letters" => ('a'..='z').chain('A'..='Z').chain("-+/=".chars()).collect(),
@@ -106,6 +110,8 @@ fn encoder(name: &str) -> fn(&str) -> String {
         "single" => single,
         "backtick" => backtick,
         "yaml" => yaml,
+        "csv" => csv,
+        "html_html" => html_html,
         other => panic!("carriers.txt has an encoder {other:?}"),
     }
 }
@@ -226,4 +232,12 @@ fn backtick(text: &str) -> String {
 
 fn yaml(text: &str) -> String {
     text.replace('\'', "''")
+}
+
+fn csv(text: &str) -> String {
+    text.replace('"', "\"\"")
+}
+
+fn html_html(text: &str) -> String {
+    html(&html(text))
 }

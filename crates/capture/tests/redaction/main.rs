@@ -4,6 +4,7 @@
 
 mod carriers;
 mod outputs;
+mod texts;
 
 use std::fmt::Write as _;
 
@@ -135,6 +136,21 @@ fn what_is_harmless_stays() {
                 ),
             ),
             ("text/yaml", format!("{name}: {value}\n")),
+            ("text/yaml", format!("- name: {name}\n  value: {value}\n")),
+            ("text/csv", format!("a,{name}\n1,\"{value}\"\n")),
+            (
+                "text/html",
+                format!("<tr><td>{name}</td><td>{value}</td></tr><dl><dt>{name}:</dt><dd>{value}</dd></dl>"),
+            ),
+            (
+                "text/html",
+                format!("<tr><th>{name}</th><th>a</th></tr><tr><td>{value}</td><td>1</td></tr>"),
+            ),
+            (
+                "text/plain",
+                format!("let {}: string = '{value}'", name.replace('-', "_")),
+            ),
+            ("text/plain", format!("it has {name}: {value}\n")),
         ];
         for (mime_type, body) in bodies {
             let mut exchange = Exchange::default();
@@ -196,6 +212,32 @@ fn hostile_bodies_take_linear_time() {
         "\\u0041",
         "token\n",
         "<a:token>",
+        "<td>token</td>",
+        "<td>token</td><td>",
+        "<th>token</th>",
+        "<tr><th>token</th><th>x</th></tr>",
+        "<dt>token</dt><dd>x",
+        "<b>password:</b>",
+        "token,",
+        "a,token\n",
+        "a,token\nb,\"",
+        "a,token\n\n",
+        "|token|",
+        "- name: token\n",
+        "name: token\n  value: |\n   ",
+        "value: x\n",
+        "curl -u ",
+        "curl \\\n",
+        "\"curl\",",
+        "data:,%20",
+        "data:text/html,%3C",
+        "data:text/html;base64,",
+        "token || ",
+        "token: a",
+        "token string ",
+        "${token:-",
+        "a password: b ",
+        "&lt;a name=&quot;token&quot; ",
     ];
     let seconds = |size: usize, piece: &str, mime_type: &str| {
         let mut exchange = Exchange::default();
@@ -212,10 +254,14 @@ fn hostile_bodies_take_linear_time() {
             "application/x-www-form-urlencoded",
         ] {
             let small = seconds(5_000, piece, mime_type).max(0.005);
-            let large = seconds(40_000, piece, mime_type);
+            // What else the machine does is no time of ours.
+            let large = (0..5)
+                .map(|_| seconds(40_000, piece, mime_type))
+                .find(|large| *large < small * 40.0)
+                .unwrap_or(f64::INFINITY);
             assert!(
                 large < small * 40.0,
-                "{piece:?} {mime_type}: {small} s, eight times as much {large} s"
+                "{piece:?} {mime_type}: {small} s, eight times as much more than 40 times that"
             );
         }
     }

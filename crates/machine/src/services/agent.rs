@@ -23,12 +23,16 @@ use crate::io::StreamId;
 
 /// Permissions of a file that is written.
 const MODE: u32 = 0o644;
+/// How long news of the agent wait for more of them, in milliseconds: a guest may say hello as often as it likes.
+const NEWS_MS: u32 = 200;
 
 /// A VM's agent, if its guest has one.
 #[derive(Default)]
 pub(super) struct Agent {
     session: Session,
     jobs: BTreeMap<StreamId, Job>,
+    /// Whether clients are going to be told that the agent has come or gone.
+    to_tell: bool,
 }
 
 /// An operation and the client's stream.
@@ -111,7 +115,20 @@ impl Agent {
                 Event::Incompatible(_) | Event::Broken { .. } => {}
             }
         }
+        if self.session.is_ready() != cx.machine.info.has_agent && !std::mem::replace(&mut self.to_tell, true)
+        {
+            cx.wake(NEWS_MS, 0);
+        }
         self.flush(cx);
+    }
+
+    fn tell_presence<A>(&mut self, cx: &mut Cx<'_, A>) {
+        self.to_tell = false;
+        let is_there = self.session.is_ready();
+        if cx.machine.info.has_agent != is_there {
+            cx.machine.info.has_agent = is_there;
+            cx.machine.touch();
+        }
     }
 
     fn job_of(&mut self, id: OperationId) -> Option<(StreamId, &mut Job)> {
@@ -225,6 +242,11 @@ impl<A> Service<A> for Agent {
         self.happened(events, cx);
         // The next life has another agent.
         self.session = Session::new();
+        self.tell_presence(cx);
+    }
+
+    fn woken(&mut self, _reason: u32, cx: &mut Cx<'_, A>) {
+        self.tell_presence(cx);
     }
 
     fn stream_opened(&mut self, stream: StreamId, kind: &StreamKind, cx: &mut Cx<'_, A>) {

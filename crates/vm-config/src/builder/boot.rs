@@ -2,7 +2,7 @@
 
 use super::Builder;
 use crate::error::{ConfigError, ConfigWarning};
-use crate::inputs::{Firmware, InputSource, KernelKind, Media};
+use crate::inputs::{DiskInput, Firmware, InputSource, KernelKind, Media};
 use crate::types::{BootDevice, BootFrom, FileKind};
 use crate::validate::check_cmdline;
 
@@ -50,7 +50,7 @@ impl Builder<'_> {
             || self.overrides.cmdline.is_some();
         let has_disk = self.main_disk().is_some();
         let has_kernel = self.profile.default_inputs.kernel.is_some();
-        let is_data = has_kernel && self.main_disk().is_some_and(|(disk, _)| disk.is_data);
+        let is_data = has_kernel && self.main_disk().is_some_and(|(disk, _)| holds_data(disk));
         let by_uefi = self.chosen_firmware() == Firmware::Uefi;
         let boots_disks = by_uefi || self.machine.boots_disks() && !self.profile.requires_kernel;
         match self.overrides.boot_from {
@@ -245,4 +245,9 @@ fn has_word(cmdline: &str, beginning: &str) -> bool {
     cmdline
         .split_ascii_whitespace()
         .any(|word| word.starts_with(beginning))
+}
+
+/// Whether a disk has nothing that could be started.
+fn holds_data(disk: &DiskInput) -> bool {
+    disk.is_data || matches!(disk.source, InputSource::Blank(_))
 }

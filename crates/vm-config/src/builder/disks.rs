@@ -158,9 +158,12 @@ impl Builder<'_> {
         field: &str,
         starts: bool,
     ) {
-        let format = disk
-            .format
-            .unwrap_or_else(|| DiskFormat::promised_by(disk.source.file_name()));
+        let format = match &disk.source {
+            InputSource::Blank(_) => DiskFormat::Raw,
+            source => disk
+                .format
+                .unwrap_or_else(|| DiskFormat::promised_by(source.file_name())),
+        };
         let is_cdrom = media(disk) == Media::Cdrom;
         let readonly = disk.readonly || is_cdrom;
         // IDE disks need a layer even where they may not write.

@@ -152,6 +152,10 @@ impl Builder<'_> {
     /// that names it.
     fn mount(&mut self, source: &InputSource, name: &str, kind: FileKind, field: &str) -> String {
         self.require(check_source(source, field));
+        if matches!(source, InputSource::Blank(_)) {
+            let error = ConfigError::invalid(field, "a file", source.file_name());
+            self.errors.push(error);
+        }
         self.mount_file(FileMountInfo {
             source: source.clone(),
             path: format!("{MOUNT_FOLDER}/{name}"),

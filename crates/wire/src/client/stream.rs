@@ -39,6 +39,8 @@ struct End<T: Transport> {
     incoming: Cell<Incoming>,
     outgoing: Cell<Outgoing>,
     queue: RefCell<VecDeque<u8>>,
+    /// What is said when the queue is empty.
+    behind: RefCell<Option<StreamMessage>>,
     /// Bytes that were ever sent.
     sent: Cell<u64>,
     open: Cell<bool>,
@@ -55,6 +57,7 @@ pub(super) fn open<T: Transport + 'static, K: Kind>(
         incoming: Cell::new(Incoming::new(WINDOW)),
         outgoing: Cell::default(),
         queue: RefCell::default(),
+        behind: RefCell::default(),
         sent: Cell::new(0),
         open: Cell::new(true),
     });
@@ -120,7 +123,15 @@ impl<T: Transport, K: Kind> Stream<T, K> {
         self.end.queue.borrow().len()
     }
 
-    /// Sends something beside bytes.
+    /// Sends something behind all bytes that were sent before, in place of what waits so already: the end of the bytes.
+    pub fn note_behind(&self, note: &K::FromClient) {
+        if let Ok(note) = serde_json::to_value(note) {
+            *self.end.behind.borrow_mut() = Some(StreamMessage::Note { note });
+            self.end.pump();
+        }
+    }
+
+    /// Sends something beside bytes, at once: those that wait come after it.
     pub fn note(&self, note: &K::FromClient) {
         // A note is plain data and has a JSON form.
         if let Ok(note) = serde_json::to_value(note) {
@@ -171,6 +182,11 @@ impl<T: Transport> End<T> {
             self.send(&StreamMessage::Data { offset }, vec![bytes]);
         }
         self.outgoing.set(outgoing);
+        if queue.is_empty()
+            && let Some(message) = self.behind.take()
+        {
+            self.send(&message, Vec::new());
+        }
     }
 
     fn take<K: Kind>(&self, packet: Packet<T::Attachment>, heard: &dyn Fn(StreamEvent<K, T::Attachment>)) {

@@ -286,6 +286,37 @@ fn a_stream_sends_as_far_as_its_credit_goes() {
 }
 
 #[test]
+fn what_is_said_behind_bytes_waits_for_them() {
+    let (client, wire) = pair();
+    let (stream, _, port) = console(&client, &wire);
+    let last = ConsoleFromClient::Size {
+        size: None,
+        focused: false,
+    };
+    stream.send(b"hello").unwrap();
+    stream.note_behind(&last);
+    port.deliver(&StreamMessage::Credit { total: 3 }, Vec::new());
+    assert_eq!(port.next::<StreamMessage>().0, StreamMessage::Data { offset: 0 });
+    port.deliver(&StreamMessage::Credit { total: 5 }, Vec::new());
+    assert_eq!(port.next::<StreamMessage>().0, StreamMessage::Data { offset: 3 });
+    assert!(matches!(
+        port.next::<StreamMessage>().0,
+        StreamMessage::Note { .. }
+    ));
+    // With nothing before it, at once, and each once.
+    stream.note_behind(&last);
+    assert!(matches!(
+        port.next::<StreamMessage>().0,
+        StreamMessage::Note { .. }
+    ));
+    drop(stream);
+    assert_eq!(
+        port.next::<StreamMessage>().0,
+        StreamMessage::End { failure: None }
+    );
+}
+
+#[test]
 fn a_stream_is_heard_within_its_window() {
     let (client, wire) = pair();
     let (stream, heard, port) = console(&client, &wire);

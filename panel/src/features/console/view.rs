@@ -6,11 +6,12 @@ use qemuweb_wire::VmState;
 use qemuweb_wire::vm::VmId;
 use sycamore::prelude::*;
 use wasm_bindgen::prelude::*;
-use web_sys::{HtmlElement, HtmlInputElement, KeyboardEvent, ResizeObserver};
+use web_sys::{HtmlElement, HtmlInputElement, KeyboardEvent, MouseEvent, ResizeObserver};
 
 use super::keys::CAPTURE_CHORD;
 use super::state::Consoles;
 use super::terminal::Console;
+use crate::features::machines::menu;
 use crate::kit::browser::{copy, focus, preference, set_preference};
 use crate::kit::buttons::tool;
 use crate::kit::icons::{self, icon};
@@ -161,8 +162,16 @@ pub fn ConsoleTools() -> View {
         }
     };
     let capture_title = format!("Capture the keyboard ({CAPTURE_CHORD})");
+    let files = move |event: MouseEvent| {
+        if let Some(vm_id) = consoles.cx.nav.selected.get_clone_untracked() {
+            let items = menu::file_items(consoles.machines, &vm_id);
+            consoles.cx.menu.below(&event, items.into());
+        }
+    };
     view! {
         div(class="tools", role="group", aria-label="Console") {
+            button(class="tool", r#type="button", data-testid="console-files", title="Files to and from the guest",
+                aria-label="Files to and from the guest", aria-haspopup="menu", on:click=files) { (Once { of: move || icon(icons::FILES) }) }
             button(class="tool", r#type="button", data-testid="capture", title=capture_title,
                 aria-label="Capture the keyboard",
                 aria-pressed=consoles.captured.get().to_string(), on:click=capture) { (Once { of: move || icon(icons::KEYBOARD) }) }

@@ -10,6 +10,7 @@ use web_sys::{Blob, File};
 
 use super::rows::Row;
 use super::state::Disks;
+use super::words;
 use crate::cx::{Answer, not_connected};
 use crate::kit::dialog::Confirm;
 use crate::kit::files::{Chosen, download_blob};
@@ -104,7 +105,7 @@ impl Disks {
         let kept = text::bytes(disks.iter().map(|disk| disk.kept).sum());
         let what = match &disks[..] {
             [] => return,
-            [disk] => format!("{} of {}", disk.disk_id, owner(disk)),
+            [disk] => format!("{} of {}", words::name(&disk.disk_id), owner(disk)),
             more => text::count(more.len(), "disk"),
         };
         self.cx.confirm.set(Some(Confirm::new(

@@ -43,7 +43,6 @@ pub(super) fn card(disks: Disks, disk_id: &str, importing: Signal<Option<(VmId, 
             .unwrap_or_default()
     });
     let facts = memo(move || row.with(|row| row.as_deref().map(Row::facts).unwrap_or_default()));
-    let names = memo(move || facts.with(|facts| facts.iter().map(|(name, _)| *name).collect::<Vec<_>>()));
     let alarm = of(|row| {
         let alarm = row.in_use.as_ref().and_then(|disk| disk.alarm.as_ref());
         alarm.map(headline).unwrap_or_default()
@@ -52,18 +51,12 @@ pub(super) fn card(disks: Disks, disk_id: &str, importing: Signal<Option<(VmId, 
         let chain = chain.get_clone();
         chain.into_iter().map(|layer| view! { li { (layer) } }).collect()
     };
-    let fact = move |name: &'static str| {
-        // The values change every second; the elements stay.
-        let value = memo(move || {
-            let value = |facts: &Vec<(&'static str, String)>| {
-                let mut facts = facts.iter();
-                facts
-                    .find(|(other, _)| *other == name)
-                    .map(|(_, value)| value.clone())
-            };
-            facts.with(value).unwrap_or_default()
-        });
-        view! { div { dt { (name) } dd(data-fact=name) { (value.get_clone()) } } }
+    let values = move || -> Vec<View> {
+        let facts = facts.get_clone();
+        facts
+            .into_iter()
+            .map(|(name, value)| view! { div { dt { (name) } dd(data-fact=name) { (value) } } })
+            .collect()
     };
     let (data_id, job) = (
         disk_id.to_owned(),
@@ -79,7 +72,7 @@ pub(super) fn card(disks: Disks, disk_id: &str, importing: Signal<Option<(VmId, 
             p(class="disk-alarm", data-testid="disk-alarm", hidden=alarm.with(String::is_empty)) {
                 (Once { of: || icon(icons::WARNING) }) (alarm.get_clone())
             }
-            dl(class="disk-facts") { Keyed(list=names, key=|name| *name, view=fact) }
+            dl(class="disk-facts") { (values()) }
             (Once { of: move || tools(disks, vm_id, row, importing) })
             (job)
         }

@@ -75,7 +75,7 @@ impl Row {
     pub(super) fn name(&self) -> &str {
         self.disk
             .as_ref()
-            .map_or(&self.disk_id, |(disk, _)| &disk.channel)
+            .map_or(words::name(&self.disk_id), |(disk, _)| &disk.channel)
     }
 
     /// Bytes of changes that are kept.

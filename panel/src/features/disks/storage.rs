@@ -9,6 +9,7 @@ use sycamore::prelude::*;
 
 use super::actions::owner;
 use super::state::Disks;
+use super::words;
 use crate::kit::buttons::{icon_button, text_button};
 use crate::kit::failure_view::failure_view;
 use crate::kit::icons;
@@ -61,7 +62,7 @@ pub fn Storage() -> View {
         let mut parts = storage.get().map(summary).unwrap_or_default();
         if disks.kept.with(Option::is_some) {
             parts.push(format!(
-                "What guests have written to disks takes {} of it.",
+                "Guests have written about {} to disks.",
                 text::bytes(all())
             ));
         }
@@ -95,7 +96,7 @@ pub fn Storage() -> View {
 }
 
 fn gone_row(disks: Disks, disk: KeptDisk) -> View {
-    let name = format!("{} of {}", disk.disk_id, owner(&disk));
+    let name = format!("{} of {}", words::name(&disk.disk_id), owner(&disk));
     let mut facts = vec![format!("{} of changes", text::bytes(disk.kept))];
     facts.extend(disk.size.map(|size| format!("a disk of {}", text::bytes(size))));
     if !disk.base.is_empty() {
@@ -105,7 +106,7 @@ fn gone_row(disks: Disks, disk: KeptDisk) -> View {
         facts.push("its machine can be brought back until the browser closes".to_owned());
     }
     let facts = facts.join(" · ");
-    let data_id = disk.vm_id.clone();
+    let (data_id, title) = (disk.vm_id.clone(), disk.disk_id.clone());
     let remove = icon_button(
         icons::REMOVE,
         "remove-gone",
@@ -115,7 +116,7 @@ fn gone_row(disks: Disks, disk: KeptDisk) -> View {
         },
     );
     view! {
-        li(class="recent-row stored-row", data-testid="gone-disk", data-vm-id=data_id) {
+        li(class="recent-row stored-row", data-testid="gone-disk", data-vm-id=data_id, title=title) {
             span(class="vm-name") { (name) }
             span(class="vm-state") { (facts) }
             (remove)

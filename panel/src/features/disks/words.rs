@@ -46,6 +46,11 @@ pub(super) fn per_second(rate: f64) -> String {
     format!("{}/s", text::bytes(rate as u64))
 }
 
+/// What people call a disk by as what it is kept: without the end that tells VMs of one id apart.
+pub(super) fn name(disk_id: &str) -> &str {
+    disk_id.rsplit_once('.').map_or(disk_id, |(name, _)| name)
+}
+
 /// What drive a disk is in.
 pub(super) fn drive(kind: FileKind) -> &'static str {
     match kind {
@@ -211,6 +216,7 @@ pub(super) mod tests {
         assert_eq!(rate(&told(None, first.disks.clone()), &second, "disk0"), None);
         assert_eq!(rate(&second, &second, "disk0"), None);
         assert_eq!(per_second(1536.0), "1.5 KiB/s");
+        assert_eq!((name("home.1f"), name("home")), ("home", "home"));
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! What the form's fields say, and the machine that they make. Pure.
 
 use qemuweb_vm_config::{
-    Arch, Attachment, BootDevice, ConfigError, DiskInput, FileKind, HOME_CHANNEL, HomeDisk, InputSource,
-    KernelKind, Media, VmInputs, VmOverrides, VmProfile, build_qemu_args, find_profile, split_args,
+    Arch, Attachment, BlankDisk, BootDevice, ConfigError, DiskInput, FileKind, HOME_CHANNEL, HomeDisk,
+    InputSource, KernelKind, Media, VmInputs, VmOverrides, VmProfile, build_qemu_args, find_profile,
+    split_args,
 };
 use qemuweb_wire::stored::StoredInfo;
 use qemuweb_wire::vm::VmDefinition;
@@ -312,6 +313,22 @@ pub fn disk_of(source: InputSource) -> DiskInput {
         media: is_iso.then_some(Media::Cdrom),
         ..DiskInput::new(source)
     }
+}
+
+/// A new disk of so many GiB beside `disks`.
+pub fn blank_disk(disks: &[DiskInput], gib: f64) -> DiskInput {
+    let is_taken = |id: &str| {
+        let mut blanks = disks.iter().filter_map(|disk| match &disk.source {
+            InputSource::Blank(blank) => Some(blank.id.as_str()),
+            _ => None,
+        });
+        blanks.any(|taken| taken == id)
+    };
+    let mut ids = (1..).map(|number| format!("disk-{number}"));
+    let id = ids.find(|id| !is_taken(id)).unwrap_or_default();
+    // A size is a whole number of MiB; what is negative is 0, which is refused.
+    let size = (gib * 1024.0).round() as u64 * (1 << 20);
+    DiskInput::new(InputSource::Blank(BlankDisk { id, size }))
 }
 
 /// A disk from a stored file, whose content is known.

@@ -6,7 +6,7 @@ use sycamore::prelude::*;
 use wasm_bindgen::JsCast;
 use web_sys::{DragEvent, Event, HtmlInputElement, HtmlSelectElement, MouseEvent};
 
-use super::draft::{Draft, Field, attachment, disk_of, disk_of_stored};
+use super::draft::{Draft, Field, attachment, blank_disk, disk_of, disk_of_stored};
 use super::fields::errors;
 use super::state::Form;
 use crate::features::machines::words::describe;
@@ -210,6 +210,7 @@ pub(super) fn Disks(form: Form) -> View {
     let is_full = move || numbers.with(Vec::len) >= MAX_DISKS;
     let add = move |source: InputSource| form.change(|draft| draft.disks.push(disk_of(source)));
     let files = file_input(form, "disk-file".to_owned(), add);
+    let blank = blank(form);
     let address = address("disk-url".to_owned(), "Address of a disk image".to_owned(), add);
     let stored = stored(
         form,
@@ -224,11 +225,38 @@ pub(super) fn Disks(form: Form) -> View {
             ul(class="disk-list") {
                 Keyed(list=numbers, key=|number| *number, view=move |number| view! { Disk(form=form, number=number) })
             }
-            div(class="source", hidden=is_full()) { (files) (address) (stored) }
+            div(class="source", hidden=is_full()) { (files) (address) (stored) (blank) }
         }
         p(class="hint") {
             "Images of disks (raw, qcow2, VMDK, VDI, VHDX, VHD and others), CDs and floppies; the first boots. What the \
              guest writes is kept in this browser; your file is not changed."
+        }
+    }
+}
+
+/// The way to add a new disk, of a size in GiB.
+fn blank(form: Form) -> View {
+    let size = create_node_ref();
+    let add = move |_: MouseEvent| {
+        let Some(size) = size
+            .try_get()
+            .and_then(|size| size.dyn_into::<HtmlInputElement>().ok())
+        else {
+            return;
+        };
+        // What is no number is refused as too small a disk.
+        let gib = size.value_as_number();
+        let gib = if gib.is_finite() { gib } else { 0.0 };
+        form.change(|draft| {
+            let disk = blank_disk(&draft.disks, gib);
+            draft.disks.push(disk);
+        });
+    };
+    view! {
+        span(class="new-disk") {
+            input(r#ref=size, r#type="number", min="0.01", step="any", value="4", aria-label="Size of a new disk in GiB",
+                data-testid="new-disk-size")
+            button(r#type="button", data-testid="new-disk", on:click=add) { "Add a new disk (GiB)" }
         }
     }
 }

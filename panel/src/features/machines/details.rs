@@ -40,16 +40,8 @@ fn facts(vm: &VmInfo) -> Vec<(&'static str, String)> {
 
 /// QEMU's command line as one would type it.
 fn command_line(vm: &VmInfo) -> String {
-    let quote = |arg: &String| {
-        let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_=,./:+%@".contains(c);
-        if !arg.is_empty() && arg.chars().all(is_plain) {
-            arg.clone()
-        } else {
-            format!("'{}'", arg.replace('\'', r"'\''"))
-        }
-    };
     let args: Vec<String> = std::iter::once(format!("qemu-system-{}", vm.arch))
-        .chain(vm.args.iter().map(quote))
+        .chain(vm.args.iter().map(|arg| text::shell_word(arg)))
         .collect();
     args.join(" ")
 }

@@ -2,7 +2,7 @@
 
 use super::actions::Possible;
 use super::state::Machines;
-use crate::cx::{Connection, Tab};
+use crate::cx::{Connection, Direction, Tab};
 use crate::kit::menu::Item;
 
 /// The lines of a VM's context menu.
@@ -25,6 +25,7 @@ pub fn items(machines: Machines, vm_id: &str) -> Vec<Item> {
         machines.cx.nav.tab.set(Tab::Settings);
         machines.cx.nav.show(vm_id);
     };
+    let [send, fetch] = file_items(machines, vm_id);
     let is_favourite = vm.favourite;
     let id = vm.vm_id.clone();
     vec![
@@ -40,6 +41,9 @@ pub fn items(machines: Machines, vm_id: &str) -> Vec<Item> {
         ),
         item("vm-reset", "Reset…", possible.reset, Machines::ask_reset),
         Item::line(),
+        send,
+        fetch,
+        Item::line(),
         item("vm-clone", "Clone", possible.clone, Machines::clone_vm),
         Item::check("vm-favourite", "Favourite", is_favourite, move || {
             machines.toggle_favourite(&id);
@@ -48,5 +52,18 @@ pub fn items(machines: Machines, vm_id: &str) -> Vec<Item> {
         item("vm-settings", "Rename and settings", true, rename),
         Item::line(),
         item("vm-remove", "Remove", possible.remove, Machines::remove),
+    ]
+}
+
+/// The lines for files to and from a VM's guest.
+pub fn file_items(machines: Machines, vm_id: &str) -> [Item; 2] {
+    let reason = machines.why_no_files(vm_id);
+    let item = |test_id, text, direction| {
+        let (asked, of) = (machines.cx.nav.transfer, vm_id.to_owned());
+        Item::new(test_id, text, move || asked.set(Some((of.clone(), direction)))).unless(reason)
+    };
+    [
+        item("vm-send-files", "Send files…", Direction::Send),
+        item("vm-fetch-file", "Fetch a file…", Direction::Fetch),
     ]
 }

@@ -13,7 +13,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use sycamore::prelude::*;
 
-use crate::cx::Cx;
+use super::words;
+use crate::cx::{Connection, Cx};
 
 /// Log lines that are kept, of all VMs together.
 const MAX_LOG_LINES: usize = 500;
@@ -174,6 +175,21 @@ impl Machines {
     pub fn vm(self, vm_id: &str) -> Option<Rc<VmInfo>> {
         self.vms
             .with_untracked(|vms| vms.iter().find(|vm| vm.vm_id == vm_id).cloned())
+    }
+
+    /// Why no file can go to or from a VM's guest, if none can. Tracked.
+    pub fn why_no_files(self, vm_id: &str) -> Option<&'static str> {
+        let is_connected = self
+            .cx
+            .connection
+            .with(|connection| *connection == Connection::Connected);
+        if !is_connected {
+            return Some("There is no connection to the VM host.");
+        }
+        self.vms.with(|vms| {
+            let vm = vms.iter().find(|vm| vm.vm_id == vm_id);
+            vm.map_or(Some("It is no more."), |vm| words::why_no_files(vm))
+        })
     }
 
     /// The VM that is shown, without tracking.

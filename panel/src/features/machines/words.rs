@@ -45,6 +45,18 @@ pub fn state(state: &VmState) -> &'static str {
     }
 }
 
+/// Why no file can go to or from a VM's guest, if none can.
+pub fn why_no_files(vm: &VmInfo) -> Option<&'static str> {
+    match (&vm.state, vm.has_agent) {
+        (VmState::Running, true) => None,
+        (VmState::Running, false) => {
+            Some("No agent answers in its guest. Built-in guests have one once they have booted.")
+        }
+        (VmState::Paused | VmState::Halted { .. }, _) => Some("It is paused: resume it first."),
+        _ => Some("It does not run."),
+    }
+}
+
 /// What goes on in a phase of a start.
 pub fn phase(phase: Phase) -> &'static str {
     match phase {
@@ -109,6 +121,7 @@ pub fn describe(source: &InputSource) -> String {
             format!("{} ({}, stored)", file.name, bytes(file.size))
         }
         InputSource::Url(url) | InputSource::UrlWithCredentials(url) => url.clone(),
+        InputSource::Blank(disk) => format!("new disk of {}", bytes(disk.size)),
     }
 }
 
@@ -174,6 +187,18 @@ pub(crate) mod tests {
             total: None,
         });
         assert_eq!(transfer(&vm, 1_002_000.0), "4.0 MiB · 4.0 MiB/s");
+    }
+
+    #[test]
+    fn files_need_an_agent_that_runs() {
+        let mut vm = vm("a", VmState::Running);
+        assert!(why_no_files(&vm).unwrap().contains("agent"));
+        vm.has_agent = true;
+        assert_eq!(why_no_files(&vm), None);
+        for state in [VmState::Paused, VmState::NOT_STARTED, VmState::Starting] {
+            vm.state = state;
+            assert!(why_no_files(&vm).is_some());
+        }
     }
 
     #[test]

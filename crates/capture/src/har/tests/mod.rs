@@ -41,6 +41,7 @@ fn chromium_is_understood() {
     assert_eq!(exchange.number, 1);
     assert_eq!(exchange.started, 1_769_860_800_250.0);
     assert_eq!(exchange.server_ip, "2001:db8::1".parse().ok());
+    assert_eq!(exchange.connection.as_deref(), Some("58"));
     assert_eq!(
         exchange.initiator.as_deref(),
         Some("script https://example.org/app.js:12")

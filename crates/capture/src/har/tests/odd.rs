@@ -227,6 +227,12 @@ fn one_odd_field_goes_alone() {
             },
             "Mended: the priority (1 entry).",
         ),
+        (
+            r#""connection": "7""#,
+            r#""connection": "443""#,
+            &|e| e.connection = None,
+            "",
+        ),
         (r#"192.0.2.9"#, "192.0.2.9:443", &|_| {}, ""),
         (r#"192.0.2.9"#, "host.example/192.0.2.9:443", &|_| {}, ""),
         (

@@ -1,15 +1,13 @@
-//! Whatever clients, guests and the browser do: each call has one answer, nothing crosses a run, nothing is kept for a client that
-//! is gone, and a VM's memory is bounded. The world checks that after each step.
-#![allow(clippy::unwrap_used, reason = "a panic here is a failed test with a place")]
+//! How each thing happens in the world.
 
-mod world;
-
-use proptest::prelude::*;
+use crate::world::World;
+use crate::world::qemu::CHANNELS;
 use qemuweb_capture::{Exchange, jsonl};
 use qemuweb_machine::Input;
 use qemuweb_machine::io::{Attached, ClientId, FromWorker, Outcome, RunId, StreamId};
 use qemuweb_machine::storage::StorageEvent;
 use qemuweb_vm_config::find_profile;
+use qemuweb_wire::Failure;
 use qemuweb_wire::call::*;
 use qemuweb_wire::disk::ExportAs;
 use qemuweb_wire::message::{ClientMessage, VERSION};
@@ -17,163 +15,23 @@ use qemuweb_wire::monitor::MonitorCommand;
 use qemuweb_wire::stream::StreamMessage;
 use qemuweb_wire::topic::Topic;
 use qemuweb_wire::vm::FileRef;
-use qemuweb_wire::{Failure, VmState};
 use serde_json::json;
-use world::World;
-use world::qemu::CHANNELS;
 
-const PROFILES: [&str; 3] = [
-    "minimal-x86_64",
-    "linux-aarch64-virt-nographic",
-    "no-such-profile",
-];
-const VMS: [&str; 3] = ["a", "b", "c"];
-const EVENTS: [&str; 11] = [
-    "STOP",
-    "RESUME",
-    "SUSPEND",
-    "WAKEUP",
-    "RESET",
-    "SHUTDOWN",
-    "GUEST_PANICKED",
-    "BLOCK_IO_ERROR",
-    "WATCHDOG",
-    "POWERDOWN",
-    "NONSENSE",
-];
-
-/// Something that can happen. Numbers choose among what there is.
-#[derive(Clone, Debug)]
-enum Deed {
-    Join(u32),
-    Leave(u32),
-    Call {
-        client: u32,
-        vm: usize,
-        call: u8,
-        more: u8,
-    },
-    Malformed {
-        client: u32,
-        text: String,
-    },
-    Cancel {
-        client: u32,
-        back: u32,
-    },
-    Subscribe {
-        client: u32,
-        topic: u8,
-    },
-    OpenConsole {
-        client: u32,
-        vm: usize,
-    },
-    OnStream {
-        stream: usize,
-        what: u8,
-        count: u64,
-    },
-    Event {
-        vm: usize,
-        event: usize,
-        more: u8,
-    },
-    Nonsense {
-        vm: usize,
-        channel: usize,
-        bytes: Vec<u8>,
-    },
-    Print {
-        vm: usize,
-        count: usize,
-    },
-    Guest {
-        vm: usize,
-        channel: usize,
-        what: u8,
-    },
-    Worker {
-        vm: usize,
-        what: u8,
-    },
-    Storage {
-        vm: usize,
-        what: u8,
-    },
-    /// What belongs to a run that is over, or never was.
-    Late {
-        run: u64,
-        what: u8,
-    },
-    /// A task is done: the one of this place, well or not; or one that is done already.
-    Task {
-        place: usize,
-        well: bool,
-    },
-    Repeat {
-        task: u64,
-        what: u8,
-    },
-    Pass(u32),
-    Settle,
-}
-
-fn deed() -> impl Strategy<Value = Deed> {
-    let vm = 0..VMS.len();
-    prop_oneof![
-        2 => (0..4_u32).prop_map(Deed::Join),
-        1 => (0..4_u32).prop_map(Deed::Leave),
-        12 => (0..4_u32, vm.clone(), 0..31_u8, any::<u8>()).prop_map(|(client, vm, call, more)| Deed::Call { client, vm, call, more }),
-        1 => (0..4_u32, malformed()).prop_map(|(client, text)| Deed::Malformed { client, text }),
-        1 => (0..4_u32, 0..5_u32).prop_map(|(client, back)| Deed::Cancel { client, back }),
-        2 => (0..4_u32, 0..7_u8).prop_map(|(client, topic)| Deed::Subscribe { client, topic }),
-        2 => (0..4_u32, vm.clone()).prop_map(|(client, vm)| Deed::OpenConsole { client, vm }),
-        3 => (0..4_usize, 0..7_u8, 0..200_000_u64).prop_map(|(stream, what, count)| Deed::OnStream { stream, what, count }),
-        4 => (vm.clone(), 0..EVENTS.len(), any::<u8>()).prop_map(|(vm, event, more)| Deed::Event { vm, event, more }),
-        1 => (vm.clone(), 0..CHANNELS.len(), prop::collection::vec(any::<u8>(), 0..60))
-            .prop_map(|(vm, channel, bytes)| Deed::Nonsense { vm, channel, bytes }),
-        2 => (vm.clone(), 0..300_000_usize).prop_map(|(vm, count)| Deed::Print { vm, count }),
-        3 => (vm.clone(), 0..CHANNELS.len(), 0..6_u8).prop_map(|(vm, channel, what)| Deed::Guest { vm, channel, what }),
-        2 => (vm.clone(), 0..6_u8).prop_map(|(vm, what)| Deed::Worker { vm, what }),
-        2 => (vm.clone(), 0..5_u8).prop_map(|(vm, what)| Deed::Storage { vm, what }),
-        2 => (0..2_000_000_u64, 0..9_u8).prop_map(|(run, what)| Deed::Late { run, what }),
-        4 => (0..5_usize, any::<bool>()).prop_map(|(place, well)| Deed::Task { place, well }),
-        1 => (0..60_u64, 0..5_u8).prop_map(|(task, what)| Deed::Repeat { task, what }),
-        2 => (0..40_000_u32).prop_map(Deed::Pass),
-        3 => Just(Deed::Settle),
-    ]
-}
-
-fn malformed() -> impl Strategy<Value = String> {
-    prop_oneof![
-        Just(r#"{"type":"call","id":1000000,"method":"noSuch","params":{}}"#.to_owned()),
-        Just(r#"{"type":"call","id":1000000,"method":"stopVm","params":{"vmId":5}}"#.to_owned()),
-        Just(r#"{"type":"call","id":1000000}"#.to_owned()),
-        Just(r#"{"type":"open","id":1000000,"stream":{"type":"frames"}}"#.to_owned()),
-        Just(r#"{"type":"subscribe","id":1,"topic":{"type":"capture","capture":"x"}}"#.to_owned()),
-        ".{0,40}",
-    ]
-}
-
-/// An upper bound of the deeds that a malformed text asks an answer for.
-fn asks(text: &str) -> bool {
-    text.contains(r#""id":1000000"#) && !text.contains("open")
-}
+use crate::deed::{Deed, EVENTS, PROFILES, VMS, asks};
 
 impl World {
-    fn active(&mut self, vm: usize) -> Option<RunId> {
+    pub(crate) fn active(&mut self, vm: usize) -> Option<RunId> {
         let info = self.vm(VMS[vm])?;
         let run = RunId(info.run);
         self.workers.contains_key(&run).then_some(run)
     }
 
     /// The client in this place: one that is gone never comes back as itself.
-    fn slot(&self, place: u32) -> ClientId {
+    pub(crate) fn slot(&self, place: u32) -> ClientId {
         ClientId(place + 4 * self.generations.get(&place).copied().unwrap_or(0))
     }
 
-    fn join_slot(&mut self, place: u32) -> ClientId {
+    pub(crate) fn join_slot(&mut self, place: u32) -> ClientId {
         self.join(self.slot(place).0)
     }
 
@@ -185,7 +43,7 @@ impl World {
         }
     }
 
-    fn do_deed(&mut self, deed: Deed) {
+    pub(crate) fn do_deed(&mut self, deed: Deed) {
         match deed {
             Deed::Join(client) => drop(self.join_slot(client)),
             Deed::Leave(client) => self.leave_slot(client),
@@ -559,120 +417,5 @@ fn failed(outcome: Outcome<u32>) -> Outcome<u32> {
         Outcome::Written(_) => Outcome::Written(Err(failure)),
         Outcome::Measured(_) => Outcome::Measured(None),
         Outcome::DidWithDisks(_) => Outcome::DidWithDisks(Err(failure)),
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 150, max_shrink_iters: 2000, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn whatever_happens(deeds in prop::collection::vec(deed(), 1..120)) {
-        let mut world = World::new();
-        world.prompt = false;
-        world.join_slot(0);
-        for deed in deeds {
-            world.do_deed(deed);
-        }
-        // In the end every machine is ended, and then all that was asked is answered.
-        world.prompt = true;
-        world.settle();
-        let last = world.join_slot(0);
-        for vm in VMS {
-            let force = StopVm { vm_id: vm.to_owned(), force: true };
-            if world.active_state(vm) {
-                world.ask(last, force).unwrap();
-            }
-        }
-        world.pass(100_000.0);
-        for vm in VMS {
-            // Captures that no guest reads keep their senders waiting until the VM is gone.
-            if world.vm(vm).is_some() && !world.active_state(vm) {
-                world.ask(last, RemoveVm { vm_id: vm.to_owned() }).unwrap();
-            }
-        }
-        world.settle();
-        prop_assert!(world.workers.is_empty());
-        world.check_answers();
-        for stream in world.streams.values() {
-            prop_assert!(stream.closed);
-        }
-        world.leave(last);
-        for client in world.present.clone() {
-            world.leave(client);
-        }
-        world.pass(100_000.0);
-        prop_assert!(world.closed, "a host that nobody needs goes on");
-    }
-}
-
-impl World {
-    fn active_state(&mut self, vm: &str) -> bool {
-        self.vm(vm).is_some_and(|info| info.state.is_active())
-    }
-}
-
-/// The life as it has to be, told by what QEMU and people do.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Model {
-    halted: bool,
-    asked: bool,
-}
-
-proptest! {
-    #[test]
-    fn a_life_is_that_of_its_model(steps in prop::collection::vec(0..6_u8, 0..40)) {
-        let mut world = World::new();
-        let client = world.join(1);
-        let vm_id = || "a".to_owned();
-        let start = StartVm {
-            vm_id: vm_id(),
-            name: None,
-            profile: ProfileRef::Id(PROFILES[0].to_owned()),
-            inputs: Box::default(),
-            overrides: None,
-        };
-        world.ask(client, start).unwrap();
-        world.qemu("a").1.heeds = false;
-        let mut model = Model { halted: false, asked: false };
-        for step in steps {
-            match step {
-                0 => {
-                    let paused = world.ask(client, PauseVm { vm_id: vm_id() });
-                    prop_assert_eq!(paused.is_ok(), !model.halted);
-                    model.halted = true;
-                }
-                1 => {
-                    let resumed = world.ask(client, ResumeVm { vm_id: vm_id() });
-                    prop_assert_eq!(resumed.is_ok(), model.halted);
-                    model.halted = false;
-                }
-                2 => {
-                    world.ask(client, StopVm { vm_id: vm_id(), force: false }).unwrap();
-                    model = Model { halted: false, asked: true };
-                }
-                3 => {
-                    world.ask(client, ResetVm { vm_id: vm_id() }).unwrap();
-                    model.asked = false;
-                }
-                4 => {
-                    world.qemu("a").1.status = "paused";
-                    world.event("a", "STOP", json!({}));
-                    model.halted = true;
-                }
-                _ => {
-                    world.qemu("a").1.status = "running";
-                    world.event("a", "RESUME", json!({}));
-                    model.halted = false;
-                }
-            }
-            let expected = match model {
-                Model { halted: true, .. } => VmState::Paused,
-                Model { asked: true, .. } => VmState::Stopping,
-                _ => VmState::Running,
-            };
-            let vm = world.vm("a").unwrap();
-            prop_assert_eq!(vm.state, expected);
-            prop_assert_eq!(vm.shutdown_asked_at.is_some(), model.asked);
-        }
     }
 }
