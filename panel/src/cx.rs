@@ -50,6 +50,8 @@ pub enum Tab {
     Console,
     /// Configuration, times, log.
     Details,
+    /// Its disks: how they are used, and what is kept of them.
+    Disks,
     /// QEMU's monitor and what is measured.
     Monitor,
     /// Name and hardware.

@@ -112,6 +112,7 @@ fn main() {
         })
         .step("the popup with a VM", |room| room.check_popup("popup with a VM"))
         .step("the monitor", |room| room.check_tab("monitor", "qmp"))
+        .step("the disks", |room| room.check_tab("disks", "disk-card"))
         .step("the page's traffic", |room| {
             room.panel.click("show-capture")?;
             room.panel.session().wait_for(

@@ -70,10 +70,15 @@ pub(super) async fn storage_use() -> Option<StorageUse> {
         .await
         .ok()?
         .unchecked_into();
+    let persisted = match storage.persisted() {
+        Ok(told) => JsFuture::from(told).await.ok().and_then(|told| told.as_bool()),
+        Err(_) => None,
+    };
     // An f64 of JavaScript's that counts bytes: whole and positive.
     Some(StorageUse {
         used: estimate.get_usage()? as u64,
         quota: estimate.get_quota()? as u64,
+        persisted,
     })
 }
 

@@ -30,6 +30,9 @@ pub struct StorageUse {
     pub used: u64,
     /// Bytes that it may take up in all.
     pub quota: u64,
+    /// Whether the browser has marked it as persistent (`navigator.storage.persisted()`), where it tells.
+    #[serde(default)]
+    pub persisted: Option<bool>,
 }
 
 impl StorageUse {

@@ -16,6 +16,7 @@ use crate::cx::{Client, Cx};
 use crate::features::capture::state::Capture;
 use crate::features::capture::toolbar::BESIDE;
 use crate::features::console::state::Consoles;
+use crate::features::disks::state::Disks;
 use crate::features::launcher::state::Launcher;
 use crate::features::library::state::Library;
 use crate::features::machines::progress::note_boot;
@@ -68,12 +69,13 @@ impl Page {
         let machines = Machines::new(cx);
         let library = Library::new(machines);
         let consoles = Consoles::new(machines);
+        let monitors = Monitors::new(machines);
         let page = Self {
             cx,
             machines,
             library,
             consoles,
-            monitors: Monitors::new(machines),
+            monitors,
             launcher: Launcher::new(library),
             capture: Capture::new(consoles),
             transfers: Transfers::new(machines),
@@ -86,6 +88,7 @@ impl Page {
         provide_context(page.library);
         provide_context(page.consoles);
         provide_context(page.monitors);
+        provide_context(Disks::new(monitors, library));
         provide_context(page.launcher);
         provide_context(page.capture);
         provide_context(page.transfers);

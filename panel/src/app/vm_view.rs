@@ -5,6 +5,7 @@ use web_sys::{FocusEvent, KeyboardEvent};
 
 use crate::cx::Tab;
 use crate::features::console::view::{ConsoleTools, ConsoleView};
+use crate::features::disks::view::DisksView;
 use crate::features::form::view::Settings;
 use crate::features::machines::details::Details;
 use crate::features::machines::progress::ProgressBar;
@@ -13,6 +14,7 @@ use crate::features::monitor::metrics::MetricsBar;
 use crate::features::monitor::view::Monitor;
 use crate::features::transfer::drop_zone::drop_zone;
 use crate::kit::browser::open_panel;
+use crate::kit::buttons::text_button;
 use crate::kit::failure_view::failure_view;
 use crate::kit::files;
 use crate::kit::reactive::{Dynamic, Once, memo};
@@ -25,6 +27,8 @@ pub fn VmView() -> View {
     let nav = machines.cx.nav;
     let tabs = create_node_ref();
     let failure = memo(move || machines.of_shown(failure_of));
+    // It says by itself what to do next, until the disk works again.
+    let alarm = memo(move || machines.of_shown(|vm| vm.disk_alarm.clone()));
     let name = memo(move || machines.of_shown(|vm| vm.name.clone()));
     let tab = move |tab: Tab, label: &'static str, id: &'static str, panel: &'static str| {
         let is_selected = move || nav.tab.get() == tab;
@@ -53,6 +57,7 @@ pub fn VmView() -> View {
                     on:focusin=move |event: FocusEvent| roving::focusin(&event, tabs)) {
                     (Once { of: move || tab(Tab::Console, "Console", "tab-console", "panel-console") })
                     (Once { of: move || tab(Tab::Details, "Details", "tab-details", "panel-details") })
+                    (Once { of: move || tab(Tab::Disks, "Disks", "tab-disks", "panel-disks") })
                     (Once { of: move || tab(Tab::Monitor, "Monitor", "tab-monitor", "panel-monitor") })
                     (Once { of: move || tab(Tab::Settings, "Settings", "tab-settings", "panel-settings") })
                 }
@@ -70,9 +75,14 @@ pub fn VmView() -> View {
                 }
                 None => View::new(),
             } })
+            (Dynamic { of: move || match alarm.get_clone() {
+                Some(alarm) => failure_view(alarm, text_button("show-disks", "Show disks", move |_| nav.tab.set(Tab::Disks))),
+                None => View::new(),
+            } })
             (Dynamic { of: move || match nav.tab.get() {
                 Tab::Console => drop_zone(view! { ConsoleView {} }),
                 Tab::Details => view! { Details {} },
+                Tab::Disks => view! { DisksView {} },
                 Tab::Monitor => view! { Monitor {} },
                 Tab::Settings => view! { Settings {} },
             } })

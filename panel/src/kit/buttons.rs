@@ -43,6 +43,27 @@ pub fn dismiss(name: impl Into<String>, click: impl FnMut(MouseEvent) + 'static)
     icon_button(icons::CLOSE, "dismiss", name, click)
 }
 
+/// A small button of a toolbar with a text. Where `why_not` tells why it cannot be used it does nothing, but the keyboard reaches
+/// it, so that the reason is heard.
+pub fn explained(
+    test_id: &'static str,
+    text: &'static str,
+    tab_index: &'static str,
+    why_not: ReadSignal<Option<&'static str>>,
+    mut click: impl FnMut(MouseEvent) + 'static,
+) -> View {
+    let is_off = move || why_not.with(Option::is_some).to_string();
+    let act = move |event| {
+        if why_not.with_untracked(Option::is_none) {
+            click(event);
+        }
+    };
+    view! {
+        button(class="button small", r#type="button", tabindex=tab_index, data-testid=test_id, title=why_not.get().unwrap_or_default(),
+            aria-description=why_not.get().unwrap_or_default(), aria-disabled=is_off(), on:click=act) { (text) }
+    }
+}
+
 /// A small button with a text.
 pub fn text_button(
     test_id: &'static str,

@@ -55,7 +55,7 @@ pub fn UndoBar(undo: Undo) -> View {
                     };
                     view! {
                         p(class="undo") {
-                            (text)
+                            span(data-testid="undo-text") { (text) }
                             button(class="button small", r#type="button", data-testid="undo", on:click=bring_back) { "Undo" }
                             (Once { of: move || dismiss("Dismiss", move |_| offer.set(None)) })
                         }

@@ -32,7 +32,7 @@ fn assert_alive(page: &Page) {
         select(page, vm_id);
         let row = page.get(&format!("[data-vm-id={vm_id}]"));
         assert_eq!(row.get_attribute("aria-selected").as_deref(), Some("true"));
-        for tab in ["details", "monitor", "settings", "console"] {
+        for tab in ["details", "disks", "monitor", "settings", "console"] {
             page.get(&format!("#tab-{tab}")).click();
             assert!(page.find(&format!("#panel-{tab}")).is_some(), "{tab}");
         }

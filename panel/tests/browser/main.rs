@@ -10,7 +10,7 @@ use gloo_timers::future::TimeoutFuture;
 use qemuweb_panel::cx::LauncherTab;
 use qemuweb_wire::VmState;
 use qemuweb_wire::call::{
-    Call, PauseVm, PrepareVm, ProfileRef, RemoveVm, RestoreVm, ResumeVm, StartVm, StopVm,
+    Call, ListDisks, PauseVm, PrepareVm, ProfileRef, RemoveVm, RestoreVm, ResumeVm, StartVm, StopVm,
 };
 use qemuweb_wire::topic::Topic;
 use qemuweb_wire::vm::VmInfo;
@@ -118,7 +118,11 @@ async fn delete_removes_and_can_be_undone() {
     page.press("[data-vm-id=b]", "Delete");
     assert!(page.asked().await.is_empty(), "what runs is not removed");
     page.press("[data-vm-id=a]", "Delete");
-    assert_eq!(page.asked().await, [Call::from(RemoveVm { vm_id: "a".into() })]);
+    let asked = [
+        Call::from(RemoveVm { vm_id: "a".into() }),
+        Call::from(ListDisks {}),
+    ];
+    assert_eq!(page.asked().await, asked);
     page.get("[data-testid=undo]").click();
     assert_eq!(page.asked().await, [Call::from(RestoreVm { vm_id: "a".into() })]);
     assert!(page.find("[data-testid=undo]").is_none());
@@ -230,7 +234,11 @@ async fn a_row_has_a_menu() {
     page.asked().await;
     assert!(page.get("[data-testid=vm-stop]").has_attribute("disabled"));
     page.get("[data-testid=vm-remove]").click();
-    assert_eq!(page.asked().await, [Call::from(RemoveVm { vm_id: "b".into() })]);
+    let asked = [
+        Call::from(RemoveVm { vm_id: "b".into() }),
+        Call::from(ListDisks {}),
+    ];
+    assert_eq!(page.asked().await, asked);
     ask("[data-vm-id=a]");
     page.asked().await;
     page.get("[data-testid=vm-pause]").click();

@@ -152,6 +152,7 @@ fn value_of(call: &Call) -> Value {
             arch: None,
             format: DiskFormat::Raw,
         }),
+        Call::ListDisks(_) | Call::VmDisks(_) => json!([]),
         _ => Value::Null,
     }
 }

@@ -1,8 +1,9 @@
 //! What the form's fields say, and the machine that they make. Pure.
 
 use qemuweb_vm_config::{
-    Arch, Attachment, BlankDisk, BootDevice, ConfigError, DiskInput, FileKind, InputSource, KernelKind,
-    Media, VmInputs, VmOverrides, VmProfile, build_qemu_args, find_profile, split_args,
+    Arch, Attachment, BlankDisk, BootDevice, ConfigError, DiskInput, FileKind, HOME_CHANNEL, HomeDisk,
+    InputSource, KernelKind, Media, VmInputs, VmOverrides, VmProfile, build_qemu_args, find_profile,
+    split_args,
 };
 use qemuweb_wire::stored::StoredInfo;
 use qemuweb_wire::vm::VmDefinition;
@@ -87,6 +88,8 @@ pub struct Checked {
     pub warnings: Vec<String>,
     /// QEMU's command line.
     pub command_line: String,
+    /// Whether it is a built-in guest, whose home directory may lie on a disk.
+    pub has_home: bool,
 }
 
 impl Draft {
@@ -158,6 +161,17 @@ impl Draft {
             &definition.inputs,
             Some(&definition.overrides),
         );
+        // In memory it is on no disk of the machine's.
+        let on_disk = VmOverrides {
+            home: None,
+            ..definition.overrides.clone()
+        };
+        let disks = match definition.overrides.home {
+            Some(HomeDisk::None) => {
+                build_qemu_args(&definition.profile, &definition.inputs, Some(&on_disk)).disks
+            }
+            _ => result.disks.clone(),
+        };
         errors.extend(
             result
                 .errors
@@ -168,6 +182,7 @@ impl Draft {
             errors,
             warnings: result.warnings.iter().map(ToString::to_string).collect(),
             command_line: result.command_line(),
+            has_home: disks.iter().any(|disk| disk.channel == HOME_CHANNEL),
             definition,
         }
     }
@@ -230,6 +245,24 @@ impl Draft {
             Some(BootDevice::Floppy) => "floppy",
             Some(BootDevice::Disk) => "disk",
             Some(BootDevice::Cdrom) => "cdrom",
+        }
+    }
+
+    /// Where the home directory is, as the form offers it.
+    pub fn set_home(&mut self, home: &str) {
+        self.overrides.home = match home {
+            "until-power-off" => Some(HomeDisk::UntilPowerOff),
+            "none" => Some(HomeDisk::None),
+            _ => None,
+        };
+    }
+
+    /// Where the home directory is, as [`Self::set_home`] takes it.
+    pub fn home(&self) -> &'static str {
+        match self.overrides.home {
+            None | Some(HomeDisk::Lasting) => "",
+            Some(HomeDisk::UntilPowerOff) => "until-power-off",
+            Some(HomeDisk::None) => "none",
         }
     }
 
@@ -395,6 +428,22 @@ mod tests {
         );
         assert_eq!(shown.check().definition, definition);
         assert_eq!(shown.urls(), ["https://example.org/a.iso"]);
+    }
+
+    #[test]
+    fn built_in_guests_have_a_home_and_others_none() {
+        let mut draft = draft("");
+        for home in ["until-power-off", "none", ""] {
+            draft.set_home(home);
+            assert_eq!(draft.home(), home);
+            assert!(draft.check().has_home, "{home}");
+            assert_eq!(Draft::of(String::new(), draft.check().definition).home(), home);
+        }
+        draft.kernel = Some(attachment(0, "bzImage".into(), 5));
+        for home in ["none", ""] {
+            draft.set_home(home);
+            assert!(!draft.check().has_home, "{home}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use web_sys::Event;
 use super::draft::{Draft, Field};
 use super::state::Form;
 use crate::kit::browser::{is_checked, value_of};
-use crate::kit::reactive::memo;
+use crate::kit::reactive::{Dynamic, memo};
 
 /// A field that one types into.
 pub(super) struct Text {
@@ -131,6 +131,28 @@ pub(super) fn devices(form: Form) -> View {
 
 fn net(draft: &Draft) -> NetMode {
     draft.overrides.net.unwrap_or(draft.profile.devices.net)
+}
+
+/// Where a built-in guest has its home directory; nothing for other machines.
+pub(super) fn home(form: Form) -> View {
+    let has_home = memo(move || form.checked.with(|checked| checked.has_home));
+    let is = move |wanted: &'static str| move || form.draft.with(|draft| draft.home() == wanted);
+    let choose = move |event: Event| form.change(|draft| draft.set_home(&value_of(&event)));
+    view! {
+        (Dynamic { of: move || if has_home.get() {
+            let (lasting, until, none) = (is(""), is("until-power-off"), is("none"));
+            view! {
+                label(r#for="home") { "Home directory" }
+                select(id="home", data-testid="home", on:change=choose) {
+                    option(value="", prop:selected=lasting()) { "on a disk that is kept in this browser" }
+                    option(value="until-power-off", prop:selected=until()) { "on a disk that is discarded at power off" }
+                    option(value="none", prop:selected=none()) { "in the guest’s memory" }
+                }
+            }
+        } else {
+            View::new()
+        } })
+    }
 }
 
 /// How disks are attached, and what starts first.

@@ -113,6 +113,7 @@ fn Hardware(form: Form, is_new: bool) -> View {
             get: |draft| draft.cmdline.clone(), set: |draft, text| draft.cmdline = text,
         }) })
         inputs::Disks(form=form)
+        (Once { of: move || fields::home(form) })
         (Once { of: move || fields::text(form, fields::Text {
             id: "memory", label: "Memory (MiB)", kind: "number", field: Some(Field::Memory),
             placeholder: |draft| draft.profile.memory_mib.to_string(),

@@ -8,6 +8,7 @@ use super::cards::{Card, FirstRun, Recent, boots_by_itself};
 use super::own_profiles::OwnProfiles;
 use super::state::Launcher;
 use crate::cx::LauncherTab;
+use crate::features::disks::storage::Storage;
 use crate::features::form::view::VmForm;
 use crate::features::library::stored::stored_files;
 use crate::features::machines::state::Machines;
@@ -83,6 +84,7 @@ fn Files() -> View {
     let cards = cards(false);
     view! {
         (Once { of: move || stored_files(move |stored| launcher.offer(stored)) })
+        Storage {}
         section(aria-labelledby="needy-title") {
             h2(id="needy-title") { "Templates for your images" }
             div(class="cards") { (cards) }
@@ -107,7 +109,9 @@ mod tests {
 
     use super::*;
     use crate::cx::Cx;
+    use crate::features::disks::state::Disks;
     use crate::features::library::state::Library;
+    use crate::features::monitor::state::Monitors;
 
     #[test]
     fn profiles_that_boot_by_themselves_can_be_launched_and_others_set_up() {
@@ -116,6 +120,7 @@ mod tests {
             provide_context(library.machines);
             provide_context(library);
             provide_context(Launcher::new(library));
+            provide_context(Disks::new(Monitors::new(library.machines), library));
             view! { Guests {} Files {} }
         });
         for id in [

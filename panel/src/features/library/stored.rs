@@ -197,6 +197,7 @@ pub mod tests {
             let storage = Some(StorageUse {
                 used: 1 << 20,
                 quota: 5 << 20,
+                persisted: None,
             });
             let files = vec![disk];
             library.heard(&LibraryState { files, storage });

@@ -3,16 +3,18 @@
 use qemuweb_vm_config::{DEFAULT_PROFILE_ID, VmProfile, find_profile};
 use qemuweb_wire::VmState;
 use qemuweb_wire::call::{
-    CloneVm, FileHandles, PauseVm, PrepareVm, ProfileRef, RemoveVm, ResetVm, RestartVm, RestoreVm, ResumeVm,
-    SetFavourite, StartVm, StopVm,
+    CloneVm, FileHandles, ListDisks, PauseVm, PrepareVm, ProfileRef, RemoveVm, ResetVm, RestartVm, RestoreVm,
+    ResumeVm, SetFavourite, StartVm, StopVm,
 };
+use qemuweb_wire::disk::KeptDisk;
 use qemuweb_wire::failure::Failure;
-use qemuweb_wire::vm::{MAX_VM_ID, VmId};
+use qemuweb_wire::vm::{MAX_VM_ID, VmId, VmInfo};
 use wasm_bindgen::JsValue;
 
 use super::state::{Machines, new_vm_id};
 use crate::kit::dialog::Confirm;
 use crate::kit::files;
+use crate::kit::text;
 
 /// What a VM in a state can be told to do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -53,6 +55,20 @@ impl Possible {
             clone: true,
         }
     }
+}
+
+/// What is said when a VM was removed: what was kept of its disks stays.
+fn removal(vm: &VmInfo, disks: &[KeptDisk]) -> String {
+    let own = |disk: &&KeptDisk| disk.vm_id == vm.vm_id && disk.vm_name.is_some();
+    let kept: u64 = disks.iter().filter(own).map(|disk| disk.kept).sum();
+    if kept == 0 {
+        return format!("Removed {}.", vm.name);
+    }
+    format!(
+        "Removed {}. The {} on its disks stay until you remove them: New VM, Files, Storage.",
+        vm.name,
+        text::bytes(kept)
+    )
 }
 
 impl Machines {
@@ -151,14 +167,20 @@ impl Machines {
         let Some(vm) = self.vm(vm_id).filter(|vm| !vm.state.is_active()) else {
             return;
         };
-        let vm_id = vm_id.to_owned();
-        let call = RemoveVm { vm_id: vm_id.clone() };
-        self.cx.command_then(call, move |()| {
-            self.cx.undo.offer(format!("Removed {}.", vm.name), move || {
+        let (cx, vm_id) = (self.cx, vm_id.to_owned());
+        let id = vm_id.clone();
+        let removed = async move {
+            cx.call(RemoveVm { vm_id: id }).await?;
+            // Without an answer nothing is said of disks.
+            Ok(cx.call(ListDisks {}).await.unwrap_or_default())
+        };
+        cx.later(removed, move |result: Result<_, Failure>| match result {
+            Ok(disks) => cx.undo.offer(removal(&vm, &disks), move || {
                 let shown = vm_id.clone();
                 let call = RestoreVm { vm_id: vm_id.clone() };
-                self.cx.command_then(call, move |()| self.cx.nav.show(&shown));
-            });
+                cx.command_then(call, move |()| cx.nav.show(&shown));
+            }),
+            Err(failure) => cx.notices.report(failure),
         });
     }
 
@@ -295,6 +317,7 @@ mod tests {
 
     use super::*;
     use crate::cx::Cx;
+    use crate::features::machines::words::tests::vm;
     use crate::kit::dialog::ConfirmDialog;
 
     #[test]
@@ -316,6 +339,23 @@ mod tests {
         let stopped = Possible::of(Some(&VmState::NOT_STARTED));
         assert!(stopped.start && stopped.remove && !stopped.force_stop);
         assert_eq!(Possible::of(None), Possible::default());
+    }
+
+    #[test]
+    fn a_removed_vm_leaves_its_disks_and_that_is_said() {
+        let disk = |vm_id: &str, name: Option<&str>| KeptDisk {
+            vm_id: vm_id.into(),
+            vm_name: name.map(Into::into),
+            disk_id: "home-1".into(),
+            size: None,
+            kept: 1 << 20,
+            base: String::new(),
+        };
+        let vm = vm("a", VmState::NOT_STARTED);
+        let others = [disk("b", Some("a name")), disk("a", None)];
+        assert_eq!(removal(&vm, &others), "Removed a name.");
+        let said = removal(&vm, &[disk("a", Some("a name"))]);
+        assert!(said.contains("1.0 MiB") && said.contains("Files"), "{said}");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The list of VMs with its filter.
 
+use qemuweb_wire::VmState;
 use qemuweb_wire::vm::VmId;
 use sycamore::prelude::*;
 use sycamore::web::document;
@@ -72,6 +73,15 @@ pub fn VmList() -> View {
     }
 }
 
+/// What a row shows of its VM.
+#[derive(PartialEq)]
+struct Seen {
+    state: VmState,
+    name: String,
+    is_favourite: bool,
+    has_alarm: bool,
+}
+
 /// A VM in the list.
 #[component(inline_props)]
 fn VmRow(machines: Machines, vm_id: VmId) -> View {
@@ -82,13 +92,19 @@ fn VmRow(machines: Machines, vm_id: VmId) -> View {
         id.with(|id| {
             machines.vms.with(|vms| {
                 let vm = vms.iter().find(|vm| vm.vm_id == *id);
-                vm.map(|vm| (vm.state.clone(), vm.name.clone(), vm.favourite))
+                vm.map(|vm| Seen {
+                    state: vm.state.clone(),
+                    name: vm.name.clone(),
+                    is_favourite: vm.favourite,
+                    has_alarm: vm.disk_alarm.is_some(),
+                })
             })
         })
     });
-    let state = memo(move || vm.with(|vm| vm.as_ref().map(|(state, ..)| state.clone())));
-    let name = memo(move || vm.with(|vm| vm.as_ref().map(|(_, name, _)| name.clone()).unwrap_or_default()));
-    let is_favourite = memo(move || vm.with(|vm| vm.as_ref().is_some_and(|(.., favourite)| *favourite)));
+    let state = memo(move || vm.with(|vm| vm.as_ref().map(|vm| vm.state.clone())));
+    let name = memo(move || vm.with(|vm| vm.as_ref().map(|vm| vm.name.clone()).unwrap_or_default()));
+    let is_favourite = memo(move || vm.with(|vm| vm.as_ref().is_some_and(|vm| vm.is_favourite)));
+    let has_alarm = memo(move || vm.with(|vm| vm.as_ref().is_some_and(|vm| vm.has_alarm)));
     let is_shown = memo(move || {
         !nav.launching.get()
             && nav
@@ -115,10 +131,16 @@ fn VmRow(machines: Machines, vm_id: VmId) -> View {
             on:click=move |_| select(), on:keydown=keys, on:contextmenu=menu) {
             (state.get_clone().as_ref().map(state_icon))
             span(class="vm-name") { (name.get_clone()) }
+            (Dynamic { of: move || if has_alarm.get() { alarm_mark() } else { View::new() } })
             (Dynamic { of: move || if is_favourite.get() { favourite_mark() } else { View::new() } })
             span(class="vm-state") { (state.with(|state| state.as_ref().map_or("", words::state))) }
         }
     }
+}
+
+fn alarm_mark() -> View {
+    let sign = icon(icons::WARNING);
+    view! { span(class="alarm-mark", role="img", aria-label="A disk fails", title="A disk fails") { (sign) } }
 }
 
 fn favourite_mark() -> View {

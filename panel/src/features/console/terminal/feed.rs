@@ -11,6 +11,7 @@ use wasm_bindgen::{JsCast, JsValue};
 
 use super::Console;
 use crate::cx::{Client, not_connected};
+use crate::features::console::state::Consoles;
 use crate::kit::later;
 use crate::kit::text;
 
@@ -84,9 +85,12 @@ impl Console {
             }
             StreamEvent::End(failure) => {
                 self.disconnect();
-                // Without a connection everything ends, which is told elsewhere.
-                if let Some(failure) = failure.filter(|_| self.consoles.cx.client().is_some()) {
-                    self.consoles.cx.notices.report(failure);
+                let Consoles { cx, machines, .. } = self.consoles;
+                let is_active = machines.vm(&self.vm_id).is_some_and(|vm| vm.state.is_active());
+                // Without a connection everything ends, and the console of a VM that is off ends when that is removed. Both are
+                // told elsewhere.
+                if let Some(failure) = failure.filter(|_| is_active && cx.client().is_some()) {
+                    cx.notices.report(failure);
                 }
             }
         }
