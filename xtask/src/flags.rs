@@ -64,8 +64,10 @@ xflags::xflags! {
 
         /// End the browser, the VM host or the service worker at random moments, and see what is left of what was stored.
         cmd crash-test {
-            /// How often (30).
+            /// How often, with VMs in the catalogue (30).
             optional --rounds count: u32
+            /// How often to kill something while a guest writes to a disk; without --rounds, nothing else.
+            optional --kills count: u32
             /// Of the random moments and actions; a round that failed names it.
             optional --seed number: u64
         }
