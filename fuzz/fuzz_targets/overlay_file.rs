@@ -20,14 +20,23 @@ fuzz_target!(|data: &[u8]| {
         let (numbers, length) = head.split_at(24);
         let length = usize::from(length[0]) * 16 + usize::from(length[1] % 16);
         let (packed, after) = after.split_at(length.min(after.len()));
-        let record = [&(packed.len() as u32).to_le_bytes(), numbers, packed].concat();
+        let record = [&(packed.len() as u32).to_le_bytes()[..], numbers, packed].concat();
         file.extend(sealed(b"QWOB", &record));
-        let ones = |at: usize| numbers[at..at + 8].iter().map(|byte| u64::from(byte.count_ones())).sum::<u64>();
+        let ones = |at: usize| {
+            numbers[at..at + 8]
+                .iter()
+                .map(|byte| u64::from(byte.count_ones()))
+                .sum::<u64>()
+        };
         counts = [counts[0] + 1, counts[1] + ones(8), counts[2] + ones(16)];
         rest = after;
     }
     let digest = Sha256::digest(&file);
-    let end: Vec<u8> = counts.iter().flat_map(|count| count.to_le_bytes()).chain(digest).collect();
+    let end: Vec<u8> = counts
+        .iter()
+        .flat_map(|count| count.to_le_bytes())
+        .chain(digest)
+        .collect();
     file.extend(sealed(b"QWOE", &end));
     if let Some(contents) = check(file) {
         assert_eq!([contents.blocks, contents.pages, contents.zeroes], counts);

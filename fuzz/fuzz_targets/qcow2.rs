@@ -80,10 +80,16 @@ fn read(bytes: Vec<u8>) {
         }
         for at in (0..size.min(1 << 20)).step_by(64 << 10) {
             let mut bytes = vec![0; (size - at).min(64 << 10) as usize];
-            // One that cannot be read does not keep the others from it.
-            let _ = image.read(at, &mut bytes).await;
+            // What cannot be read does not keep the rest from it.
+            match image.read(at, &mut bytes).await {
+                Ok(()) | Err(BlockError::Qcow2 { .. }) => (),
+                Err(other) => return Err(other),
+            }
         }
         Ok::<(), BlockError>(())
     };
-    let _ = block_on(read);
+    if let Err(error) = block_on(read) {
+        // Whatever is wrong is noticed before the file is asked for what it does not have.
+        assert!(matches!(error, BlockError::Qcow2 { .. }), "{error}");
+    }
 }

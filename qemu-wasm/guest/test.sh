@@ -7,6 +7,7 @@ set -euo pipefail
 . "$(dirname "$0")/machines.sh"
 PATH=$PATH:/usr/sbin:/sbin # e2fsck's
 output=$("$(dirname "$0")/build.sh" | tail -1)
+programs=$("$(dirname "$0")/build-programs.sh" | tail -1)
 work=$(mktemp -d)
 cargo build --quiet --package qemuweb-agent --example host --package qemuweb-storage --example unpack
 examples=${CARGO_TARGET_DIR:-$(dirname "$0")/../../target}/debug/examples
@@ -140,9 +141,9 @@ home_clean() {
   e2fsck -fn "$work/home" >"$work/fsck" 2>&1 && ! grep -q 'journal recovery' "$work/fsck"
 }
 
-# boot_with_disk SERIAL
+# boot_with_disk SERIAL [OPTION-OF-DRIVE]
 boot_with_disk() {
-  boot -drive "if=none,id=disk,file=$work/home,format=raw,discard=unmap" -device "virtio-blk-$(machine_bus "$machine"),drive=disk,serial=$1"
+  boot -drive "if=none,id=disk,file=$work/home,format=raw,discard=unmap${2:+,$2}" -device "virtio-blk-$(machine_bus "$machine"),drive=disk,serial=$1"
 }
 
 home_lasts() {
@@ -192,12 +193,25 @@ home_missing() {
     [[ -z $(tr -d '\0' <"$work/home" | head -c 1) ]]
 }
 
-# A disk of any other name is nobody's home: our programs find no fault in it, and measure it.
+# A disk of any other name is nobody's home.
 other_disk() {
   guest 'grep " /root " /proc/mounts || echo none' '^none' &&
-    guest 'disk-ledger write /dev/vda 9 --batches 30' '^flushed 30' && grep -q '^ledger of 32768 sectors, from batch 1, directly' "$work/said" &&
-    guest 'disk-ledger check /dev/vda 9 30' ' 0 faulty; batch 30 was flushed' &&
     guest 'disk-bench /dev/vda --seconds 0 --overwrite 1 | jq -Mc "[.direct, .bytes]"' '^\[true,16777216\]'
+}
+
+# flushed LAST: does the disk have what its guest was told to last? Read from outside, after a sudden end.
+flushed() {
+  kill -9 "$VM_PID"
+  vm_stop
+  "$programs/x86_64/qemuweb-guest" disk-ledger check "$work/home" 9 "$1" >"$work/said"
+}
+
+# A disk that keeps its word, and one that does not: QEMU forgets what was written to a snapshot.
+word_is_kept() {
+  guest 'disk-ledger write /dev/vda 9 --batches 30' '^flushed 30' && grep -q '^ledger of 32768 sectors, from batch 1, directly' "$work/said" &&
+    guest 'disk-ledger check /dev/vda 9 30' ' 0 faulty; batch 30 was flushed' && flushed 30 || return 1
+  boot_with_disk data snapshot=on && guest 'disk-ledger write /dev/vda 9 --from 31 --batches 2' '^flushed 32' || return 1
+  ! flushed 32 && grep -q 'is lost' "$work/said"
 }
 
 (($#)) || set -- q35 virt
@@ -247,6 +261,9 @@ for machine; do
   truncate -s 0 "$work/home" && truncate -s 16M "$work/home"
   boot_with_disk home || true
   check "$machine: a home disk that cannot be mounted" home_missing
+  vm_stop
+  boot_with_disk data || true
+  check "$machine: a disk keeps its word" word_is_kept
   vm_stop
   boot_with_disk data || true
   check "$machine: another disk" other_disk

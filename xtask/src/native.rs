@@ -2,12 +2,15 @@
 
 use std::fs::{self, File};
 use std::io::{PipeReader, Read};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use qemuweb_storage::device::BlockDevice as _;
+use qemuweb_storage::sparse::SparseBlockDevice;
 use qemuweb_vm_config::{InputSource, QemuArgsResult, build_qemu_args, find_profile};
 
 use crate::boot::Launch;
@@ -213,7 +216,25 @@ fn unpack(file: &Path, into: &Path) -> Result<PathBuf> {
     } else {
         fs::copy(file, &unpacked)?;
     }
+    if unpacked
+        .extension()
+        .is_some_and(|extension| extension == "sparse")
+    {
+        return spread(&unpacked);
+    }
     Ok(unpacked)
+}
+
+/// The disk beside an image of its pages that are not zero.
+fn spread(sparse: &Path) -> Result<PathBuf> {
+    let image = SparseBlockDevice::open(sparse.display().to_string(), &fs::read(sparse)?)?;
+    let raw = sparse.with_extension("raw");
+    let disk = File::create(&raw)?;
+    disk.set_len(image.size())?;
+    for (offset, page) in image.pages() {
+        disk.write_all_at(page, offset)?;
+    }
+    Ok(raw)
 }
 
 fn read_on(mut reader: PipeReader) -> Receiver<Vec<u8>> {

@@ -120,13 +120,20 @@ async fn open_copy(order: &DiskOrder, vm_id: &str, database: &Database) -> Resul
     let changes = open_changes(None, image.size(), vm_id, order.disk_id.clone(), database).await;
     let changes = changes.map_err(|error| failure(&error))?;
     if changes.device.is_new() {
-        // In one transaction, with the first flush: before that the disk is as new as it was.
-        for (offset, page) in image.pages() {
-            let written = changes.device.write(offset, page).await;
-            written.map_err(|error| failure(&error))?;
-        }
+        begin_with(changes.device.as_ref(), &image)
+            .await
+            .map_err(|error| failure(&error))?;
     }
     Ok(changes)
+}
+
+/// Writes an image to a disk that is new, in one transaction, as it is far smaller than what goes into one: the disk is new, or has
+/// all of it.
+async fn begin_with(disk: &dyn BlockDevice, image: &SparseBlockDevice) -> Result<(), BlockError> {
+    for (offset, page) in image.pages() {
+        disk.write(offset, page).await?;
+    }
+    disk.sync().await
 }
 
 async fn open_image(source: &InputSource, attachments: &[JsValue]) -> Result<Image, Failure> {
@@ -143,12 +150,11 @@ async fn open_image(source: &InputSource, attachments: &[JsValue]) -> Result<Ima
             })
         }
         InputSource::Builtin(file) => {
-            let bytes = package_guest_file(&file.path).await?.to_vec();
-            let length = bytes.len() as u64;
+            let bytes = package_guest_file(&file.path).await?;
             Ok(Image {
-                device: Rc::new(MemoryBlockDevice::with_bytes(name, bytes, true)),
-                identity: format!("{}: {length} bytes", file.path),
-                length,
+                identity: known_by(&file.path, &bytes),
+                length: u64::from(bytes.length()),
+                device: Rc::new(MemoryBlockDevice::with_bytes(name, bytes.to_vec(), true)),
                 is_foreign: false,
             })
         }
@@ -199,17 +205,16 @@ async fn whole(url: &str, with_credentials: bool) -> Result<Image, Failure> {
     let slices = slices.ok_or_else(|| Failure::new(format!("the browser has no room for {url}")))?;
     let device = FileBlockDevice::open(url, slices, Rc::new(EventLoop)).await;
     let device = device.map_err(|error| failure(&error))?;
-    let length = device.length();
     Ok(Image {
-        identity: format!("{url}: {length} bytes with CRC-32 {:08x}", crc32(&bytes)),
-        length,
+        identity: known_by(url, &bytes),
+        length: device.length(),
         device: Rc::new(device),
         is_foreign: true,
     })
 }
 
-/// The sum that tells one image from another of the same address.
-fn crc32(bytes: &Uint8Array) -> u32 {
+/// What tells an image that is here from another one of the same name.
+fn known_by(name: &str, bytes: &Uint8Array) -> String {
     const PIECE: u32 = 1 << 20;
     let mut sum = crc32fast::Hasher::new();
     for start in (0..bytes.length()).step_by(PIECE as usize) {
@@ -219,7 +224,11 @@ fn crc32(bytes: &Uint8Array) -> u32 {
                 .to_vec(),
         );
     }
-    sum.finalize()
+    format!(
+        "{name}: {} bytes with CRC-32 {:08x}",
+        bytes.length(),
+        sum.finalize()
+    )
 }
 
 /// Whether a file of the package has the pages of an image that are not zero.

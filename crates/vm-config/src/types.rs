@@ -86,8 +86,9 @@ pub struct VmProfile {
     pub kernel_help_text: Option<String>,
     /// The machine's devices.
     pub devices: VmDeviceConfig,
-    /// Size in bytes of the blocks in which the storage layer keeps what is written to the machine's disks, a
-    /// power of two from 512 to 1048576; the storage's default when absent. The guest does not see it.
+    /// Size in bytes of the blocks in which the storage layer should keep what is written to the machine's disks, a
+    /// power of two from 512 to 1048576. A wish that other hosts may grant: ours keeps pages of 4096 bytes, by blocks of
+    /// which the measurements in `crates/storage` tell. The guest does not see it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub block_size_bytes: Option<u32>,
     /// The most guest memory in MiB that an override may ask for.

@@ -126,8 +126,11 @@ proptest! {
             image.truncate(cut.index(image.len()));
         }
         for beneath in [None, Some(image.clone())] {
-            if let Ok(image) = block_on(chain::open(file("image", image.clone()), &Always(beneath))) {
-                let _ = read_all(&image);
+            let opened = block_on(chain::open(file("image", image.clone()), &Always(beneath)));
+            // Whatever is wrong is noticed before the file is asked for what it does not have.
+            if let Err(error) = opened.and_then(|image| read_all(&image)) {
+                let named = matches!(error, BlockError::Qcow2 { .. });
+                prop_assert!(named, "{}", error);
             }
         }
     }
