@@ -104,6 +104,18 @@ xflags::xflags! {
                 optional --only row: String
             }
 
+            /// A guest's disk, against native QEMU and against the browser's bare store.
+            cmd disk {
+                /// Print one JSON object.
+                optional --json
+                /// Also write the results to docs/benchmarks.md.
+                optional --save
+                /// Only the rows whose name contains this text, such as read, attach.
+                optional --only row: String
+                /// How often each is measured (3).
+                optional --times count: u32
+            }
+
             /// What a person waits for in the panel, against the build of an earlier commit.
             cmd panel {
                 /// Print one JSON object.

@@ -25,13 +25,9 @@ const SIZE: u64 = 16 << 20;
 /// The longest wait for the kill once the guest was told to write, in milliseconds.
 const MOMENT_MS: u64 = 1500;
 /// What is killed, each in turn.
-const ENDS: [End; 5] = [
-    End::Browser,
-    End::Renderer,
-    End::Browser,
-    End::Host,
-    End::Browser,
-];
+const ENDS: [End; 5] = [End::Browser, End::Renderer, End::Browser, End::Host, End::Browser];
+/// How long what the guest said before a kill may take to come.
+const DRAIN: Duration = Duration::from_millis(50);
 /// Bytes of the disk that come from the page at once.
 const PIECE: usize = 4 << 20;
 /// Seconds for a guest's prompt.
@@ -110,8 +106,9 @@ impl<'a> Test<'a> {
         }
         let end = ENDS[kill as usize % ENDS.len()];
         self.browser.end(end)?;
-        // What it said before, and has come by now, it said: a browser that is gone says no more.
-        while matches!(vm.wait(Duration::ZERO), Ok(Happened::Output)) {}
+        // What it had said, and is still on its way to us.
+        let drained = Instant::now() + DRAIN;
+        while Instant::now() < drained && vm.wait(DRAIN / 10).is_ok() {}
         let said = String::from_utf8_lossy(vm.console().since(0)).into_owned();
         let acknowledged = last_flushed(&said).unwrap_or(self.ledger.acknowledged);
         ensure!(
@@ -272,7 +269,10 @@ mod tests {
 
     #[test]
     fn only_whole_lines_tell_of_flushes() {
-        assert_eq!(last_flushed("ledger\r\nflushed 9\r\nflushed 10\r\nflushed 1"), Some(10));
+        assert_eq!(
+            last_flushed("ledger\r\nflushed 9\r\nflushed 10\r\nflushed 1"),
+            Some(10)
+        );
         assert_eq!(last_flushed("flushed 9"), None);
         assert_eq!(last_flushed("[ 1.0] virtio_blk: flushed x\n"), None);
     }

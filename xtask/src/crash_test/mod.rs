@@ -109,7 +109,9 @@ impl<'a> CrashedBrowser<'a> {
 
     /// What pages and workers have printed.
     fn log(&self) -> Vec<LogEntry> {
-        self.open.as_ref().map_or_else(Vec::new, |(browser, _)| browser.log())
+        self.open
+            .as_ref()
+            .map_or_else(Vec::new, |(browser, _)| browser.log())
     }
 
     fn close(&mut self) -> Result<()> {
@@ -147,7 +149,6 @@ impl<'a> CrashedBrowser<'a> {
         }
         Ok(())
     }
-
 }
 
 fn kill(pid: u32) {
