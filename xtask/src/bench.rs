@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: measurements against native QEMU in the same run, as a table or one JSON object.
 
 mod capture;
+mod disk;
 mod engine;
 mod panel;
 mod redact;
@@ -57,7 +58,7 @@ impl Row {
     fn ratio(&self) -> Option<f64> {
         let reference = self.reference?;
         match self.unit {
-            "s" | "ms" | "ns" | "MB" | "bytes" => Some(self.ours / reference),
+            "s" | "ms" | "µs" | "ns" | "MB" | "bytes" => Some(self.ours / reference),
             "MB/s" => Some(reference / self.ours),
             _ => None,
         }
@@ -68,6 +69,7 @@ pub(crate) fn main(flags: &Bench) -> Result<()> {
     match &flags.subcommand {
         BenchCmd::Boot(flags) => boot(flags),
         BenchCmd::Capture(flags) => capture::main(flags),
+        BenchCmd::Disk(flags) => disk::main(flags),
         BenchCmd::Engine(flags) => engine::main(flags),
         BenchCmd::Panel(flags) => panel::main(flags),
     }

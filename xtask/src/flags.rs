@@ -64,8 +64,10 @@ xflags::xflags! {
 
         /// End the browser, the VM host or the service worker at random moments, and see what is left of what was stored.
         cmd crash-test {
-            /// How often (30).
+            /// How often, with VMs in the catalogue (30).
             optional --rounds count: u32
+            /// How often to kill something while a guest writes to a disk; without --rounds, nothing else.
+            optional --kills count: u32
             /// Of the random moments and actions; a round that failed names it.
             optional --seed number: u64
         }
@@ -100,6 +102,18 @@ xflags::xflags! {
                 optional --save
                 /// Only the rows whose name contains this text; of `redact` alone, nothing but Rust and Node is needed.
                 optional --only row: String
+            }
+
+            /// A guest's disk, against native QEMU and against the browser's bare store.
+            cmd disk {
+                /// Print one JSON object.
+                optional --json
+                /// Also write the results to docs/benchmarks.md.
+                optional --save
+                /// Only the rows whose name contains this text, such as read, attach.
+                optional --only row: String
+                /// How often each is measured (3).
+                optional --times count: u32
             }
 
             /// What a person waits for in the panel, against the build of an earlier commit.

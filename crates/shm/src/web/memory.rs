@@ -40,6 +40,14 @@ impl JsSharedMemory {
         self.notify(address);
     }
 
+    /// Blocks this thread, which has to be a Worker's, until the word at `address` is no longer `seen` or so many milliseconds
+    /// have passed; whether it is another one. A thread that waits so goes on sooner than one that is told by its event loop.
+    pub fn block(&self, address: u32, seen: u32, milliseconds: f64) -> bool {
+        // Fails on a page, and for an index outside the array, and nothing is waited for.
+        let _ = Atomics::wait_with_timeout(&self.words, address / 4, seen.cast_signed(), milliseconds);
+        self.load(address) != seen
+    }
+
     /// Waits, without blocking this thread, until the word at `address` is no longer `seen` and someone
     /// notified it. May return early. `false` when the word was another one already, and nothing was waited for.
     ///

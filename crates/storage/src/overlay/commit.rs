@@ -1,6 +1,8 @@
 //! From memory into the database.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::task::Poll;
 
 use futures_util::FutureExt;
 
@@ -205,6 +207,7 @@ impl<B: Blocks + 'static> Overlay<B> {
                 break;
             }
             drop(one);
+            let_others_first().await;
         }
         self.0.state.borrow_mut().folding = false;
     }
@@ -224,6 +227,19 @@ impl<B: Blocks + 'static> Overlay<B> {
         }
         Ok(chosen)
     }
+}
+
+/// Lets those go on that were woken before: who lets go of a lock and asks for it anew would have it again before any of them.
+async fn let_others_first() {
+    let mut is_second = false;
+    poll_fn(|context| match std::mem::replace(&mut is_second, true) {
+        true => Poll::Ready(()),
+        false => {
+            context.waker().wake_by_ref();
+            Poll::Pending
+        }
+    })
+    .await;
 }
 
 impl<B> Inner<B> {

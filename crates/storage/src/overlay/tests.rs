@@ -119,6 +119,24 @@ fn the_journal_is_folded_into_blocks() {
 }
 
 #[test]
+fn a_flush_does_not_wait_until_the_journal_is_folded() {
+    let (store, mut pool, disk) = blank(1 << 30);
+    pool.run_until(async {
+        for block in 0..1200 {
+            disk.write(block * BLOCK, &[1; PAGE]).await.unwrap();
+        }
+        disk.sync().await.unwrap();
+        done(&store);
+        disk.write(2000 * BLOCK, &[2; PAGE]).await.unwrap();
+        disk.sync().await.unwrap();
+        let before = done(&store).len();
+        assert!(before < 10, "{before} transactions came before");
+    });
+    pool.run();
+    assert!(done(&store).len() > 200, "nothing was folded");
+}
+
+#[test]
 fn what_is_warm_asks_the_database_for_nothing() {
     let (store, mut pool, disk) = blank(64 << 20);
     pool.run_until(disk.write(0, &vec![1; 16 << 20])).unwrap();

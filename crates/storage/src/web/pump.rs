@@ -1,24 +1,34 @@
 //! A disk's channel with QEMU, pumped by the Worker that the disk lives in.
 //!
-//! There is no rest between two looks at the ring, as there is for bytes of a console: a guest waits for each request. A guest
-//! that asks without end starves nobody but its own disk, which has a Worker and a bounded number of requests for itself.
+//! A guest waits for each request, and its next one mostly comes right after: the Worker blocks for it a little while, as its
+//! event loop would tell it later, unless a request waits for that loop. What can be answered from memory is answered at once.
+//! A guest that asks without end starves nobody: now and then all else that the Worker was told has a turn.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
+use futures_util::FutureExt;
 use futures_util::future::{Either, select};
+use js_sys::{Date, Promise};
 use qemuweb_shm::SharedMemory;
 use qemuweb_shm::block::{BlockChannelError, Request, Requests};
 use qemuweb_shm::directory::Channel;
 use qemuweb_shm::ring::{Producer, RingError};
 use qemuweb_shm::web::{JsSharedMemory, WaitError};
-use wasm_bindgen_futures::spawn_local;
+use wasm_bindgen::JsValue;
+use wasm_bindgen_futures::{JsFuture, spawn_local};
+use web_sys::MessageChannel;
 
 use crate::device::{BlockDevice, BlockError};
 use crate::serve::perform;
 
 /// Most bytes of requests that are taken from the ring at once.
 const BYTES_AT_ONCE: u32 = 64 << 10;
+
+/// How long to block for the next request, in milliseconds: several times what a guest needs to send one.
+const BLOCK_MS: f64 = 0.3;
+/// How long requests are served before all else has a turn, in milliseconds.
+const TURN_MS: f64 = 5.0;
 
 /// Why a channel is served no longer.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +62,8 @@ pub struct Pump {
     device: Rc<dyn BlockDevice>,
     completions: RefCell<Producer>,
     requests: RefCell<Requests>,
+    /// How many requests wait for something.
+    waiting: Cell<u32>,
     broken: Cell<Option<RingError>>,
     failed: Box<dyn Fn(&BlockError)>,
 }
@@ -79,6 +91,7 @@ impl Pump {
             device,
             completions: RefCell::new(completions.producer(&memory)),
             requests: RefCell::default(),
+            waiting: Cell::default(),
             broken: Cell::default(),
             failed: Box::new(failed),
             memory,
@@ -86,6 +99,7 @@ impl Pump {
         let opened = channel.opened(&pump.memory);
         // One wait for as long as the channel is served: one for each look at the ring would pile up.
         let mut closed = Box::pin(pump.memory.changed(channel.opened_address(), opened));
+        let mut rested = Date::now();
         while opened % 2 == 1 && channel.opened(&pump.memory) == opened {
             let head = consumer.head(&pump.memory);
             let bytes = consumer
@@ -99,16 +113,26 @@ impl Pump {
                 id: pump.device.id().into(),
                 source,
             })? {
-                spawn_local(Rc::clone(&pump).carry_through(request));
+                pump.begin(request);
             }
             if !bytes.is_empty() {
                 // Whoever waits for the ring's tail.
                 pump.memory.notify(requests.tail_address());
+                if Date::now() - rested > TURN_MS {
+                    turn().await;
+                    rested = Date::now();
+                }
+                let head_address = requests.head_address();
+                if pump.waiting.get() == 0 && pump.memory.block(head_address, head, BLOCK_MS) {
+                    continue;
+                }
             }
             let more = Box::pin(pump.memory.changed(requests.head_address(), head));
             match select(more, closed).await {
                 Either::Left((waited, still)) => {
-                    waited?;
+                    if waited? {
+                        rested = Date::now();
+                    }
                     closed = still;
                 }
                 Either::Right((waited, _)) => {
@@ -118,6 +142,20 @@ impl Pump {
             }
         }
         Ok(())
+    }
+
+    /// Carries a request through: now, if nothing has to be waited for.
+    fn begin(self: &Rc<Self>, request: Request) {
+        let mut task = Box::pin(Rc::clone(self).carry_through(request));
+        if (&mut task).now_or_never().is_some() {
+            return;
+        }
+        let pump = Rc::clone(self);
+        pump.waiting.set(pump.waiting.get() + 1);
+        spawn_local(async move {
+            task.await;
+            pump.waiting.set(pump.waiting.get() - 1);
+        });
     }
 
     fn ring_error(&self, source: RingError) -> PumpError {
@@ -141,4 +179,21 @@ impl Pump {
         self.memory.notify(completions.ring().head_address());
         self.memory.bump(self.wake);
     }
+}
+
+/// Lets this thread's event loop go round once.
+async fn turn() {
+    let Ok(channel) = MessageChannel::new() else {
+        return;
+    };
+    let heard = Promise::new(&mut |resolve, _| {
+        channel.port1().set_onmessage(Some(&resolve));
+        // Where it cannot be sent, there is nothing to wait for.
+        if channel.port2().post_message(&JsValue::NULL).is_err() {
+            let _ = resolve.call0(&JsValue::NULL);
+        }
+    });
+    // A promise that nobody rejects.
+    let _ = JsFuture::from(heard).await;
+    channel.port1().close();
 }

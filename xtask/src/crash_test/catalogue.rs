@@ -1,5 +1,5 @@
-//! `cargo xtask crash-test`: the browser, the VM host or the service worker ends at a random moment while VMs are defined,
-//! started, stopped and removed. What was stored by then has to be there afterwards, and the extension has to work.
+//! The catalogue over crashes: VMs are defined, started, stopped and removed. What was stored by the end has to be there
+//! afterwards, and the extension has to work.
 //!
 //! A VM that was accepted [`STORED`] before the end has to be listed, as it was defined, and one that was removed by then must
 //! not be. When all rounds are over, the first VM of all is started with the file that it was defined with.
@@ -8,48 +8,28 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
-use qemuweb_driver::{Browser, DEFAULT_TIMEOUT, Extension, LaunchOptions};
-use qemuweb_vm_config::{Arch, DEFAULT_PROFILE_ID};
-use rustix::process::{Pid, Signal, kill_process};
+use anyhow::{Result, bail, ensure};
+use qemuweb_driver::DEFAULT_TIMEOUT;
+use qemuweb_vm_config::DEFAULT_PROFILE_ID;
 use serde_json::{Value, json};
 
+use super::{CrashedBrowser, End, STORED};
 use crate::boot::{Launch, Page, Vm, complaints};
-use crate::build;
 use crate::console::Console;
-use crate::flags::CrashTest;
 use crate::paths::Paths;
-use crate::procfs;
-use crate::setup::Needs;
 use crate::shell::{Deadline, exec, wait_prompt};
 use crate::summary::Summary;
 
-/// How long the host has to store what it has accepted.
-const STORED: Duration = Duration::from_secs(1);
 /// The longest wait for the moment of the end, in milliseconds: longer than the default guest needs for its prompt.
 const MOMENT_MS: u64 = 6000;
 /// VMs that may run at a time.
 const MAX_RUNNING: usize = 3;
-/// Rounds, unless told otherwise.
-const ROUNDS: u32 = 30;
 /// Seconds for a guest's prompt, and for a command.
 const LIMIT: f64 = 300.0;
 /// The VM that has a file.
 const FIRST: &str = "crash-first";
 
-/// What ends.
-#[derive(Clone, Copy, Debug)]
-enum End {
-    /// All processes of the browser.
-    Browser,
-    /// The process that renders the extension's pages: the host's, the client's, and the VMs with them.
-    Renderer,
-    /// The host's page, and the VMs with it.
-    Host,
-    /// The service worker, which nothing needs that runs.
-    ServiceWorker,
-}
-
+/// Each in turn: a few rounds have had them all.
 const ENDS: [End; 4] = [End::Browser, End::Renderer, End::Host, End::ServiceWorker];
 
 /// What has to be so of a VM.
@@ -62,22 +42,10 @@ struct Expected {
     removed: Option<(Instant, Instant)>,
 }
 
-pub(crate) fn main(flags: &CrashTest) -> Result<()> {
-    let paths = build::everything(&Needs::run(), &[Arch::X86_64])?;
-    let mut summary = Summary::default();
-    let seed = flags.seed.unwrap_or_else(|| fastrand::u64(..));
-    run(&paths, flags.rounds.unwrap_or(ROUNDS), seed, &mut summary);
-    if summary.print() {
-        Ok(())
-    } else {
-        std::process::exit(1)
-    }
-}
-
 /// Some rounds; each counts as a test, and so does the start at the end.
-pub(crate) fn run(paths: &Paths, rounds: u32, seed: u64, summary: &mut Summary) {
+pub(super) fn run(paths: &Paths, rounds: u32, seed: u64, summary: &mut Summary) {
     println!("==== crash-test: {rounds} rounds, seed {seed}");
-    let mut test = match CrashedBrowser::new(paths, seed) {
+    let mut test = match Test::new(paths, seed) {
         Ok(test) => test,
         Err(error) => return summary.add_one("crash-test", &Err(error)),
     };
@@ -92,55 +60,33 @@ pub(crate) fn run(paths: &Paths, rounds: u32, seed: u64, summary: &mut Summary) 
     summary.add_one("crash-test: the first VM starts", &test.first_starts());
 }
 
-/// A browser that crashes and is there again, with the same user data.
-struct CrashedBrowser<'a> {
-    paths: &'a Paths,
-    folder: tempfile::TempDir,
+/// What was defined in a browser that crashes.
+struct Test<'a> {
+    browser: CrashedBrowser<'a>,
     random: fastrand::Rng,
-    browser: Option<(Browser, Extension)>,
     expected: BTreeMap<String, Expected>,
 }
 
-impl<'a> CrashedBrowser<'a> {
+impl<'a> Test<'a> {
     fn new(paths: &'a Paths, seed: u64) -> Result<Self> {
-        let folder = tempfile::Builder::new().prefix("qemuweb-crash-").tempdir()?;
+        let browser = CrashedBrowser::new(paths)?;
         let mut random = fastrand::Rng::with_seed(seed);
         let content: Vec<u8> = std::iter::repeat_with(|| random.u8(..)).take(1 << 20).collect();
-        std::fs::write(folder.path().join("disk"), content)?;
-        Ok(CrashedBrowser {
-            paths,
-            folder,
+        std::fs::write(browser.folder().join("disk"), content)?;
+        Ok(Test {
+            browser,
             random,
-            browser: None,
             expected: BTreeMap::new(),
         })
     }
 
     fn disk(&self) -> std::path::PathBuf {
-        self.folder.path().join("disk")
-    }
-
-    /// The browser, started if it is not there.
-    fn browser(&mut self) -> Result<&(Browser, Extension)> {
-        if self.browser.is_none() {
-            let browser = Browser::launch(&LaunchOptions {
-                profile: Some(self.folder.path().join("browser")),
-                ..LaunchOptions::default()
-            })?;
-            let extension = browser.load_extension(&self.paths.extension())?;
-            self.browser = Some((browser, extension));
-        }
-        self.browser.as_ref().context("the browser is gone")
-    }
-
-    fn page(&mut self) -> Result<Page> {
-        let (browser, extension) = self.browser()?;
-        Page::open(browser, extension)
+        self.browser.folder().join("disk")
     }
 
     /// Defines and starts VMs, ends something, and looks what is left.
     fn round(&mut self, round: u32) -> Result<()> {
-        let page = self.page()?;
+        let page = self.browser.page()?;
         if round == 0 {
             self.define_first()?;
         }
@@ -159,7 +105,6 @@ impl<'a> CrashedBrowser<'a> {
         }
         let wait = self.random.u64(0..MOMENT_MS);
         std::thread::sleep(Duration::from_millis(wait));
-        // Each in turn: a few rounds have had them all.
         let end = ENDS[round as usize % ENDS.len()];
         println!(
             "round {round}: {end:?} ends {wait} ms later, of {} VMs",
@@ -169,13 +114,11 @@ impl<'a> CrashedBrowser<'a> {
             .then(|| list(&page))
             .transpose()?;
         let ended = Instant::now();
-        self.end(end)?;
+        self.browser.end(end)?;
         drop(page);
         let result = self.check(ended, before.as_ref());
-        if result.is_err()
-            && let Some((browser, _)) = &self.browser
-        {
-            print!("{}", complaints(&browser.log()));
+        if result.is_err() {
+            print!("{}", complaints(&self.browser.log()));
         }
         result
     }
@@ -227,47 +170,16 @@ impl<'a> CrashedBrowser<'a> {
         launch.overrides.memory_mib = Some(111);
         launch.overrides.boot_from = Some(qemuweb_vm_config::BootFrom::Kernel);
         launch.attach_disk(&self.disk(), None, None)?;
-        let page = self.page()?;
+        let page = self.browser.page()?;
         Vm::launch_as(FIRST, page, &launch, Console::default())?;
         self.expect(FIRST.to_owned(), 111);
         std::thread::sleep(STORED);
         Ok(())
     }
 
-    fn end(&mut self, end: End) -> Result<()> {
-        let (browser, extension) = self.browser.as_ref().context("the browser is gone")?;
-        let processes = procfs::tree(browser.pid())?;
-        match end {
-            End::Browser => {
-                self.browser = None;
-                processes.iter().for_each(|pid| kill(*pid));
-            }
-            End::Renderer => {
-                let renderers = procfs::extension_renderers(&processes);
-                ensure!(!renderers.is_empty(), "no process renders the extension's pages");
-                let base = extension.url("");
-                renderers.iter().for_each(|pid| kill(*pid));
-                browser
-                    .targets()
-                    .wait_gone("the host's page", DEFAULT_TIMEOUT, |target| {
-                        target.kind != "page" && target.url.starts_with(&format!("{base}offscreen"))
-                    })?;
-                // Chromium turns an extension off whose host's page has crashed, until a person has it loaded again.
-                browser.load_extension(&self.paths.extension())?;
-            }
-            End::Host => {
-                let url = extension.url("offscreen.html");
-                let host = browser.session("the host's page", DEFAULT_TIMEOUT, |target| target.url == url)?;
-                browser.close_target(&host)?;
-            }
-            End::ServiceWorker => browser.terminate_service_worker(extension)?,
-        }
-        Ok(())
-    }
-
     /// Whether what was stored when something ended is there. `before`: the VMs, of an end that none of them should notice.
     fn check(&mut self, ended: Instant, before: Option<&Value>) -> Result<()> {
-        let page = self.page()?;
+        let page = self.browser.page()?;
         let vms = list(&page)?;
         let found = |id: &str| array(&vms).iter().find(|vm| vm["vmId"] == id);
         for (id, expected) in &self.expected {
@@ -309,7 +221,7 @@ impl<'a> CrashedBrowser<'a> {
     /// Starts the VM that was defined first; its disk has to have what it was given.
     fn first_starts(&mut self) -> Result<()> {
         let sum = sha256sum(&self.disk())?;
-        let page = self.page()?;
+        let page = self.browser.page()?;
         for id in ids_of(&list(&page)?, |vm| !is_over(vm)) {
             stop(&page, id)?;
         }
@@ -322,8 +234,7 @@ impl<'a> CrashedBrowser<'a> {
             said.starts_with(&sum),
             "its disk is another one: {said}, not {sum}"
         );
-        let (browser, _) = self.browser.take().context("the browser is gone")?;
-        browser.close()
+        self.browser.close()
     }
 }
 
@@ -356,13 +267,6 @@ fn stop(page: &Page, id: &str) -> Result<()> {
     qemuweb_driver::poll(&format!("{id} to be off"), DEFAULT_TIMEOUT, || {
         Ok((page.evaluate(&over)? == true).then_some(()))
     })
-}
-
-fn kill(pid: u32) {
-    // It may have ended by itself.
-    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
-        let _ = kill_process(pid, Signal::KILL);
-    }
 }
 
 fn sha256sum(file: &Path) -> Result<String> {
