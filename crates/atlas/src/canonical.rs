@@ -69,11 +69,13 @@ pub trait Canonical: Serialize + DeserializeOwned {
             let most = format!("{} of at most {} bytes", Self::WHAT, Self::MOST_BYTES);
             return Err(Invalid::new(most, format!("{} bytes", bytes.len())));
         }
-        let value: Self =
-            serde_json::from_slice(bytes).map_err(|error| Invalid::new(Self::WHAT, error))?;
+        let value: Self = serde_json::from_slice(bytes).map_err(|error| Invalid::new(Self::WHAT, error))?;
         if value.encode()? != bytes {
             let expected = format!("{} in canonical JSON (RFC 8785)", Self::WHAT);
-            return Err(Invalid::new(expected, "another encoding, or members that this version does not know"));
+            return Err(Invalid::new(
+                expected,
+                "another encoding, or members that this version does not know",
+            ));
         }
         Ok(value)
     }
@@ -103,7 +105,10 @@ pub(crate) fn check_text(what: &str, text: &str, most: usize) -> Result<(), Inva
             format!("{} bytes", text.len()),
         ));
     }
-    if let Some(control) = text.chars().find(|char| char.is_control() && *char != '\n' && *char != '\t') {
+    if let Some(control) = text
+        .chars()
+        .find(|char| char.is_control() && *char != '\n' && *char != '\t')
+    {
         return Err(Invalid::new(
             format!("{what} without control characters"),
             format!("U+{:04X}", u32::from(control)),

@@ -154,7 +154,10 @@ impl Canonical for FileManifest {
             let expected = left.min(CHUNK as u64);
             if chunk.size != expected || expected == 0 {
                 return Err(Invalid::new(
-                    format!("{expected} bytes in chunk {index} of a file of {} bytes", self.total_size),
+                    format!(
+                        "{expected} bytes in chunk {index} of a file of {} bytes",
+                        self.total_size
+                    ),
                     chunk.size,
                 ));
             }
@@ -202,7 +205,14 @@ mod tests {
         for good in [&[][..], &[1], &[whole], &[whole, 1], &[whole, whole]] {
             assert!(manifest(good).is_ok(), "{good:?}");
         }
-        for bad in [&[0][..], &[whole + 1], &[1, 1], &[whole, 0], &[1, whole], &[u64::MAX, u64::MAX]] {
+        for bad in [
+            &[0][..],
+            &[whole + 1],
+            &[1, 1],
+            &[whole, 0],
+            &[1, whole],
+            &[u64::MAX, u64::MAX],
+        ] {
             assert!(manifest(bad).is_err(), "{bad:?}");
         }
     }

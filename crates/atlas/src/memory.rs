@@ -42,7 +42,9 @@ impl MemoryRecords {
     /// Takes a record out behind Atlas's back. Whether there was one.
     pub fn lose(&self, table: Table, key: &str) -> bool {
         let mut tables = self.tables.borrow_mut();
-        tables.get_mut(&table).is_some_and(|rows| rows.remove(key).is_some())
+        tables
+            .get_mut(&table)
+            .is_some_and(|rows| rows.remove(key).is_some())
     }
 
     fn page<T>(&self, table: Table, page: &Page, take: impl Fn(&String, &Vec<u8>) -> T) -> Vec<T> {

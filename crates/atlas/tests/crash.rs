@@ -68,7 +68,11 @@ fn raw() -> FileOptions {
 
 /// Does a step as far as it can be done, and returns why it could not.
 async fn act(atlas: &Atlas, step: &Step, bundles: &[Vec<u8>]) -> Result<(), AtlasError> {
-    let id = |number: u8| atlas.find(&name(number)).map_or_else(|| "none".into(), |file| file.id);
+    let id = |number: u8| {
+        atlas
+            .find(&name(number))
+            .map_or_else(|| "none".into(), |file| file.id)
+    };
     match step {
         Step::Store(file, number) => {
             let stored = atlas.store_file(&name(*file), &content(*number), raw()).await;
@@ -100,13 +104,15 @@ async fn act(atlas: &Atlas, step: &Step, bundles: &[Vec<u8>]) -> Result<(), Atla
         Step::Import(file, number) => {
             let bundle = &bundles[usize::from(*file) * 5 + usize::from(*number)];
             let size = bundle.len() as u64;
-            let imported = atlas.import_bundle(bundle, size, OnConflict::KeepBoth, &mut go_on).await;
+            let imported = atlas
+                .import_bundle(bundle, size, OnConflict::KeepBoth, &mut go_on)
+                .await;
             imported.map(drop)
         }
     }
 }
 
-/// Names with contents, and the same of what was deleted.
+/// Names with contents, and the same of what was deleted, the latest last.
 async fn state(atlas: &Atlas) -> (BTreeMap<String, Vec<u8>>, Vec<(String, Vec<u8>)>) {
     let mut files = BTreeMap::new();
     for file in atlas.list_files(&FileFilter::default()) {
@@ -118,10 +124,9 @@ async fn state(atlas: &Atlas) -> (BTreeMap<String, Vec<u8>>, Vec<(String, Vec<u8
         files.insert(file.name, content);
     }
     let mut deleted = Vec::new();
-    for file in atlas.list_deleted() {
+    for file in atlas.list_deleted().into_iter().rev() {
         deleted.push((file.name.clone(), read(atlas, file.manifest_hash).await));
     }
-    deleted.sort();
     for (manifest, _) in atlas.pins().await.unwrap() {
         read(atlas, manifest).await;
     }
@@ -141,7 +146,13 @@ async fn keys(database: &TestRecords, table: Table) -> BTreeSet<String> {
         after: None,
         most: usize::MAX,
     };
-    database.records.keys(table, &all).await.unwrap().into_iter().collect()
+    database
+        .records
+        .keys(table, &all)
+        .await
+        .unwrap()
+        .into_iter()
+        .collect()
 }
 
 /// A bundle for each name and content.
@@ -150,9 +161,15 @@ async fn bundles() -> Vec<Vec<u8>> {
     for file in 0..4 {
         for number in 0..5 {
             let atlas = TestRecords::default().open().await;
-            atlas.store_file(&name(file), &content(number), raw()).await.unwrap();
+            atlas
+                .store_file(&name(file), &content(number), raw())
+                .await
+                .unwrap();
             let mut bundle = Vec::new();
-            atlas.export_bundle(&[name(file)], &mut bundle, &mut go_on).await.unwrap();
+            atlas
+                .export_bundle(&[name(file)], &mut bundle, &mut go_on)
+                .await
+                .unwrap();
             bundles.push(bundle);
         }
     }

@@ -87,12 +87,16 @@ fn ours() -> Vec<(ContentHash, Vec<u8>)> {
         (created.hash(), created.encode()),
         (built.hash(), built.encode()),
     ];
-    all.into_iter().map(|(hash, bytes)| (hash.unwrap(), bytes.unwrap())).collect()
+    all.into_iter()
+        .map(|(hash, bytes)| (hash.unwrap(), bytes.unwrap()))
+        .collect()
 }
 
 #[test]
 fn python_computes_the_same_hashes() {
-    let run = Command::new("python3").args(["-X", "utf8", "-c", PROGRAM]).output();
+    let run = Command::new("python3")
+        .args(["-X", "utf8", "-c", PROGRAM])
+        .output();
     let output = match run {
         Ok(output) => output,
         Err(error) => {

@@ -25,7 +25,10 @@ fn a_file_is_read_as_it_was_stored() {
     block_on(async {
         let database = TestRecords::default();
         let atlas = database.open().await;
-        for (index, size) in [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK + 7].into_iter().enumerate() {
+        for (index, size) in [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK + 7]
+            .into_iter()
+            .enumerate()
+        {
             let content = bytes(index as u64, size);
             let name = format!("files/{size}");
             let file = atlas.store_file(&name, &content, raw()).await.unwrap();
@@ -37,7 +40,11 @@ fn a_file_is_read_as_it_was_stored() {
             let mut copy = Vec::new();
             reader.copy_to(&mut copy, &mut go_on).await.unwrap();
             assert!(copy == content);
-            for (offset, length) in [(0, size / 2), (size / 3, size / 3), (size.saturating_sub(9), 9.min(size))] {
+            for (offset, length) in [
+                (0, size / 2),
+                (size / 3, size / 3),
+                (size.saturating_sub(9), 9.min(size)),
+            ] {
                 let mut part = vec![0; length];
                 reader.read(offset as u64, &mut part).await.unwrap();
                 assert!(part == content[offset..offset + length]);
@@ -114,7 +121,10 @@ fn files_are_found_renamed_tagged_and_shared() {
         let atlas = database.open().await;
         let mut options = FileOptions::uploaded(ManifestType::Kernel);
         options.tags = vec!["linux".into(), "Arm".into(), "linux".into()];
-        let kernel = atlas.store_file("boot/vmlinuz", b"kernel", options).await.unwrap();
+        let kernel = atlas
+            .store_file("boot/vmlinuz", b"kernel", options)
+            .await
+            .unwrap();
         assert_eq!(kernel.tags, ["Arm", "linux"]);
         let log = FileOptions {
             origin: FileOrigin::Generated,
@@ -122,25 +132,55 @@ fn files_are_found_renamed_tagged_and_shared() {
         };
         let log = atlas.store_file("Notes", b"log", log).await.unwrap();
         let taken = atlas.rename(&log.id, "boot/vmlinuz").await;
-        assert_eq!(taken, Err(AtlasError::NameTaken { name: "boot/vmlinuz".into() }));
+        assert_eq!(
+            taken,
+            Err(AtlasError::NameTaken {
+                name: "boot/vmlinuz".into()
+            })
+        );
         let taken = atlas.store_file("Notes", b"x", raw()).await;
         assert!(matches!(taken, Err(AtlasError::NameTaken { .. })), "{taken:?}");
-        for bad in ["", "/x", "x/", "a//b", "..", "a/../b", ".", "a\\b", "a\nb", "a\0", &"x".repeat(1025)] {
+        for bad in [
+            "",
+            "/x",
+            "x/",
+            "a//b",
+            "..",
+            "a/../b",
+            ".",
+            "a\\b",
+            "a\nb",
+            "a\0",
+            &"x".repeat(1025),
+        ] {
             let renamed = atlas.rename(&log.id, bad).await;
-            assert!(matches!(renamed, Err(AtlasError::Invalid(_))), "{bad:?}: {renamed:?}");
+            assert!(
+                matches!(renamed, Err(AtlasError::Invalid(_))),
+                "{bad:?}: {renamed:?}"
+            );
         }
         atlas.rename(&log.id, "Ärger").await.unwrap();
         atlas.tag(&log.id, vec!["b".into(), "a".into()]).await.unwrap();
         atlas.tag(&log.id, vec![" a".into()]).await.unwrap_err();
         atlas.share_with_assistant(&log.id, true).await.unwrap();
-        let copy = atlas.register_file("copy", kernel.manifest_hash, raw()).await.unwrap();
+        let copy = atlas
+            .register_file("copy", kernel.manifest_hash, raw())
+            .await
+            .unwrap();
         assert_eq!((copy.kind, copy.size), (ManifestType::Kernel, 6));
         let atlas = database.open().await;
         let names = |filter: FileFilter| -> Vec<String> {
-            atlas.list_files(&filter).into_iter().map(|file| file.name).collect()
+            atlas
+                .list_files(&filter)
+                .into_iter()
+                .map(|file| file.name)
+                .collect()
         };
         assert_eq!(names(FileFilter::default()), ["boot/vmlinuz", "copy", "Ärger"]);
-        let text = |text: &str| FileFilter { text: text.into(), ..FileFilter::default() };
+        let text = |text: &str| FileFilter {
+            text: text.into(),
+            ..FileFilter::default()
+        };
         assert_eq!(names(text("VMLINUZ arm")), ["boot/vmlinuz"]);
         assert_eq!(names(text("äRGER")), ["Ärger"]);
         assert_eq!(names(text("vmlinuz b")), ["boot/vmlinuz"]);
@@ -151,13 +191,25 @@ fn files_are_found_renamed_tagged_and_shared() {
         };
         assert_eq!(names(tags(&["a", "b"])), ["Ärger"]);
         assert_eq!(names(tags(&["a", "linux"])), [""; 0]);
-        let shared = FileFilter { shared_with_assistant: Some(true), ..FileFilter::default() };
+        let shared = FileFilter {
+            shared_with_assistant: Some(true),
+            ..FileFilter::default()
+        };
         assert_eq!(names(shared), ["Ärger"]);
-        let kinds = FileFilter { kinds: vec![ManifestType::Kernel], ..FileFilter::default() };
+        let kinds = FileFilter {
+            kinds: vec![ManifestType::Kernel],
+            ..FileFilter::default()
+        };
         assert_eq!(names(kinds), ["boot/vmlinuz", "copy"]);
-        let origins = FileFilter { origins: vec![FileOrigin::Generated], ..FileFilter::default() };
+        let origins = FileFilter {
+            origins: vec![FileOrigin::Generated],
+            ..FileFilter::default()
+        };
         assert_eq!(names(origins), ["Ärger"]);
-        let content = FileFilter { manifest_hash: Some(copy.manifest_hash), ..FileFilter::default() };
+        let content = FileFilter {
+            manifest_hash: Some(copy.manifest_hash),
+            ..FileFilter::default()
+        };
         assert_eq!(names(content), ["boot/vmlinuz", "copy"]);
     });
 }
@@ -187,7 +239,10 @@ fn what_was_deleted_comes_back_until_it_is_purged() {
         assert_eq!((collected.manifests, collected.chunks), (1, 1));
         let gone = atlas.undelete(&other.id, None).await;
         assert!(matches!(gone, Err(AtlasError::Unknown { .. })), "{gone:?}");
-        assert!(matches!(atlas.delete(&other.id).await, Err(AtlasError::Unknown { .. })));
+        assert!(matches!(
+            atlas.delete(&other.id).await,
+            Err(AtlasError::Unknown { .. })
+        ));
     });
 }
 
@@ -230,16 +285,31 @@ fn a_flipped_bit_is_found_told_and_mended() {
         let key = chunk.to_string();
         let mut wrong = content[2 * CHUNK..].to_vec();
         wrong[77] ^= 4;
-        assert!(database.records.damage(Table::Chunks, &key, |bytes| bytes[77] ^= 4));
+        assert!(
+            database
+                .records
+                .damage(Table::Chunks, &key, |bytes| bytes[77] ^= 4)
+        );
         let verified = atlas.verify_all(&mut go_on).await.unwrap();
         assert_eq!((verified.files, verified.chunks), (2, 3));
         let found = |fault: &Fault| match fault {
-            Fault::Chunk(damage) => (damage.file.clone(), damage.chunk, damage.expected, damage.found.clone()),
+            Fault::Chunk(damage) => (
+                damage.file.clone(),
+                damage.chunk,
+                damage.expected,
+                damage.found.clone(),
+            ),
             Fault::Manifest { .. } => panic!("{fault:?}"),
         };
         let faults: Vec<_> = verified.faults.iter().map(found).collect();
         let other = Found::Other(ContentHash::of(&wrong));
-        assert_eq!(faults, [("a".into(), 2, chunk, other.clone()), ("b".into(), 1, chunk, other)]);
+        assert_eq!(
+            faults,
+            [
+                ("a".into(), 2, chunk, other.clone()),
+                ("b".into(), 1, chunk, other)
+            ]
+        );
         let read = atlas.read_file("a").await;
         assert!(matches!(read, Err(AtlasError::Damaged(_))), "{read:?}");
         // Who stores the same bytes again mends them all.
@@ -248,7 +318,11 @@ fn a_flipped_bit_is_found_told_and_mended() {
         assert!(database.records.lose(Table::Chunks, &key));
         let one = atlas.verify(&file.id, &mut go_on).await.unwrap();
         assert_eq!(found(&one.faults[0]), ("a".into(), 2, chunk, Found::Nothing));
-        database.records.damage(Table::Manifests, &file.manifest_hash.to_string(), |bytes| bytes[40] ^= 1);
+        database
+            .records
+            .damage(Table::Manifests, &file.manifest_hash.to_string(), |bytes| {
+                bytes[40] ^= 1
+            });
         let one = atlas.verify(&file.id, &mut go_on).await.unwrap();
         assert!(matches!(&one.faults[..], [Fault::Manifest { .. }]), "{one:?}");
         // Nobody knows which chunks are its: none goes.
@@ -265,8 +339,14 @@ fn a_full_database_loses_nothing() {
         let file = atlas.store_file("a", &content, raw()).await.unwrap();
         database.records.set_quota(Some(2 * CHUNK as u64));
         let full = atlas.store_file("b", &bytes(6, 2 * CHUNK), raw()).await;
-        assert!(matches!(full, Err(AtlasError::Store(StoreError::NoSpace { .. }))), "{full:?}");
-        assert_eq!(atlas.list_files(&FileFilter::default()), std::slice::from_ref(&file));
+        assert!(
+            matches!(full, Err(AtlasError::Store(StoreError::NoSpace { .. }))),
+            "{full:?}"
+        );
+        assert_eq!(
+            atlas.list_files(&FileFilter::default()),
+            std::slice::from_ref(&file)
+        );
         atlas.collect(&mut go_on).await.unwrap();
         atlas.delete(&file.id).await.unwrap();
         atlas.undelete(&file.id, None).await.unwrap();
@@ -292,11 +372,17 @@ fn a_put_that_is_cancelled_leaves_nothing() {
         let size = content.len() as u64;
         let stored = atlas.store_source("a", &content, size, raw(), &mut watch).await;
         assert_eq!(stored, Err(AtlasError::Cancelled));
-        assert!(seen.iter().all(|progress| progress.total == size) && seen.len() > 4, "{seen:?}");
+        assert!(
+            seen.iter().all(|progress| progress.total == size) && seen.len() > 4,
+            "{seen:?}"
+        );
         assert_eq!(atlas.list_files(&FileFilter::default()), []);
         let collected = atlas.collect(&mut go_on).await.unwrap();
         assert!((1..=2).contains(&collected.chunks), "{collected:?}");
-        atlas.store_source("a", &content, size, raw(), &mut go_on).await.unwrap();
+        atlas
+            .store_source("a", &content, size, raw(), &mut go_on)
+            .await
+            .unwrap();
         assert!(atlas.read_file("a").await.unwrap().unwrap() == content);
     });
 }
@@ -314,7 +400,10 @@ fn collections_beside_puts_take_nothing_that_is_needed() {
             async move {
                 for round in 0..60 {
                     let content = &contents[(person * 5 + round * 7) % 6];
-                    let file = atlas.store_file(&format!("{person}-{round}"), content, raw()).await.unwrap();
+                    let file = atlas
+                        .store_file(&format!("{person}-{round}"), content, raw())
+                        .await
+                        .unwrap();
                     let reader = atlas.open_file(&file.id).await.unwrap();
                     if round < 59 {
                         atlas.delete(&file.id).await.unwrap();

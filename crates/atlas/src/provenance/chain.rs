@@ -1,8 +1,8 @@
 //! Records of provenance in the store: they are added, and never changed or removed.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 
-use super::signature::{Signer, SignatureRecord, SignatureState, TrustedKey, judge};
+use super::signature::{SignatureRecord, SignatureState, Signer, TrustedKey, judge};
 use super::{MOST_CHAIN, MOST_SIGNATURES, ProvenanceRecord, Statement};
 use crate::canonical::{Canonical, check_count};
 use crate::error::AtlasError;
@@ -32,7 +32,11 @@ impl Atlas {
         statement: &Statement,
     ) -> Result<ContentHash, AtlasError> {
         for parent in &statement.parents {
-            if !self.records().contains(Table::Provenance, &parent.to_string()).await? {
+            if !self
+                .records()
+                .contains(Table::Provenance, &parent.to_string())
+                .await?
+            {
                 return Err(AtlasError::NoParent { parent: *parent });
             }
         }
@@ -112,7 +116,13 @@ impl Atlas {
             wanted.extend(parents.filter(|parent| !records.contains_key(*parent)));
             records.insert(id, record);
         }
-        Ok(in_order(records))
+        let parents = |record: &ProvenanceRecord| record.statement.parents.clone();
+        let parents = records
+            .iter()
+            .map(|(id, record)| (*id, parents(record)))
+            .collect();
+        let ordered = in_order(&parents).into_iter();
+        Ok(ordered.filter_map(|id| records.remove(&id)).collect())
     }
 
     /// Has a record signed.
@@ -210,7 +220,9 @@ impl Atlas {
         let trusted = TrustedKey {
             public_key: key,
             name: name.into(),
-            added: known.as_ref().map_or_else(|| self.environment().now(), |known| known.added),
+            added: known
+                .as_ref()
+                .map_or_else(|| self.environment().now(), |known| known.added),
             revoked: known.and_then(|known| known.revoked),
         };
         self.put_key(&trusted).await?;
@@ -245,24 +257,23 @@ pub(crate) fn signature_key(record: ContentHash, key: PublicKey) -> String {
     format!("{record}/{key}")
 }
 
-/// Records, parents before their children, and otherwise in the order of their hashes.
-fn in_order(mut records: HashMap<ContentHash, ProvenanceRecord>) -> Vec<ProvenanceRecord> {
+/// Hashes, parents before their children, and otherwise in their own order.
+pub(crate) fn in_order(parents: &HashMap<ContentHash, Vec<ContentHash>>) -> Vec<ContentHash> {
     let mut waiting: HashMap<ContentHash, usize> = HashMap::new();
     let mut children: HashMap<ContentHash, Vec<ContentHash>> = HashMap::new();
     let mut ready = BTreeSet::new();
-    for (id, record) in &records {
-        let parents: HashSet<_> = record.statement.parents.iter().collect();
-        for parent in &parents {
-            children.entry(**parent).or_default().push(*id);
-        }
+    for (id, parents) in parents {
+        parents
+            .iter()
+            .for_each(|parent| children.entry(*parent).or_default().push(*id));
         waiting.insert(*id, parents.len());
         if parents.is_empty() {
             ready.insert(*id);
         }
     }
-    let mut ordered = Vec::with_capacity(records.len());
+    let mut ordered = Vec::with_capacity(parents.len());
     while let Some(id) = ready.pop_first() {
-        ordered.extend(records.remove(&id));
+        ordered.push(id);
         for child in children.remove(&id).unwrap_or_default() {
             let left = waiting.entry(child).or_default();
             *left = left.saturating_sub(1);

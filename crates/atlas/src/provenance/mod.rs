@@ -4,7 +4,7 @@
 //! name, which nothing that came after it knows; and none can be its own ancestor. Signatures are over the statement's bytes
 //! and stand beside it, so that they may be added later.
 
-mod chain;
+pub(crate) mod chain;
 pub mod signature;
 
 use serde::{Deserialize, Serialize};

@@ -146,7 +146,11 @@ pub fn judge(signature: &SignatureRecord, message: &[u8], key: Option<&TrustedKe
         _ if !fits(signature, message) => SignatureState::Broken,
         None => SignatureState::UnknownKey,
         Some(key) if key.public_key != signature.public_key => SignatureState::UnknownKey,
-        Some(key) if key.revoked.is_some() => SignatureState::Revoked { name: key.name.clone() },
-        Some(key) => SignatureState::Valid { name: key.name.clone() },
+        Some(key) if key.revoked.is_some() => SignatureState::Revoked {
+            name: key.name.clone(),
+        },
+        Some(key) => SignatureState::Valid {
+            name: key.name.clone(),
+        },
     }
 }

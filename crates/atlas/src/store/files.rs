@@ -37,7 +37,12 @@ impl FileOptions {
             origin: FileOrigin::Uploaded,
             tags: Vec::new(),
             shared_with_assistant: false,
-            provenance: Some(Statement::new(nothing_yet, ProvenanceType::Create, Actor::User, 0)),
+            provenance: Some(Statement::new(
+                nothing_yet,
+                ProvenanceType::Create,
+                Actor::User,
+                0,
+            )),
         }
     }
 }
@@ -57,8 +62,14 @@ impl Atlas {
         let _turn = self.turn().await?;
         let manifest = self.manifest(manifest_hash).await?;
         options.kind = manifest.kind;
-        self.insert_file(Batch::default(), name, manifest_hash, manifest.total_size, options)
-            .await
+        self.insert_file(
+            Batch::default(),
+            name,
+            manifest_hash,
+            manifest.total_size,
+            options,
+        )
+        .await
     }
 
     /// Registers a file. The caller has the turn; the manifest is there, or in the batch.
@@ -94,7 +105,8 @@ impl Atlas {
             modified: now,
         };
         batch.put(Table::Files, &file.id, file.encode()?);
-        self.change(batch, |catalogue| catalogue.insert(file.clone())).await?;
+        self.change(batch, |catalogue| catalogue.insert(file.clone()))
+            .await?;
         Ok(file)
     }
 
@@ -199,7 +211,8 @@ impl Atlas {
         file.modified = self.environment().now();
         let mut batch = Batch::default();
         batch.put(Table::Files, &file.id, file.encode()?);
-        self.change(batch, |catalogue| catalogue.insert(file.clone())).await?;
+        self.change(batch, |catalogue| catalogue.insert(file.clone()))
+            .await?;
         Ok(file)
     }
 
@@ -234,7 +247,8 @@ impl Atlas {
         let mut batch = Batch::default();
         batch.delete(Table::Deleted, id);
         batch.put(Table::Files, id, file.encode()?);
-        self.change(batch, |catalogue| catalogue.insert(file.clone())).await?;
+        self.change(batch, |catalogue| catalogue.insert(file.clone()))
+            .await?;
         Ok(file)
     }
 

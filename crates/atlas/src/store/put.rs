@@ -113,11 +113,22 @@ impl Put {
         atlas.insert_file(batch, name, hash, self.received, options).await
     }
 
-    async fn end(&mut self, options: &FileOptions) -> Result<(ContentHash, Vec<u8>), AtlasError> {
+    /// Ends the file, of which nobody knows yet what it is.
+    /// Its chunks, and how many bytes were not there already.
+    pub(crate) async fn into_chunks(mut self) -> Result<(Vec<BlobChunk>, u64, Hold), AtlasError> {
+        self.end_chunks().await?;
+        Ok((self.chunks, self.written, self.hold))
+    }
+
+    async fn end_chunks(&mut self) -> Result<(), AtlasError> {
         if !self.chunk.is_empty() {
             self.end_chunk().await?;
         }
-        self.settle().await?;
+        self.settle().await
+    }
+
+    async fn end(&mut self, options: &FileOptions) -> Result<(ContentHash, Vec<u8>), AtlasError> {
+        self.end_chunks().await?;
         let chunks = std::mem::take(&mut self.chunks);
         let bytes = FileManifest::new(options.kind, chunks, options.mime_type.clone())?.encode()?;
         let hash = ContentHash::of(&bytes);

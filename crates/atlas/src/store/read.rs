@@ -111,7 +111,8 @@ impl FileReader {
         Ok(())
     }
 
-    async fn chunk(&self, index: usize) -> Result<Rc<Vec<u8>>, AtlasError> {
+    /// A chunk, by its place.
+    pub(crate) async fn chunk(&self, index: usize) -> Result<Rc<Vec<u8>>, AtlasError> {
         let known = self.chunks.borrow_mut().get(&index).cloned();
         let loading = match known {
             Some(loading) => loading,

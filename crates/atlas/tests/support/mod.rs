@@ -12,10 +12,10 @@ use qemuweb_atlas::records::{Batch, Environment, Page, Quota, Records, Table};
 use qemuweb_atlas::store::Atlas;
 use qemuweb_storage::transfer::Progress;
 
-/// Time passes by one at each look; ids count from `first`.
+/// Time passes by one at each look; ids count.
 #[derive(Default)]
 pub struct Counting {
-    now: Cell<u64>,
+    now: Rc<Cell<u64>>,
     ids: Rc<Cell<u64>>,
 }
 
@@ -43,6 +43,7 @@ pub struct TestRecords {
     /// How many times something is written.
     pub count: Rc<Cell<u32>>,
     ids: Rc<Cell<u64>>,
+    now: Rc<Cell<u64>>,
     turns: Rc<Cell<u32>>,
 }
 
@@ -50,7 +51,7 @@ impl TestRecords {
     /// A store in it, as after a start of the browser.
     pub async fn open(&self) -> Atlas {
         let environment = Counting {
-            now: Cell::new(self.ids.get() * 1000),
+            now: self.now.clone(),
             ids: self.ids.clone(),
         };
         Atlas::open(Rc::new(self.clone()), Rc::new(environment))
