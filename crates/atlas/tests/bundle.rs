@@ -1,5 +1,6 @@
 //! Bundles: what goes out comes in again, and what others send is believed only as far as it fits.
 #![cfg(not(target_arch = "wasm32"))]
+#![allow(clippy::unwrap_used, reason = "a panic here is a failed test with a place")]
 
 mod support;
 

@@ -1,5 +1,6 @@
 //! A stored file as a disk.
 #![cfg(not(target_arch = "wasm32"))]
+#![allow(clippy::unwrap_used, reason = "a panic here is a failed test with a place")]
 
 mod support;
 

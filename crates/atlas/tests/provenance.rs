@@ -1,5 +1,6 @@
 //! Records of provenance: where files come from, and who vouches for it.
 #![cfg(not(target_arch = "wasm32"))]
+#![allow(clippy::unwrap_used, reason = "a panic here is a failed test with a place")]
 
 mod support;
 

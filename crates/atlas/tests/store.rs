@@ -1,5 +1,6 @@
 //! What a store does while nothing goes wrong, and when bytes, room and people do.
 #![cfg(not(target_arch = "wasm32"))]
+#![allow(clippy::unwrap_used, reason = "a panic here is a failed test with a place")]
 
 mod support;
 
@@ -14,7 +15,7 @@ use qemuweb_atlas::metadata::{FileFilter, FileOrigin};
 use qemuweb_atlas::records::Table;
 use qemuweb_atlas::store::{Fault, FileOptions};
 use qemuweb_storage::transfer::Progress;
-use support::{TestRecords, bytes, go_on};
+use support::{TestRecords, bytes, go_on, yields};
 
 fn raw() -> FileOptions {
     FileOptions::uploaded(ManifestType::Raw)
@@ -426,4 +427,30 @@ fn collections_beside_puts_take_nothing_that_is_needed() {
         assert!(gone > 0, "nothing was ever collected: the test shows nothing");
         assert_eq!(atlas.verify_all(&mut go_on).await.unwrap().faults, []);
     });
+}
+
+#[test]
+fn content_may_come_again_at_any_moment_of_its_collection() {
+    for delay in 0..150 {
+        let mut pool = LocalPool::new();
+        pool.run_until(async {
+            let database = TestRecords::default();
+            let atlas = database.open().await;
+            let content = bytes(delay.into(), 1000);
+            let file = atlas.store_file("first", &content, raw()).await.unwrap();
+            atlas.delete(&file.id).await.unwrap();
+            atlas.purge_deleted(u64::MAX).await.unwrap();
+            let again = async {
+                yields(delay).await;
+                atlas.store_file("again", &content, raw()).await.unwrap();
+            };
+            let (collected, ()) = join(atlas.collect(&mut go_on), again).await;
+            collected.unwrap();
+            assert_eq!(
+                atlas.verify_all(&mut go_on).await.unwrap().faults,
+                [],
+                "after {delay}"
+            );
+        });
+    }
 }
