@@ -54,8 +54,8 @@ pub(super) fn ids(known: &Known<'_>) -> Vec<String> {
 pub(super) fn row(known: &Known<'_>, disk_id: &str, is_busy: bool) -> Row {
     let is_active = known.vm.state.is_active();
     let disk = known.defined.iter().find(|disk| disk.disk_id == disk_id);
-    let in_use = known.now.disks.iter().filter(|_| is_active);
-    let in_use = in_use.filter(|disk| disk.disk_id == disk_id).last().cloned();
+    let mut in_use = known.now.disks.iter().filter(|_| is_active);
+    let in_use = in_use.rfind(|disk| disk.disk_id == disk_id).cloned();
     let is_it = |kept: &&KeptDisk| kept.vm_id == known.vm.vm_id && kept.disk_id == disk_id;
     Row {
         disk_id: disk_id.to_owned(),
