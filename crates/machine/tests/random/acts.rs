@@ -158,7 +158,12 @@ impl World {
                 // None that lives.
                 let ended = self.ended.keys().nth(run as usize % 7).copied();
                 let run = ended.unwrap_or(RunId(run % 1000));
-                self.happen(late(run, what));
+                let input = late(run, what);
+                // A storage Worker that says so has let go of its disks.
+                if matches!(input, Input::Storage(..)) {
+                    self.storage.remove(&run);
+                }
+                self.happen(input);
             }
             Deed::Task { place, well } => {
                 if place < self.tasks.len() {
