@@ -37,16 +37,17 @@ const ALONE: [(&str, Step); 4] = [
     ("native", native),
     ("browser", browser),
 ];
-/// What goes on at the same time after that: neither of the two keeps more than half of a small machine busy.
-const IN_NODE: [(&str, Step); 2] = [("scripts", scripts), ("fuzz", fuzz)];
-const IN_CHROMIUM: [(&str, Step); 3] = [("e2e", end_to_end), ("crash", crash), ("soak", soak)];
+/// What goes on at the same time after that: neither of the two keeps more than half of a small machine busy, and both take
+/// about as long.
+const BEHIND: [(&str, Step); 3] = [("scripts", scripts), ("fuzz", fuzz), ("crash", crash)];
+const IN_FRONT: [(&str, Step); 2] = [("e2e", end_to_end), ("soak", soak)];
 
 pub(crate) fn main(flags: &Test) -> Result<()> {
     let paths = Paths::find()?;
     let names = ALONE
         .iter()
-        .chain(&IN_NODE)
-        .chain(&IN_CHROMIUM)
+        .chain(&BEHIND)
+        .chain(&IN_FRONT)
         .map(|(name, _)| *name);
     let wanted = |name: &str| flags.only.as_deref().is_none_or(|only| name.contains(only));
     if !names.clone().any(wanted) {
@@ -67,9 +68,9 @@ pub(crate) fn main(flags: &Test) -> Result<()> {
     };
     let mut summary = run_all(&ALONE);
     std::thread::scope(|scope| {
-        let in_node = scope.spawn(|| run_all(&IN_NODE));
-        summary.join(run_all(&IN_CHROMIUM));
-        match in_node.join() {
+        let behind = scope.spawn(|| run_all(&BEHIND));
+        summary.join(run_all(&IN_FRONT));
+        match behind.join() {
             Ok(other) => summary.join(other),
             Err(_) => summary.add_one("scripts", &Err(anyhow!("their thread panicked"))),
         }
