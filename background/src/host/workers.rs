@@ -154,17 +154,22 @@ impl Workers {
     }
 
     fn hear_storage(&self, run: RunId, event: Heard<StorageEvent>, driver: &Rc<Driver>) {
+        let is_dead = event.is_err();
         let said = match event {
             Ok((event, _)) => event,
             Err(failure) => StorageEvent::Failed { failure },
         };
-        let is_last = matches!(said, StorageEvent::Closed { .. } | StorageEvent::Failed { .. });
-        if is_last && self.closing.borrow().contains_key(&run) {
+        let is_last = is_dead || matches!(said, StorageEvent::Closed { .. });
+        driver.happen(Input::Storage(run, said));
+        if is_dead {
+            // Its run has ended with it, and it will not say that the disks are free: its locks went with it.
+            driver.happen(Input::Storage(run, StorageEvent::Closed { failure: None }));
+        }
+        if is_last {
             // Not amid what its listener does.
             let driver = Rc::clone(driver);
             spawn_local(async move { driver.workers.end_storage(run) });
         }
-        driver.happen(Input::Storage(run, said));
     }
 
     /// Ends a run's Workers: QEMU's threads first, and its storage Worker when it has kept all.
