@@ -256,7 +256,7 @@ fn blank(form: Form) -> View {
         span(class="new-disk") {
             input(r#ref=size, r#type="number", min="0.01", step="any", value="4", aria-label="Size of a new disk in GiB",
                 data-testid="new-disk-size")
-            button(r#type="button", data-testid="new-disk", on:click=add) { "Add a new disk (GiB)" }
+            button(class="button", r#type="button", data-testid="new-disk", on:click=add) { "Add a new disk (GiB)" }
         }
     }
 }
