@@ -7,7 +7,7 @@ use qemuweb_wire::disk::{ExportAs, Exported, KeptDisk, VmDisk};
 
 use crate::clients::Ticket;
 use crate::core::{Core, unknown};
-use crate::definition::{file_names, not_kept, qemu_args};
+use crate::definition::qemu_args;
 use crate::io::{Attached, Effect};
 use crate::storage::{DiskJob, DiskOrder, WholeDisk, generation, orders};
 use crate::task::{Task, WithDisks};
@@ -117,13 +117,7 @@ impl<A: Clone + 'static> Core<A> {
             return;
         };
         let Some(vm) = self.vm(&disk.vm_id) else { return };
-        let info = &vm.machine.info;
-        let names = file_names(&info.definition.inputs, info.files.len());
-        let contents = names.into_iter().zip(&info.files).map(|(name, id)| {
-            let content = self.files.get(*id).cloned();
-            Ok((name.clone(), content.ok_or_else(|| not_kept(&name))?))
-        });
-        match contents.collect::<Result<Vec<_>, Failure>>() {
+        match self.files_of(&vm.machine.info) {
             Ok(files) => {
                 let opening = Task::OpenDisk {
                     ticket,

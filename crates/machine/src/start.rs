@@ -3,13 +3,14 @@
 use std::rc::Rc;
 
 use qemuweb_wire::Failure;
+use qemuweb_wire::vm::VmInfo;
 
 use crate::clients::Ticket;
 use crate::control::Asker;
 use crate::core::{Core, unknown};
 use crate::definition::{file_names, heap_mib, not_kept, qemu_args};
 use crate::hub::Timer;
-use crate::io::{Attached, Effect, RunId};
+use crate::io::{Attached, Content, Effect, RunId};
 use crate::machine::Machine;
 use crate::storage::orders;
 use crate::task::Task;
@@ -60,14 +61,8 @@ impl<A: Clone + 'static> Core<A> {
             self.delayed.push((vm_id.to_owned(), ticket));
             return Ok(());
         }
-        let info = &vm.machine.info;
-        let names = file_names(&info.definition.inputs, info.files.len());
-        let revision = info.revision;
-        let contents = names.into_iter().zip(&info.files).map(|(name, id)| {
-            let content = self.files.get(*id).cloned();
-            Ok((name.clone(), content.ok_or_else(|| not_kept(&name))?))
-        });
-        let files = match contents.collect::<Result<Vec<_>, Failure>>() {
+        let revision = vm.machine.info.revision;
+        let files = match self.files_of(&vm.machine.info) {
             Ok(files) => files,
             Err(failure) => return self.note_refused_start(vm_id, Err(failure)),
         };
@@ -82,6 +77,19 @@ impl<A: Clone + 'static> Core<A> {
         };
         self.hub.begin(starting, |task| Effect::OpenFiles { task, files });
         Ok(())
+    }
+
+    /// The files of a VM with their names, to be opened.
+    ///
+    /// # Errors
+    /// A [`Failure`] that names one whose bytes were not kept.
+    pub(crate) fn files_of(&self, info: &VmInfo) -> Result<Vec<(String, Content<A>)>, Failure> {
+        let names = file_names(&info.definition.inputs, info.files.len());
+        let files = names.into_iter().zip(&info.files).map(|(name, id)| {
+            let content = self.files.get(*id).cloned();
+            Ok((name.clone(), content.ok_or_else(|| not_kept(&name))?))
+        });
+        files.collect()
     }
 
     /// One of the VM's former Workers has told its last: starts that have waited for both go on.
